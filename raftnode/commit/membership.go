@@ -1,0 +1,63 @@
+package commit
+
+// ConfChangeOp says what a ConfChange does.
+type ConfChangeOp uint8
+
+const (
+	// AddLearner adds a member that receives the log and does not vote. The
+	// leader promotes it by itself once it has caught up.
+	AddLearner ConfChangeOp = iota + 1
+	// Promote makes a learner a voter, provided that it has caught up.
+	Promote
+	// Remove takes a member out. Its id never comes back.
+	Remove
+	// Update records a member's addresses (a node announces itself on starting).
+	Update
+)
+
+// ConfChange is what travels on confChangeC: a change of the membership that
+// somebody asked of this node, whoever the leader is.
+type ConfChange struct {
+	Op     ConfChangeOp
+	Member Member
+
+	// ResultC receives exactly one answer, and has room for it: nil once the
+	// change is applied on this node, or why it is refused or unknown. An error
+	// that wraps ErrUnknown may still come true; any other means that nothing
+	// was changed.
+	ResultC chan<- error
+}
+
+// Member is one entry of the membership, which is replicated state and part of
+// every snapshot.
+type Member struct {
+	ID         uint64 // never 0, never reused
+	PeerURL    string // where rafthttp reaches it: http://host:port
+	ClientAddr string // where clients reach it: host:port, empty until it has announced itself
+	Learner    bool
+}
+
+// Status is a picture of the raft node, for INFO, RAFT STATUS, ROLE and WAIT.
+type Status struct {
+	ID        uint64
+	ClusterID uint64
+	Term      uint64
+	Leader    uint64 // 0 if none is known
+	Role      string // "leader", "follower", "candidate", "pre-candidate", "learner"
+	Commit    uint64
+	Applied   uint64 // what raft has seen applied; the store's own applied index is the authority
+	FirstIndex,
+	LastIndex uint64 // what is in the log
+	SnapshotIndex uint64
+	LogBytes      uint64 // bytes of log since the last snapshot
+	Members       []Member
+	Progress      map[uint64]Progress // only on the leader
+}
+
+// Progress is what the leader knows of one follower.
+type Progress struct {
+	Match        uint64 // highest index known to be durable there
+	Next         uint64
+	State        string // "probe", "replicate" or "snapshot"
+	RecentActive bool
+}

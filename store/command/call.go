@@ -1,0 +1,43 @@
+package command
+
+import "github.com/raftredis/raftredis/store/keyspace"
+
+// Call is what every handler gets, whether it reads or writes.
+type Call struct {
+	// Args is the command as the client sent it; Args[0] is its name (for a
+	// subcommand Args[1] is the subcommand's). The number of arguments has been
+	// checked against the Spec's arity. The slices are valid during the call
+	// only: what is kept must be copied.
+	Args [][]byte
+
+	// Now is the time in ms: for a write the entry's stamp on the state clock,
+	// for a read the node's estimate of it.
+	Now int64
+
+	// Rand is the only source of randomness. For a write it is seeded from the
+	// log entry.
+	Rand *keyspace.Rand
+
+	// Reply takes the reply. Exactly one must be written.
+	Reply Reply
+}
+
+// Read is a call of a command that only reads. It runs under the read lock,
+// beside others.
+type Read struct {
+	Call
+	DB *keyspace.View
+}
+
+// Write is a call of a command that may change the keyspace. It runs under the
+// write lock, on every node, in log order.
+type Write struct {
+	Call
+	DB *keyspace.DB
+	// Space is for the few commands that reach beyond one database.
+	Space *keyspace.Keyspace
+}
+
+// View returns the call as one that only reads, so that a writing command can
+// share a reading one's code.
+func (w *Write) View() *Read { return &Read{Call: w.Call, DB: &w.DB.View} }

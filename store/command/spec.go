@@ -1,0 +1,104 @@
+package command
+
+// Spec declares one command. It is the only place that a command is known in.
+type Spec struct {
+	Name       string // lower case; a subcommand's is its own name alone
+	Arity      int    // as Redis counts: with the name; negative: at least
+	Flags      Flags  // beyond Readonly and Write, which follow from the handler
+	Keys       []KeySpec
+	Group      string // Redis's: "string", "generic", "connection" ...
+	Since      string // the Redis version that introduced it
+	Complexity string
+	Summary    string
+	Syntax     string // the arguments in Redis's notation: "key value [NX | XX] [EX seconds]"
+
+	// Exactly one of these is set. Local is for commands that are about the
+	// connection or the node and not about data: the front runs them itself.
+	Read        func(*Read)
+	Write       func(*Write)
+	Local       bool
+	Subcommands []*Spec // a container command, such as OBJECT
+}
+
+// Flags are Redis's command flags. Each also implies ACL categories, as in
+// Redis's setImplicitACLCategories.
+type Flags uint32
+
+// The flags that a Spec may set. Readonly and Write are derived.
+const (
+	Readonly       Flags = 1 << iota // has a Read handler
+	WriteFlag                        // has a Write handler
+	DenyOOM                          // may grow the data: refused when memory is full
+	Admin                            // @admin, @dangerous
+	PubSub                           //
+	NoScript                         // not from a script
+	Blocking                         // may block the client
+	Loading                          // allowed before the first snapshot is loaded
+	Stale                            // allowed without a leader when stale data are refused
+	SkipMonitor                      //
+	SkipSlowlog                      //
+	Fast                             // O(1) or O(log n); @fast, else @slow
+	NoAuth                           // allowed before AUTH
+	MayReplicate                     //
+	NoAsyncLoading                   //
+	NoMulti                          // not inside MULTI
+	MovableKeys                      // keys are found by Keys' keyword or number, not by position alone
+	AllowBusy                        //
+	Dangerous                        // @dangerous without @admin (KEYS, FLUSHALL, SORT)
+)
+
+// KeySpec says where keys stand among the arguments, as Redis 7's key specs do.
+type KeySpec struct {
+	Flags string // Redis's, space separated: "RO ACCESS", "RW UPDATE", "OW INSERT" ...
+
+	// Where to begin: at argument Index, or after the first Keyword found from
+	// argument Index on (from the end backwards if it is negative).
+	Index   int
+	Keyword string
+
+	// Which from there on. If NumKeys, the argument there is the number of keys
+	// and they follow it; the rest is ignored but for Step. Otherwise: up to Last
+	// (0: that one alone; negative: counted from the last argument), every
+	// Step-th; a Limit of n takes only the first 1/n of what remains.
+	NumKeys bool
+	Last    int
+	Step    int
+	Limit   int
+	Unknown bool // Redis calls the spec incomplete or not known (SORT's BY and GET)
+}
+
+// One is a single key at argument i.
+func One(i int, flags string) []KeySpec { return []KeySpec{{Flags: flags, Index: i, Step: 1}} }
+
+// All is every argument from i on, in steps.
+func All(i, step int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, Index: i, Last: -1, Step: step}}
+}
+
+// Counted is a number at argument i and so many keys after it.
+func Counted(i int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, Index: i, NumKeys: true, Step: 1}}
+}
+
+// IsWrite reports whether the command must go through the log.
+func (s *Spec) IsWrite() bool { return s.Write != nil }
+
+// AllFlags returns the flags with those that follow from the handler.
+func (s *Spec) AllFlags() Flags {
+	f := s.Flags
+	if s.Read != nil {
+		f |= Readonly
+	}
+	if s.Write != nil {
+		f |= WriteFlag
+	}
+	return f
+}
+
+// ArityOK reports whether n arguments, the name included, fit.
+func (s *Spec) ArityOK(n int) bool {
+	if s.Arity >= 0 {
+		return n == s.Arity
+	}
+	return n >= -s.Arity
+}

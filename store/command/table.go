@@ -1,0 +1,121 @@
+package command
+
+import (
+	"fmt"
+	"sort"
+)
+
+// Table is all commands by name. It is built once, by main, and never changes.
+type Table struct {
+	byName map[string]*Spec
+	sorted []*Spec
+}
+
+// maxName bounds how long a name is looked at, so that lookups need no
+// allocation.
+const maxName = 32
+
+// NewTable joins families of commands (Strings(), Generic(), the front's own)
+// and refuses what is declared twice or not consistently.
+func NewTable(families ...[]*Spec) (*Table, error) {
+	t := &Table{byName: make(map[string]*Spec)}
+	for _, family := range families {
+		for _, s := range family {
+			if err := s.check(); err != nil {
+				return nil, fmt.Errorf("command %q: %w", s.Name, err)
+			}
+			if t.byName[s.Name] != nil {
+				return nil, fmt.Errorf("command %q is declared twice", s.Name)
+			}
+			t.byName[s.Name] = s
+			t.sorted = append(t.sorted, s)
+		}
+	}
+	sort.Slice(t.sorted, func(i, j int) bool { return t.sorted[i].Name < t.sorted[j].Name })
+	return t, nil
+}
+
+func (s *Spec) check() error {
+	handlers := 0
+	for _, set := range []bool{s.Read != nil, s.Write != nil, s.Local, len(s.Subcommands) > 0} {
+		if set {
+			handlers++
+		}
+	}
+	switch {
+	case len(s.Name) == 0 || len(s.Name) > maxName:
+		return fmt.Errorf("name of %d bytes", len(s.Name))
+	case handlers == 0 || handlers > 1 && !(s.Local && len(s.Subcommands) > 0):
+		return fmt.Errorf("needs exactly one of Read, Write, Local and Subcommands")
+	case s.Arity == 0 || s.Summary == "" || s.Since == "" || s.Group == "":
+		return fmt.Errorf("arity, summary, since and group are all needed")
+	}
+	for _, sub := range s.Subcommands {
+		if err := sub.check(); err != nil {
+			return fmt.Errorf("subcommand %q: %w", sub.Name, err)
+		}
+	}
+	return nil
+}
+
+// Lookup finds a command by its name in any case, nil if there is none.
+func (t *Table) Lookup(name []byte) *Spec {
+	var lower [maxName]byte
+	if len(name) > maxName {
+		return nil
+	}
+	return t.byName[string(appendLower(lower[:0], name))]
+}
+
+// Sub finds a subcommand of s by its name in any case, nil if there is none.
+func (s *Spec) Sub(name []byte) *Spec {
+	for _, sub := range s.Subcommands {
+		if EqualFold(name, sub.Name) {
+			return sub
+		}
+	}
+	return nil
+}
+
+// Resolve finds the command that argv calls: a subcommand where its first
+// argument names one of a container, else the command itself.
+func (t *Table) Resolve(argv [][]byte) *Spec {
+	s := t.Lookup(argv[0])
+	if s != nil && len(s.Subcommands) > 0 && len(argv) > 1 {
+		if sub := s.Sub(argv[1]); sub != nil {
+			return sub
+		}
+	}
+	return s
+}
+
+// All returns every command in the order of names. The slice is the table's
+// own.
+func (t *Table) All() []*Spec { return t.sorted }
+
+func appendLower(dst, name []byte) []byte {
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// EqualFold reports whether b is lower, which is in lower case, in any case of
+// ASCII letters.
+func EqualFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,484 @@
+package keyspace
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/tidwall/btree"
+)
+
+// ErrWrongType is Redis's answer to a command against a key of another type.
+var ErrWrongType = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
+
+// value is what a key maps to.
+//
+// Invariant: if version is above the keyspace's frozen index, then str (if
+// private) and obj belong to the live keyspace alone and may be changed in
+// place. touch establishes it.
+type value struct {
+	str     []byte
+	obj     Object // nil for a string
+	expire  int64  // deadline in ms on the state clock, 0 for none
+	version uint64 // index of the log entry that last changed the key
+	access  uint32 // seconds on the reader's clock; this node's own, not state
+	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
+	private bool   // str was copied for changing in place, see StringForUpdate
+}
+
+// goneBuckets is how many buckets the versions of absent keys share. Two keys
+// in one bucket can at worst abort a transaction that need not have been.
+const goneBuckets = 1024
+
+// deadline orders keys by when they expire.
+type deadline struct {
+	at  int64
+	key string
+}
+
+// data is one database.
+type data struct {
+	keys    *dict[value]
+	expires *btree.BTreeG[deadline] // derived from keys
+	gone    []uint64                // by hash of the key: index of the entry that last deleted one
+	floor   uint64                  // no key's version is below: FLUSHDB and SWAPDB touch every key
+}
+
+func newData() *data {
+	return &data{
+		keys: &dict[value]{},
+		expires: btree.NewBTreeGOptions(func(a, b deadline) bool {
+			return a.at < b.at || a.at == b.at && a.key < b.key
+		}, btree.Options{NoLocks: true}),
+	}
+}
+
+// View is one database for reading, as of a time. Keys whose deadline has
+// passed are invisible. Any number of views may be used at once under the
+// store's read lock.
+type View struct {
+	d   *data
+	now int64
+}
+
+// DB is one database for writing: a View that can also change what it shows.
+// The compiler thereby keeps a read command, which gets a View, from writing.
+type DB struct {
+	View
+	ks *Keyspace
+	id int
+}
+
+// Now is the time in ms that this view is taken at: for a write the entry's
+// stamp on the state clock, for a read the reader's estimate of it.
+func (v *View) Now() int64 { return v.now }
+
+// lookup finds a live key.
+func (v *View) lookup(key []byte) (pos int, val *value) {
+	pos = v.d.keys.find(key)
+	if pos < 0 {
+		return -1, nil
+	}
+	val = &v.d.keys.at(pos).val
+	if val.expire != 0 && val.expire <= v.now {
+		return -1, nil
+	}
+	return pos, val
+}
+
+// used notes an access for OBJECT IDLETIME and FREQ. It is this node's own
+// bookkeeping and the only thing that a read changes, hence atomically.
+func (v *View) used(val *value) {
+	if sec := uint32(v.now / 1000); atomic.LoadUint32(&val.access) != sec {
+		atomic.StoreUint32(&val.access, sec)
+	}
+}
+
+// Kind returns the type of the value at key, None if there is none.
+func (v *View) Kind(key []byte) Kind {
+	_, val := v.lookup(key)
+	return val.kind()
+}
+
+func (val *value) kind() Kind {
+	switch {
+	case val == nil:
+		return None
+	case val.obj == nil:
+		return String
+	default:
+		return val.obj.Kind()
+	}
+}
+
+// Exists reports whether key is there.
+func (v *View) Exists(key []byte) bool {
+	_, val := v.lookup(key)
+	return val != nil
+}
+
+// Get returns the string at key. The result aliases the keyspace: it is
+// valid while the lock is held and must not be written to. ok is false if there
+// is no such key; the error is ErrWrongType.
+func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
+	_, val := v.lookup(key)
+	if val == nil {
+		return nil, false, nil
+	}
+	if val.obj != nil {
+		return nil, false, ErrWrongType
+	}
+	v.used(val)
+	return val.str, true, nil
+}
+
+// object returns the object at key for reading, nil if there is no such key,
+// and ErrWrongType if its kind is another one. The typed accessors (HashAt and
+// its like) are what commands use.
+func (v *View) object(key []byte, k Kind) (Object, error) {
+	_, val := v.lookup(key)
+	if val == nil {
+		return nil, nil
+	}
+	if val.kind() != k {
+		return nil, ErrWrongType
+	}
+	v.used(val)
+	return val.obj, nil
+}
+
+// Expire returns the deadline of key in ms, 0 if it has none. ok is false if
+// there is no such key.
+func (v *View) Expire(key []byte) (at int64, ok bool) {
+	_, val := v.lookup(key)
+	if val == nil {
+		return 0, false
+	}
+	return val.expire, true
+}
+
+// Len returns the number of keys, those included whose deadline has passed but
+// that no log entry has deleted yet, as Redis's DBSIZE does.
+func (v *View) Len() int { return v.d.keys.len() }
+
+// Expires returns the number of keys that have a deadline.
+func (v *View) Expires() int { return v.d.expires.Len() }
+
+// Due calls visit for the keys whose deadline is at or before at, the earliest
+// first, until it answers false. The leader proposes their deletion.
+func (v *View) Due(at int64, visit func(key string, deadline int64) bool) {
+	v.d.expires.Scan(func(d deadline) bool { return d.at <= at && visit(d.key, d.at) })
+}
+
+// NextDeadline returns the earliest deadline in the database, 0 if none.
+func (v *View) NextDeadline() int64 {
+	d, _ := v.d.expires.Min()
+	return d.at
+}
+
+// Scan visits up to count keys from cursor and returns the next cursor, 0 at
+// the end. See dict for what it guarantees.
+func (v *View) Scan(cursor uint64, count int, visit func(key string, k Kind)) uint64 {
+	return v.d.keys.scan(cursor, count, func(it *item[value]) {
+		if it.val.expire == 0 || it.val.expire > v.now {
+			visit(it.key, it.val.kind())
+		}
+	})
+}
+
+// At returns the key at position i of [0, Len), "" and false if it is expired.
+func (v *View) At(i int) (key string, ok bool) {
+	it := v.d.keys.at(i)
+	return it.key, it.val.expire == 0 || it.val.expire > v.now
+}
+
+// Version returns a number that changes whenever key is changed, created or
+// deleted: the index of the log entry that last did so. WATCH compares it.
+func (v *View) Version(key []byte) uint64 {
+	if _, val := v.lookup(key); val != nil {
+		return max(val.version, v.d.floor)
+	}
+	if v.d.gone == nil {
+		return v.d.floor
+	}
+	return max(v.d.gone[goneBucket(key)], v.d.floor)
+}
+
+// goneBucket hashes with FNV-1a: unlike an index's, this hash is state.
+func goneBucket(key []byte) int {
+	h := uint32(2166136261)
+	for _, c := range key {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return int(h % goneBuckets)
+}
+
+// Info describes the value at key for OBJECT and MEMORY USAGE.
+type Info struct {
+	Encoding string // empty for a string: it follows from the bytes
+	Access   uint32 // seconds, on the reader's clock
+	Hits     uint8
+	Bytes    int
+}
+
+// Info returns what is known about key without counting as an access.
+func (v *View) Info(key []byte) (Info, bool) {
+	_, val := v.lookup(key)
+	if val == nil {
+		return Info{}, false
+	}
+	in := Info{Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + cap(val.str)}
+	if val.obj != nil {
+		in.Encoding, in.Bytes = val.obj.Encoding(), in.Bytes+val.obj.Bytes()
+	}
+	return in, true
+}
+
+// valueBytes is what a key costs beside its own and its value's bytes: the slot
+// in the vector and its part of the index.
+const valueBytes = 96
+
+// lookupWrite finds a live key for changing, and deletes it if its deadline has
+// passed: only log entries delete, and this is one.
+func (db *DB) lookupWrite(key []byte) (pos int, val *value) {
+	pos = db.d.keys.find(key)
+	if pos < 0 {
+		return -1, nil
+	}
+	val = &db.d.keys.at(pos).val
+	if val.expire != 0 && val.expire <= db.now {
+		db.removeAt(pos)
+		db.ks.stats.Expired++
+		return -1, nil
+	}
+	return pos, val
+}
+
+// touch returns the value at pos for changing and gives it the current
+// version. It is the only way to a writable value, and the place where the
+// invariant of value is kept: what a running snapshot may still be reading is
+// forked first.
+func (db *DB) touch(pos int) *value {
+	it := db.d.keys.mut(pos)
+	val := &it.val
+	if val.version <= db.ks.frozen {
+		val.private = false
+		if val.obj != nil {
+			val.obj = val.obj.Fork()
+		}
+	}
+	val.version = db.ks.index
+	val.access = uint32(db.now / 1000)
+	db.ks.touched(db.id, it.key)
+	return val
+}
+
+// put returns a writable value for key, a new one if there is none. The old
+// contents and deadline are still in it.
+func (db *DB) put(key []byte) *value {
+	pos, _ := db.lookupWrite(key)
+	if pos < 0 {
+		pos = db.d.keys.add(string(key), value{version: db.ks.index})
+	}
+	return db.touch(pos)
+}
+
+func (db *DB) removeAt(pos int) {
+	it := db.d.keys.at(pos)
+	if it.val.expire != 0 {
+		db.d.expires.Delete(deadline{it.val.expire, it.key})
+	}
+	if db.d.gone == nil {
+		db.d.gone = make([]uint64, goneBuckets)
+	}
+	key := it.key
+	db.d.gone[goneBucket([]byte(key))] = db.ks.index
+	db.d.keys.remove(pos)
+	db.ks.touched(db.id, key)
+}
+
+func (db *DB) setExpire(key string, val *value, at int64) {
+	if val.expire == at {
+		return
+	}
+	if val.expire != 0 {
+		db.d.expires.Delete(deadline{val.expire, key})
+	}
+	if at != 0 {
+		db.d.expires.Set(deadline{at, key})
+	}
+	val.expire = at
+}
+
+// Set makes key the string s, with the given deadline (0: none; KeepTTL: what
+// it has). It copies s: arguments are slices of a log entry, and keeping one
+// would keep the whole entry.
+func (db *DB) Set(key, s []byte, expire int64) {
+	db.SetOwned(key, append(make([]byte, 0, len(s)), s...), expire)
+}
+
+// SetOwned is Set for a string that was built for this and that nobody else
+// holds.
+func (db *DB) SetOwned(key, s []byte, expire int64) {
+	db.replace(key, s, nil, expire)
+}
+
+// SetObject makes key hold o, replacing what was there, with the given deadline
+// (0: none; KeepTTL: what it has). o must not be held by another key.
+func (db *DB) SetObject(key []byte, o Object, expire int64) {
+	db.replace(key, nil, o, expire)
+}
+
+// replace gives key new contents. It is touch for the case that there is
+// nothing to fork.
+func (db *DB) replace(key, s []byte, o Object, expire int64) {
+	pos, _ := db.lookupWrite(key)
+	if pos < 0 {
+		pos = db.d.keys.add(string(key), value{})
+	}
+	it := db.d.keys.mut(pos)
+	val := &it.val
+	val.str, val.obj, val.private = s, o, false
+	val.version, val.access = db.ks.index, uint32(db.now/1000)
+	if expire != KeepTTL {
+		db.setExpire(it.key, val, expire)
+	}
+	db.ks.touched(db.id, it.key)
+}
+
+// KeepTTL as a deadline leaves the deadline as it is.
+const KeepTTL = -1
+
+// StringForUpdate returns a string of at least size bytes at key that may be
+// changed in place until the entry is applied, creating or zero-extending it.
+// The deadline stays. The error is ErrWrongType.
+func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
+	if _, val := db.lookupWrite(key); val != nil && val.obj != nil {
+		return nil, ErrWrongType
+	}
+	val := db.put(key)
+	old := len(val.str)
+	switch {
+	case size > cap(val.str):
+		// Twice the size, up to a megabyte more, as sds grows: APPEND in a loop is
+		// linear.
+		grown := make([]byte, max(old, size), max(old, size)+min(max(old, size), 1<<20))
+		copy(grown, val.str)
+		val.str, val.private = grown, true
+	case !val.private:
+		val.str, val.private = append(make([]byte, 0, cap(val.str)), val.str...), true
+	}
+	if size > len(val.str) {
+		n := len(val.str)
+		val.str = val.str[:size]
+		clear(val.str[n:])
+	}
+	return val.str, nil
+}
+
+// Append appends to the string at key, creating it, and returns its new
+// length. The deadline stays. Bytes beyond the length that a snapshot has seen
+// may be written in place, so this copies only to grow.
+func (db *DB) Append(key, s []byte) (int, error) {
+	_, val := db.lookupWrite(key)
+	if val == nil {
+		db.Set(key, s, 0)
+		return len(s), nil
+	}
+	if val.obj != nil {
+		return 0, ErrWrongType
+	}
+	buf, err := db.StringForUpdate(key, len(val.str)+len(s))
+	if err != nil {
+		return 0, err
+	}
+	copy(buf[len(buf)-len(s):], s)
+	return len(buf), nil
+}
+
+// objectForUpdate returns the object at key for changing. create, if not nil,
+// makes one where there is none. The error is ErrWrongType.
+func (db *DB) objectForUpdate(key []byte, k Kind, create func() Object) (Object, error) {
+	pos, val := db.lookupWrite(key)
+	if val == nil {
+		if create == nil {
+			return nil, nil
+		}
+		o := create()
+		db.SetObject(key, o, 0)
+		return o, nil
+	}
+	if val.kind() != k {
+		return nil, ErrWrongType
+	}
+	return db.touch(pos).obj, nil
+}
+
+// SetExpire gives key a deadline (0: none) and reports whether it exists.
+func (db *DB) SetExpire(key []byte, at int64) bool {
+	pos, _ := db.lookupWrite(key)
+	if pos < 0 {
+		return false
+	}
+	val := db.touch(pos)
+	db.setExpire(db.d.keys.at(pos).key, val, at)
+	return true
+}
+
+// Delete removes key and reports whether it was there. It takes no longer for a
+// big value: the garbage collector takes that apart in its own time.
+func (db *DB) Delete(key []byte) bool {
+	pos, _ := db.lookupWrite(key)
+	if pos < 0 {
+		return false
+	}
+	db.removeAt(pos)
+	return true
+}
+
+// Move takes the value at key, with its deadline, to the key dst of to,
+// replacing what is there. It reports whether key exists. RENAME and MOVE.
+func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
+	pos, _ := db.lookupWrite(key)
+	if pos < 0 {
+		return false
+	}
+	if db.d == to.d && string(key) == string(dst) {
+		db.touch(pos)
+		return true
+	}
+	val := *db.touch(pos) // a running snapshot keeps its own object from here on
+	db.removeAt(pos)
+	if val.obj != nil {
+		to.SetObject(dst, val.obj, val.expire)
+	} else {
+		to.SetOwned(dst, val.str, val.expire)
+	}
+	return true
+}
+
+// Copy makes dst of to a copy of the value at key, with its deadline. It
+// reports whether key exists.
+func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
+	_, val := db.lookupWrite(key)
+	if val == nil {
+		return false
+	}
+	expire := val.expire
+	if val.obj == nil {
+		to.Set(dst, val.str, expire)
+		return true
+	}
+	to.SetObject(dst, cloneObject(val.obj), expire)
+	return true
+}
+
+// Flush removes every key.
+func (db *DB) Flush() {
+	if db.d.keys.len() > 0 {
+		db.ks.flushed(db.id)
+	}
+	fresh := newData()
+	fresh.floor = db.ks.index
+	db.ks.dbs[db.id] = fresh
+	db.d = fresh
+}

@@ -1,0 +1,92 @@
+package keyspace
+
+// Databases is the number of databases of a keyspace, as Redis's default.
+const Databases = 16
+
+// Stats counts what happened to keys. It is this node's own, not state.
+type Stats struct {
+	Expired uint64
+}
+
+// Keyspace is the whole of the data: Databases databases, and the point of the
+// log that they stand at.
+type Keyspace struct {
+	// OnTouch, if not nil, is called for every key that is changed, created or
+	// deleted; key is "" when a whole database was. It runs inside the change,
+	// must be quick and must not call the keyspace. The store uses it for WATCH
+	// and blocked clients.
+	OnTouch func(db int, key string)
+
+	dbs    [Databases]*data
+	index  uint64 // of the log entry being applied, or last applied
+	now    int64  // its stamp
+	frozen uint64 // index of the latest capture: see value
+	stats  Stats
+}
+
+// New returns an empty keyspace.
+func New() *Keyspace {
+	ks := &Keyspace{}
+	for i := range ks.dbs {
+		ks.dbs[i] = newData()
+	}
+	return ks
+}
+
+// Begin says that what follows is the entry at index, stamped now (ms). Both
+// must not be lower than at the last call.
+func (ks *Keyspace) Begin(index uint64, now int64) { ks.index, ks.now = index, now }
+
+// Index returns the index of the entry last begun.
+func (ks *Keyspace) Index() uint64 { return ks.index }
+
+// View returns database db for reading as of now.
+func (ks *Keyspace) View(db int, now int64) View { return View{d: ks.dbs[db], now: now} }
+
+// DB returns database db for writing within the entry last begun.
+func (ks *Keyspace) DB(db int) DB {
+	return DB{View: View{d: ks.dbs[db], now: ks.now}, ks: ks, id: db}
+}
+
+// Swap exchanges the contents of two databases.
+func (ks *Keyspace) Swap(a, b int) {
+	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
+	ks.dbs[a].floor, ks.dbs[b].floor = ks.index, ks.index
+	ks.flushed(a)
+	ks.flushed(b)
+}
+
+// Stats returns the counters since the process started.
+func (ks *Keyspace) Stats() Stats { return ks.stats }
+
+func (ks *Keyspace) touched(db int, key string) {
+	if ks.OnTouch != nil {
+		ks.OnTouch(db, key)
+	}
+}
+
+func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
+
+// Frozen is a keyspace as it was at one index. It may be encoded by any
+// goroutine without a lock.
+type Frozen struct {
+	Index uint64
+	dbs   [Databases]frozenData
+}
+
+type frozenData struct {
+	keys  vec[item[value]]
+	gone  []uint64
+	floor uint64
+}
+
+// Capture freezes the keyspace as it is now. It costs a copy of one pointer for
+// each chunkLen keys, and afterwards one copy of each chunk that is written to.
+func (ks *Keyspace) Capture() *Frozen {
+	f := &Frozen{Index: ks.index}
+	for i, d := range ks.dbs {
+		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), gone: append([]uint64(nil), d.gone...), floor: d.floor}
+	}
+	ks.frozen = ks.index
+	return f
+}

@@ -1,0 +1,155 @@
+package keyspace
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Encode writes the frozen keyspace: for each database that has anything its
+// number plus one, its keys in order and the versions of what is gone; then 0.
+// The order of keys is part of the state, and so is written as it is.
+func (f *Frozen) Encode(e *Encoder) {
+	for i := range f.dbs {
+		d := &f.dbs[i]
+		if d.keys.n == 0 && d.floor == 0 && len(d.gone) == 0 {
+			continue
+		}
+		e.Uvarint(uint64(i) + 1)
+		e.Uvarint(d.floor)
+		e.Uvarint(uint64(len(d.gone)))
+		for _, index := range d.gone {
+			e.Uvarint(index)
+		}
+		e.Uvarint(uint64(d.keys.n))
+		for j := range d.keys.n {
+			it := d.keys.at(j)
+			val := &it.val
+			e.Byte(byte(val.kind()))
+			e.String(it.key)
+			e.Uvarint(uint64(val.expire))
+			e.Uvarint(val.version)
+			if val.obj == nil {
+				e.Bytes(val.str)
+			} else {
+				val.obj.Encode(e)
+			}
+		}
+	}
+	e.Uvarint(0)
+}
+
+// Decode reads what Frozen.Encode wrote into a new keyspace.
+func Decode(d *Decoder) (*Keyspace, error) {
+	ks := New()
+	for {
+		n := d.Uvarint()
+		if d.Err() != nil || n == 0 {
+			return ks, d.Err()
+		}
+		if n > Databases {
+			return nil, fmt.Errorf("database %d of %d", n-1, Databases)
+		}
+		db := ks.dbs[n-1]
+		db.floor = d.Uvarint()
+		if gone := d.Uvarint(); gone == goneBuckets {
+			db.gone = make([]uint64, goneBuckets)
+			for i := range db.gone {
+				db.gone[i] = d.Uvarint()
+			}
+		} else if gone != 0 {
+			return nil, errors.New("wrong number of version buckets")
+		}
+		for keys := d.Uvarint(); keys > 0 && d.Err() == nil; keys-- {
+			k := Kind(d.Byte())
+			key := d.String()
+			val := value{expire: int64(d.Uvarint()), version: d.Uvarint()}
+			if k == String {
+				val.str = d.Bytes()
+			} else {
+				val.obj = decodeObject(k, d)
+			}
+			if d.Err() != nil {
+				return nil, d.Err()
+			}
+			if db.keys.find([]byte(key)) >= 0 {
+				return nil, errors.New("key listed twice")
+			}
+			db.keys.add(key, val)
+			if val.expire != 0 {
+				db.expires.Set(deadline{val.expire, key})
+			}
+		}
+	}
+}
+
+// cloneObject returns a copy that shares nothing with o: what a snapshot and
+// its restoration would give.
+func cloneObject(o Object) Object {
+	var e Encoder
+	o.Encode(&e)
+	d := NewDecoder(e.Take())
+	c := decodeObject(o.Kind(), d)
+	if d.Err() != nil {
+		panic("keyspace: cannot decode what was encoded: " + d.Err().Error())
+	}
+	return c
+}
+
+// Encoder builds the binary form of a state in memory, to be drained by its
+// owner as it grows (see Flush). The zero value is ready.
+type Encoder struct {
+	buf []byte
+
+	// Flush, if not nil, is called with what has been encoded whenever that is
+	// more than a few tens of kilobytes, and takes it over.
+	Flush func([]byte)
+}
+
+const flushAt = 64 << 10
+
+// Take returns what has been encoded since the last Flush.
+func (e *Encoder) Take() []byte {
+	b := e.buf
+	e.buf = nil
+	return b
+}
+
+func (e *Encoder) grown() {
+	if e.Flush != nil && len(e.buf) >= flushAt {
+		e.Flush(e.buf)
+		e.buf = e.buf[:0]
+	}
+}
+
+// Byte appends one byte.
+func (e *Encoder) Byte(b byte) { e.buf = append(e.buf, b) }
+
+// Uvarint appends an unsigned number.
+func (e *Encoder) Uvarint(n uint64) {
+	for n >= 0x80 {
+		e.buf = append(e.buf, byte(n)|0x80)
+		n >>= 7
+	}
+	e.buf = append(e.buf, byte(n))
+}
+
+// Float appends a float, bit for bit.
+func (e *Encoder) Float(f float64) {
+	n := math.Float64bits(f)
+	e.buf = append(e.buf, byte(n), byte(n>>8), byte(n>>16), byte(n>>24), byte(n>>32), byte(n>>40), byte(n>>48), byte(n>>56))
+}
+
+// Bytes appends a length and bytes.
+func (e *Encoder) Bytes(b []byte) {
+	e.Uvarint(uint64(len(b)))
+	e.buf = append(e.buf, b...)
+	e.grown()
+}
+
+// String appends a length and bytes.
+func (e *Encoder) String(s string) {
+	e.Uvarint(uint64(len(s)))
+	e.buf = append(e.buf, s...)
+	e.grown()
+}
