@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+const probeKeys = 1_000_000
+
+// fill loads probeKeys keys of 16 bytes with values of 64 bytes.
+func fill(port int) error {
+	const clients = 8
+	var wg sync.WaitGroup
+	errs := make(chan error, clients)
+	for c := range clients {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			errs <- fillPart(port, c*probeKeys/clients, (c+1)*probeKeys/clients)
+		}()
+	}
+	wg.Wait()
+	for range clients {
+		if err := <-errs; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fillPart(port, from, to int) error {
+	cl, err := dial(port)
+	if err != nil {
+		return err
+	}
+	defer cl.conn.Close()
+	const depth = 500
+	value := strings.Repeat("x", 64)
+	var b strings.Builder
+	for i := from; i < to; i += depth {
+		b.Reset()
+		n := min(depth, to-i)
+		for j := range n {
+			fmt.Fprintf(&b, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$64\r\n%s\r\n", i+j, value)
+		}
+		if _, err := cl.conn.Write([]byte(b.String())); err != nil {
+			return err
+		}
+		for range n {
+			if _, err := cl.reply(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// latencies SETs random keys on one connection until stop is closed and
+// returns the time each took, sorted.
+func latencies(port int, stop <-chan struct{}) ([]time.Duration, error) {
+	cl, err := dial(port)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.conn.Close()
+	var took []time.Duration
+	value := strings.Repeat("y", 64)
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			sort.Slice(took, func(i, j int) bool { return took[i] < took[j] })
+			return took, nil
+		default:
+		}
+		begin := time.Now()
+		if _, err := cl.do("SET", fmt.Sprintf("key:%012d", i*7919%probeKeys), value); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(begin))
+	}
+}
+
+// stall is how writers fare beside a snapshot, and without one.
+type stall struct {
+	p99, max time.Duration
+	n        int
+}
+
+// during measures a lone writer for as long as work takes.
+func during(port int, work func() error) (stall, error) {
+	stop := make(chan struct{})
+	type result struct {
+		took []time.Duration
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		took, err := latencies(port, stop)
+		done <- result{took, err}
+	}()
+	err := work()
+	close(stop)
+	r := <-done
+	if err == nil {
+		err = r.err
+	}
+	if err != nil {
+		return stall{}, err
+	}
+	if len(r.took) == 0 {
+		return stall{}, errors.New("no write was done meanwhile")
+	}
+	return stall{r.took[len(r.took)*99/100], r.took[len(r.took)-1], len(r.took)}, nil
+}
+
+// save asks for a snapshot and waits until it is there.
+func save(port int) error {
+	before, err := command(port, "LASTSAVE")
+	if err != nil {
+		return err
+	}
+	// LASTSAVE has a resolution of a second: step over it, or a quick snapshot
+	// would not be seen.
+	time.Sleep(1100 * time.Millisecond)
+	if _, err := command(port, "BGSAVE"); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if now, err := command(port, "LASTSAVE"); err != nil || now != before {
+			return err
+		}
+	}
+	return fmt.Errorf("no snapshot after two minutes")
+}

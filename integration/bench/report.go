@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// report is what goes to BENCHMARKS.md.
+type report struct {
+	rounds int
+	rows   []row
+	probes []probe
+}
+
+type row struct {
+	name    string
+	systems []string
+	figures [][]figure // by system, then by round
+}
+
+type probe struct {
+	system         string
+	loaded, steady int64 // resident bytes a key
+	quiet, busy    []stall
+}
+
+func median[T any](xs []T, by func(T) float64) float64 {
+	vs := make([]float64, len(xs))
+	for i, x := range xs {
+		vs[i] = by(x)
+	}
+	slices.Sort(vs)
+	if n := len(vs); n%2 == 0 {
+		return (vs[n/2-1] + vs[n/2]) / 2
+	}
+	return vs[len(vs)/2]
+}
+
+// ratio is the median over rounds of the ratio within a round, and its range.
+func (r *row) ratio(i, base int) string {
+	var ratios []float64
+	for round := range r.figures[i] {
+		ratios = append(ratios, r.figures[i][round].rps/r.figures[base][round].rps)
+	}
+	return fmt.Sprintf("%.2f [%.2f-%.2f]", median(ratios, func(x float64) float64 { return x }), slices.Min(ratios), slices.Max(ratios))
+}
+
+func (r *report) markdown(binary string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Benchmarks\n\nMade by `make bench` (%s): %d alternating rounds, medians, 64-byte values, every process of every\nsystem and the load generator on this one machine, over loopback, one disk. A ratio is taken within a round; only\nratios mean anything, and those to about a tenth.\n\n", time.Now().UTC().Format("2006-01-02"), r.rounds)
+	fmt.Fprintf(&b, "- machine: %d cores, %s, %s\n- %s\n- raftredis: %s, WAL fsynced before every acknowledgement\n- redis-benchmark: `-d 64 -r 100000`\n\n",
+		runtime.NumCPU(), cpuModel(), firstLine("uname", "-sr"), firstLine("redis-server", "--version"), firstLine(binary, "--version"))
+	for i, row := range r.rows {
+		if i == 0 || !slices.Equal(row.systems, r.rows[i-1].systems) {
+			fmt.Fprintf(&b, "\n| workload |")
+			for j, s := range row.systems {
+				fmt.Fprintf(&b, " %s |", s)
+				if j > 0 {
+					fmt.Fprintf(&b, " to %s |", row.systems[0])
+				}
+				if j > 1 && row.systems[1] == redisReplica {
+					fmt.Fprintf(&b, " to %s |", redisReplica)
+				}
+			}
+			fmt.Fprintf(&b, "\n|%s\n", strings.Repeat("---|", strings.Count(lastLine(b.String()), "|")-1))
+		}
+		fmt.Fprintf(&b, "| %s |", row.name)
+		for j := range row.systems {
+			fmt.Fprintf(&b, " %s/s, p50 %.2f, p99 %.2f ms |", thousands(median(row.figures[j], func(f figure) float64 { return f.rps })),
+				median(row.figures[j], func(f figure) float64 { return f.p50 }), median(row.figures[j], func(f figure) float64 { return f.p99 }))
+			if j > 0 {
+				fmt.Fprintf(&b, " **%s** |", row.ratio(j, 0))
+			}
+			if j > 1 && row.systems[1] == redisReplica {
+				fmt.Fprintf(&b, " **%s** |", row.ratio(j, 1))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	if len(r.probes) > 0 {
+		b.WriteString("\n## Memory and snapshots\n\nA million keys of 16 bytes with 64-byte values; resident bytes a key after loading and at the most while they are\noverwritten three times over (of the process that takes the load); and a lone writer's p99 and longest SET while nothing\nelse happens and while a snapshot is taken, medians of three.\n\n")
+		b.WriteString("| system | bytes a key, loaded | under overwrites | to redis | p99 quiet | p99 in a snapshot | longest quiet | longest in a snapshot |\n|---|---|---|---|---|---|---|---|\n")
+		for _, p := range r.probes {
+			ms := func(s []stall, by func(stall) time.Duration) string {
+				return fmt.Sprintf("%.2f ms", median(s, func(x stall) float64 { return by(x).Seconds() * 1000 }))
+			}
+			p99, longest := func(s stall) time.Duration { return s.p99 }, func(s stall) time.Duration { return s.max }
+			fmt.Fprintf(&b, "| %s | %d | %d | **%.2f** | %s | %s | %s | %s |\n", p.system, p.loaded, p.steady,
+				float64(p.steady)/float64(r.probes[0].steady), ms(p.quiet, p99), ms(p.busy, p99), ms(p.quiet, longest), ms(p.busy, longest))
+		}
+	}
+	return b.String()
+}
+
+func lastLine(s string) string { return s[strings.LastIndexByte(s, '\n')+1:] }
+
+func thousands(f float64) string {
+	if f >= 10_000 {
+		return fmt.Sprintf("%.0fk", f/1000)
+	}
+	return fmt.Sprintf("%.1fk", f/1000)
+}
+
+func cpuModel() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown processor"
+	}
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown processor"
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The names of the systems, as they stand in the report.
+const (
+	redisMemory  = "redis, no persistence"
+	redisAOF     = "redis, AOF always"
+	redisReplica = "redis + 2 replicas, AOF always"
+	raft1        = "raftredis, 1 node"
+	raft3        = "raftredis, 3 nodes"
+	raft3Quorum  = "raftredis, 3 nodes, linearizable"
+)
+
+// workload is one row of the report: what redis-benchmark is told, and which
+// systems it is told to run against. The first system is the baseline.
+type workload struct {
+	name    string
+	args    []string // beyond port, clients, pipeline and number of requests
+	clients int
+	depth   int // pipeline
+	n       int // requests of one run at scale 1: a second or two
+	systems []string
+}
+
+var reads = []string{redisMemory, raft3}
+
+// workloads are the rows that redis-benchmark measures.
+func workloads() []workload {
+	all := []string{redisAOF, redisReplica, raft3, raft1}
+	typed := []string{redisAOF, redisReplica, raft3}
+	set := []string{"-t", "set"}
+	get := []string{"-t", "get"}
+	w := []workload{
+		{"GET c50 P1", get, 50, 1, 150_000, reads},
+		{"GET c50 P16", get, 50, 16, 1_000_000, reads},
+		{"GET c50 P100", get, 50, 100, 2_000_000, reads},
+		{"GET linearizable, leader, c50 P1", get, 50, 1, 100_000, []string{redisMemory, raft3Quorum}},
+		{"GET linearizable, leader, c50 P16", get, 50, 16, 600_000, []string{redisMemory, raft3Quorum}},
+		{"SET c1 P1", set, 1, 1, 4_000, all},
+		{"SET c50 P1", set, 50, 1, 60_000, all},
+		{"SET c200 P1", set, 200, 1, 80_000, all},
+		{"SET c50 P16", set, 50, 16, 320_000, all},
+		{"SET through a follower, c50 P1", set, 50, 1, 40_000, []string{redisAOF, raft3 + ", follower"}},
+		{"MSET (10 keys) c50 P1", []string{"-t", "mset"}, 50, 1, 30_000, typed},
+		{"LRANGE_100 c50 P1", []string{"-t", "lrange_100"}, 50, 1, 40_000, []string{redisMemory, raft3}},
+	}
+	for _, t := range []string{"lpush", "lpop", "sadd", "hset", "zadd", "zpopmin", "incr"} {
+		w = append(w, workload{strings.ToUpper(t) + " c50 P16", []string{"-t", t}, 50, 16, 160_000, typed})
+	}
+	return w
+}
+
+// figure is what one run gave.
+type figure struct {
+	rps      float64
+	p50, p99 float64 // ms
+}
+
+// run lets redis-benchmark run once against the port.
+func (w *workload) run(port int, scale float64) (figure, error) {
+	args := append([]string{"-p", strconv.Itoa(port), "-c", strconv.Itoa(w.clients), "-P", strconv.Itoa(w.depth),
+		"-n", strconv.Itoa(int(float64(w.n) * scale)), "-r", "100000", "-d", "64", "--csv"}, w.args...)
+	var errs bytes.Buffer
+	cmd := exec.Command("redis-benchmark", args...)
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return figure{}, fmt.Errorf("redis-benchmark %s: %w: %s", strings.Join(args, " "), err, errs.String())
+	}
+	// LRANGE_100 comes with a line for its own LPUSHes; the last line is the test.
+	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
+	if err != nil || len(rows) < 2 {
+		return figure{}, fmt.Errorf("redis-benchmark printed %q (%v)", out, err)
+	}
+	last := rows[len(rows)-1]
+	var f figure
+	for i, dst := range map[int]*float64{1: &f.rps, 4: &f.p50, 6: &f.p99} {
+		if *dst, err = strconv.ParseFloat(last[i], 64); err != nil {
+			return figure{}, fmt.Errorf("redis-benchmark printed %q: %w", last, err)
+		}
+	}
+	return f, nil
+}
+
+// mixed measures GETs of 50 connections while 10 others SET.
+func mixed(port int, scale float64) (figure, error) {
+	set := exec.Command("redis-benchmark", "-p", strconv.Itoa(port), "-c", "10", "-n", "100000000", "-r", "100000", "-d", "64", "-t", "set", "-q")
+	if err := set.Start(); err != nil {
+		return figure{}, err
+	}
+	defer func() {
+		set.Process.Kill()
+		set.Wait()
+	}()
+	time.Sleep(200 * time.Millisecond) // let the writers get going
+	w := workload{args: []string{"-t", "get"}, clients: 50, depth: 1, n: 100_000}
+	return w.run(port, scale)
+}
