@@ -1,0 +1,368 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Build compiles the binary into dir and returns its path. With race it is
+// built with the race detector.
+func Build(dir string, race bool) (string, error) {
+	path := filepath.Join(dir, "raftredis")
+	args := []string{"build", "-o", path}
+	if race {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "github.com/raftredis/raftredis/cmd/raftredis")...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return path, nil
+}
+
+// Cluster is some nodes and the network between them.
+type Cluster struct {
+	Binary string
+	Dir    string
+	Net    *Network
+	Nodes  []*Node  // by position; a removed one stays, stopped
+	args   []string // of every node
+	seeds  string   // --cluster of the first nodes
+}
+
+// Node is one process, or the lack of one.
+type Node struct {
+	ID     uint64
+	Addr   string   // where clients reach it
+	URL    string   // where peers reach it: a proxy
+	Dir    string   // its data
+	Args   []string // its own options, beyond the cluster's
+	listen string   // where it really listens for peers
+	join   bool
+	seeds  string
+	c      *Cluster
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{}
+	paused bool
+}
+
+// freeAddr returns a loopback address that nobody uses now.
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// New prepares n nodes with the given options; Start starts them.
+func New(binary, dir string, n int, args ...string) (*Cluster, error) {
+	c := &Cluster{Binary: binary, Dir: dir, Net: NewNetwork(), args: args}
+	var seeds []string
+	for i := range n {
+		node, err := c.prepare(uint64(i + 1))
+		if err != nil {
+			c.Net.Close()
+			return nil, err
+		}
+		seeds = append(seeds, fmt.Sprintf("%d=%s", node.ID, node.URL))
+	}
+	c.seeds = strings.Join(seeds, ",")
+	for _, node := range c.Nodes {
+		node.seeds = c.seeds
+	}
+	return c, nil
+}
+
+func (c *Cluster) prepare(id uint64) (*Node, error) {
+	n := &Node{ID: id, Dir: filepath.Join(c.Dir, fmt.Sprintf("node%d", id)), c: c}
+	var err error
+	if n.Addr, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	if n.listen, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	proxy, err := c.Net.listen(id, n.listen)
+	if err != nil {
+		return nil, err
+	}
+	n.URL = "http://" + proxy
+	c.Nodes = append(c.Nodes, n)
+	return n, nil
+}
+
+// Join prepares a node with a new id that joins the running cluster: it still
+// has to be added (RAFT ADD) and started.
+func (c *Cluster) Join(id uint64) (*Node, error) {
+	n, err := c.prepare(id)
+	if err != nil {
+		return nil, err
+	}
+	n.join = true
+	n.seeds = c.seeds + fmt.Sprintf(",%d=%s", id, n.URL)
+	return n, nil
+}
+
+// Start starts every node that does not run.
+func (c *Cluster) Start() error {
+	for _, n := range c.Nodes {
+		if err := n.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close kills every node and ends the network. The directories stay.
+func (c *Cluster) Close() {
+	for _, n := range c.Nodes {
+		n.Kill()
+	}
+	c.Net.Close()
+}
+
+// Start starts the node unless it runs. Its output is appended to node<id>.log
+// beside its directory.
+func (n *Node) Start(extra ...string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		return nil
+	}
+	log, err := os.OpenFile(n.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	_, port, _ := net.SplitHostPort(n.Addr)
+	args := []string{"--id", strconv.FormatUint(n.ID, 10), "--cluster", n.seeds, "--port", port, "--dir", n.Dir, "--peer-listen", n.listen}
+	if n.join {
+		args = append(args, "--join")
+	}
+	args = append(append(append(args, n.c.args...), n.Args...), extra...)
+	cmd := exec.Command(n.c.Binary, args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	// If this process is killed, its nodes must not stay behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	fmt.Fprintf(log, "\n--- %s %s\n", time.Now().UTC().Format(time.RFC3339Nano), strings.Join(cmd.Args, " "))
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	n.cmd, n.exited, n.paused = cmd, exited, false
+	go func() {
+		cmd.Wait()
+		n.mu.Lock()
+		if n.cmd == cmd {
+			n.cmd = nil
+		}
+		n.mu.Unlock()
+		close(exited)
+	}()
+	return nil
+}
+
+// LogFile is where the node's output goes.
+func (n *Node) LogFile() string { return n.Dir + ".log" }
+
+// Running reports whether the process exists.
+func (n *Node) Running() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cmd != nil
+}
+
+// Pid returns the process id, 0 if it does not run.
+func (n *Node) Pid() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return 0
+	}
+	return n.cmd.Process.Pid
+}
+
+// signal sends a signal and returns the channel that closes when the process
+// is gone; nil if there is none.
+func (n *Node) signal(s syscall.Signal) <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd == nil {
+		return nil
+	}
+	n.cmd.Process.Signal(s)
+	return n.exited
+}
+
+// Kill is kill -9; it returns when the process is gone.
+func (n *Node) Kill() {
+	if exited := n.signal(syscall.SIGKILL); exited != nil {
+		<-exited
+	}
+}
+
+// Stop is SIGTERM, and waits for the process to end by itself.
+func (n *Node) Stop(ctx context.Context) error {
+	exited := n.signal(syscall.SIGTERM)
+	if exited == nil {
+		return nil
+	}
+	select {
+	case <-exited:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("node %d ignores SIGTERM: %w", n.ID, ctx.Err())
+	}
+}
+
+// WaitExit waits for the process to end by itself.
+func (n *Node) WaitExit(ctx context.Context) error {
+	n.mu.Lock()
+	exited := n.exited
+	n.mu.Unlock()
+	select {
+	case <-exited:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("node %d still runs: %w", n.ID, ctx.Err())
+	}
+}
+
+// Pause is SIGSTOP, Resume SIGCONT.
+func (n *Node) Pause() {
+	n.signal(syscall.SIGSTOP)
+	n.mu.Lock()
+	n.paused = true
+	n.mu.Unlock()
+}
+
+// Resume undoes Pause.
+func (n *Node) Resume() {
+	n.signal(syscall.SIGCONT)
+	n.mu.Lock()
+	n.paused = false
+	n.mu.Unlock()
+}
+
+// Paused reports whether the node was paused and not resumed.
+func (n *Node) Paused() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.paused
+}
+
+// WaitReady waits until the node answers clients and knows a leader.
+func (n *Node) WaitReady(ctx context.Context) error {
+	return Until(ctx, func() error {
+		info, err := n.Info("raft")
+		if err != nil {
+			return err
+		}
+		if l := info["raft_leader_id"]; l == "" || l == "0" {
+			return errors.New("no leader")
+		}
+		return nil
+	})
+}
+
+// WaitReady waits for every node that runs.
+func (c *Cluster) WaitReady(ctx context.Context) error {
+	for _, n := range c.Nodes {
+		if n.Running() {
+			if err := n.WaitReady(ctx); err != nil {
+				return fmt.Errorf("node %d: %w", n.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Info returns a section of INFO as a map.
+func (n *Node) Info(section string) (map[string]string, error) {
+	reply, err := Ask(n.Addr, "INFO", section)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := reply.(string)
+	if !ok {
+		return nil, fmt.Errorf("INFO answered %v", reply)
+	}
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	return info, nil
+}
+
+// Leader asks every node that runs and returns the one that calls itself
+// leader in the highest term, nil if there is none.
+func (c *Cluster) Leader() *Node {
+	var leader *Node
+	var highest uint64
+	for _, n := range c.Nodes {
+		if !n.Running() || n.Paused() {
+			continue
+		}
+		info, err := n.Info("raft")
+		if err != nil || info["raft_role"] != "leader" {
+			continue
+		}
+		if term, _ := strconv.ParseUint(info["raft_term"], 10, 64); term > highest {
+			leader, highest = n, term
+		}
+	}
+	return leader
+}
+
+// Digests waits until all the given nodes answer the same applied index and
+// digest, and returns them. The cluster must be idle.
+func Digests(ctx context.Context, nodes []*Node) (string, error) {
+	var same string
+	err := Until(ctx, func() error {
+		same = ""
+		for _, n := range nodes {
+			reply, err := Ask(n.Addr, "RAFT", "DIGEST")
+			if err != nil {
+				return err
+			}
+			if d := fmt.Sprint(reply); same == "" {
+				same = d
+			} else if d != same {
+				return fmt.Errorf("node %d has %s, node %d has %s", nodes[0].ID, same, n.ID, d)
+			}
+		}
+		return nil
+	})
+	return same, err
+}
+
+// Until tries try until it succeeds or ctx ends; the error is the last one.
+func Until(ctx context.Context, try func() error) error {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w (last: %w)", ctx.Err(), err)
+		case <-time.After(pause):
+		}
+	}
+}
