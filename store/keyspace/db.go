@@ -22,7 +22,7 @@ type value struct {
 	version uint64 // index of the log entry that last changed the key
 	access  uint32 // seconds on the reader's clock; this node's own, not state
 	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
-	private bool   // str was copied for changing in place, see StringForUpdate
+	private bool   // str was copied for this key alone
 }
 
 // goneBuckets is how many buckets the versions of absent keys share. Two keys
@@ -67,6 +67,9 @@ type DB struct {
 	ks *Keyspace
 	id int
 }
+
+// ID is the number of the database, as SELECT knows it.
+func (db *DB) ID() int { return db.id }
 
 // Now is the time in ms that this view is taken at: for a write the entry's
 // stamp on the state clock, for a read the reader's estimate of it.
@@ -116,8 +119,9 @@ func (v *View) Exists(key []byte) bool {
 	return val != nil
 }
 
-// Get returns the string at key. The result aliases the keyspace: it is
-// valid while the lock is held and must not be written to. ok is false if there
+// Get returns the string at key. The result aliases the keyspace: it is valid
+// while the lock is held and until the key is next changed (a write that gives
+// the old value as its reply writes that first), and must not be written to. ok is false if there
 // is no such key; the error is ErrWrongType.
 func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
 	_, val := v.lookup(key)
@@ -192,15 +196,17 @@ func (v *View) At(i int) (key string, ok bool) {
 }
 
 // Version returns a number that changes whenever key is changed, created or
-// deleted: the index of the log entry that last did so. WATCH compares it.
+// deleted, or expires: twice the index of the log entry that last did so, plus
+// one if the key is there (an entry may both delete a key and make it anew, and
+// a deadline passes without any entry). WATCH compares it.
 func (v *View) Version(key []byte) uint64 {
 	if _, val := v.lookup(key); val != nil {
-		return max(val.version, v.d.floor)
+		return 2*max(val.version, v.d.floor) + 1
 	}
 	if v.d.gone == nil {
-		return v.d.floor
+		return 2 * v.d.floor
 	}
-	return max(v.d.gone[goneBucket(key)], v.d.floor)
+	return 2 * max(v.d.gone[goneBucket(key)], v.d.floor)
 }
 
 // goneBucket hashes with FNV-1a: unlike an index's, this hash is state.
@@ -226,7 +232,7 @@ func (v *View) Info(key []byte) (Info, bool) {
 	if val == nil {
 		return Info{}, false
 	}
-	in := Info{Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + cap(val.str)}
+	in := Info{Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + len(val.str)}
 	if val.obj != nil {
 		in.Encoding, in.Bytes = val.obj.Encoding(), in.Bytes+val.obj.Bytes()
 	}
@@ -313,36 +319,56 @@ func (db *DB) setExpire(key string, val *value, at int64) {
 // it has). It copies s: arguments are slices of a log entry, and keeping one
 // would keep the whole entry.
 func (db *DB) Set(key, s []byte, expire int64) {
-	db.SetOwned(key, append(make([]byte, 0, len(s)), s...), expire)
+	pos, val := db.replace(key, expire)
+	// A value that is overwritten by one of about the same size keeps its memory,
+	// if no snapshot and no other key may be looking at it: overwriting is the
+	// common case, and what it does not allocate nobody needs to collect.
+	if val.private && val.obj == nil && len(s) <= cap(val.str) && cap(val.str) <= len(s)+len(s)/4+8 {
+		val.str = append(val.str[:0], s...)
+	} else {
+		val.str, val.obj, val.private = append(make([]byte, 0, len(s)), s...), nil, true
+	}
+	db.replaced(pos, val)
 }
 
 // SetOwned is Set for a string that was built for this and that nobody else
 // holds.
 func (db *DB) SetOwned(key, s []byte, expire int64) {
-	db.replace(key, s, nil, expire)
+	pos, val := db.replace(key, expire)
+	val.str, val.obj, val.private = s, nil, true
+	db.replaced(pos, val)
 }
 
 // SetObject makes key hold o, replacing what was there, with the given deadline
 // (0: none; KeepTTL: what it has). o must not be held by another key.
 func (db *DB) SetObject(key []byte, o Object, expire int64) {
-	db.replace(key, nil, o, expire)
+	pos, val := db.replace(key, expire)
+	val.str, val.obj, val.private = nil, o, false
+	db.replaced(pos, val)
 }
 
-// replace gives key new contents. It is touch for the case that there is
-// nothing to fork.
-func (db *DB) replace(key, s []byte, o Object, expire int64) {
-	pos, _ := db.lookupWrite(key)
+// replace returns the value of key, a new one if there is none, to be given new
+// contents and then to replaced. The two are touch for the case that there is
+// nothing to fork: val.private says only whether the old string may be reused.
+func (db *DB) replace(key []byte, expire int64) (pos int, val *value) {
+	pos, _ = db.lookupWrite(key)
 	if pos < 0 {
 		pos = db.d.keys.add(string(key), value{})
 	}
 	it := db.d.keys.mut(pos)
-	val := &it.val
-	val.str, val.obj, val.private = s, o, false
-	val.version, val.access = db.ks.index, uint32(db.now/1000)
+	val = &it.val
+	if val.version <= db.ks.frozen {
+		val.private = false
+	}
 	if expire != KeepTTL {
 		db.setExpire(it.key, val, expire)
 	}
-	db.ks.touched(db.id, it.key)
+	return pos, val
+}
+
+func (db *DB) replaced(pos int, val *value) {
+	val.version, val.access = db.ks.index, uint32(db.now/1000)
+	db.ks.touched(db.id, db.d.keys.at(pos).key)
 }
 
 // KeepTTL as a deadline leaves the deadline as it is.
@@ -448,11 +474,9 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	}
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos)
-	if val.obj != nil {
-		to.SetObject(dst, val.obj, val.expire)
-	} else {
-		to.SetOwned(dst, val.str, val.expire)
-	}
+	pos, moved := to.replace(dst, val.expire)
+	moved.str, moved.obj, moved.private = val.str, val.obj, val.private
+	to.replaced(pos, moved)
 	return true
 }
 
@@ -474,9 +498,10 @@ func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
 
 // Flush removes every key.
 func (db *DB) Flush() {
-	if db.d.keys.len() > 0 {
-		db.ks.flushed(db.id)
+	if db.d.keys.len() == 0 {
+		return // nothing that anybody watches has changed
 	}
+	db.ks.flushed(db.id)
 	fresh := newData()
 	fresh.floor = db.ks.index
 	db.ks.dbs[db.id] = fresh

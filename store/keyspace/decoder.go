@@ -61,10 +61,13 @@ func (d *Decoder) Uvarint() uint64 {
 		b := d.Byte()
 		n |= uint64(b&0x7f) << shift
 		if b < 0x80 {
+			if b == 0 && shift > 0 || shift == 63 && b > 1 {
+				break // not what an Encoder writes
+			}
 			return n
 		}
 	}
-	d.fail("number too long")
+	d.fail("malformed number")
 	return 0
 }
 

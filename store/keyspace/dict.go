@@ -66,13 +66,11 @@ func (d *dict[T]) remove(pos int) {
 	d.vec.pop()
 }
 
-// fork returns a dict that goes on living, and leaves in d a frozen picture that
-// may only be iterated.
+// fork returns a dict that goes on living, and d becomes a frozen picture that
+// may only be iterated: its index is the other's from here on. It does not
+// write to d, because a snapshot may be reading d at this moment.
 func (d *dict[T]) fork() *dict[T] {
-	live := &dict[T]{vec: d.vec, idx: d.idx}
-	d.vec = live.vec.freeze()
-	d.idx = index{}
-	return live
+	return &dict[T]{vec: d.vec.fork(), idx: d.idx}
 }
 
 // scan calls visit for up to count items below cursor (0: from the start) and

@@ -28,10 +28,11 @@ type Object interface {
 	// Encoding says what OBJECT ENCODING answers.
 	Encoding() string
 
-	// Fork returns an object with the same contents that may be changed, and
-	// freezes the receiver: from then on it may only be encoded, and that by
-	// another goroutine without a lock. It must be cheap for a big object: a
-	// directory, not the contents, is what may be copied.
+	// Fork returns an object with the same contents that may be changed. The
+	// receiver is frozen: another goroutine is encoding it without a lock, perhaps
+	// at this very moment, so neither Fork itself nor the object that it returns
+	// may ever write to anything that Encode of the receiver reads. It must be
+	// cheap for a big object: a directory, not the contents, is what may be copied.
 	Fork() Object
 
 	// Encode appends the contents, in their order, to a snapshot.

@@ -42,14 +42,18 @@ func (f *Frozen) Encode(e *Encoder) {
 // Decode reads what Frozen.Encode wrote into a new keyspace.
 func Decode(d *Decoder) (*Keyspace, error) {
 	ks := New()
-	for {
+	for last := uint64(0); ; {
 		n := d.Uvarint()
-		if d.Err() != nil || n == 0 {
-			return ks, d.Err()
+		if err := d.Err(); err != nil {
+			return nil, err
 		}
-		if n > Databases {
-			return nil, fmt.Errorf("database %d of %d", n-1, Databases)
+		if n == 0 {
+			return ks, nil
 		}
+		if n > Databases || n <= last {
+			return nil, fmt.Errorf("database %d after %d of %d", n, last, Databases)
+		}
+		last = n
 		db := ks.dbs[n-1]
 		db.floor = d.Uvarint()
 		if gone := d.Uvarint(); gone == goneBuckets {
@@ -71,6 +75,9 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			}
 			if d.Err() != nil {
 				return nil, d.Err()
+			}
+			if val.expire < 0 {
+				return nil, errors.New("negative deadline")
 			}
 			if db.keys.find([]byte(key)) >= 0 {
 				return nil, errors.New("key listed twice")
@@ -102,7 +109,8 @@ type Encoder struct {
 	buf []byte
 
 	// Flush, if not nil, is called with what has been encoded whenever that is
-	// more than a few tens of kilobytes, and takes it over.
+	// more than a few tens of kilobytes. As with an io.Writer, the bytes are its
+	// own during the call only.
 	Flush func([]byte)
 }
 
@@ -123,7 +131,10 @@ func (e *Encoder) grown() {
 }
 
 // Byte appends one byte.
-func (e *Encoder) Byte(b byte) { e.buf = append(e.buf, b) }
+func (e *Encoder) Byte(b byte) {
+	e.buf = append(e.buf, b)
+	e.grown()
+}
 
 // Uvarint appends an unsigned number.
 func (e *Encoder) Uvarint(n uint64) {
@@ -132,17 +143,25 @@ func (e *Encoder) Uvarint(n uint64) {
 		n >>= 7
 	}
 	e.buf = append(e.buf, byte(n))
+	e.grown()
 }
 
 // Float appends a float, bit for bit.
 func (e *Encoder) Float(f float64) {
 	n := math.Float64bits(f)
 	e.buf = append(e.buf, byte(n), byte(n>>8), byte(n>>16), byte(n>>24), byte(n>>32), byte(n>>40), byte(n>>48), byte(n>>56))
+	e.grown()
 }
 
 // Bytes appends a length and bytes.
 func (e *Encoder) Bytes(b []byte) {
 	e.Uvarint(uint64(len(b)))
+	if e.Flush != nil && len(b) >= flushAt { // half a gigabyte needs no second copy in memory
+		e.Flush(e.buf)
+		e.buf = e.buf[:0]
+		e.Flush(b)
+		return
+	}
 	e.buf = append(e.buf, b...)
 	e.grown()
 }

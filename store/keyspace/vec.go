@@ -86,3 +86,10 @@ func (v *vec[T]) freeze() vec[T] {
 	v.epoch++
 	return frozen
 }
+
+// fork is freeze the other way round: it returns the vector that may go on
+// changing, and v is the frozen one. It does not write to v at all, not even to
+// its directory, because a snapshot may be reading v at this moment.
+func (v *vec[T]) fork() vec[T] {
+	return vec[T]{chunks: append([]*chunk[T](nil), v.chunks...), n: v.n, epoch: v.epoch + 1}
+}
