@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/raftredis/raftredis/integration/cluster"
+)
+
+func main() {
+	cfg := config{out: os.Stdout}
+	flag.Uint64Var(&cfg.seed, "seed", uint64(time.Now().UnixNano()), "`seed` of everything that this program chooses")
+	flag.DurationVar(&cfg.duration, "duration", time.Minute, "how `long` to go on")
+	flag.IntVar(&cfg.nodes, "nodes", 3, "`members` to begin with")
+	flag.DurationVar(&cfg.skew, "skew", time.Hour, "how far `apart` the nodes' clocks may be")
+	flag.IntVar(&cfg.rounds, "kill-rounds", 0, "instead of anything else, kill the leader so many `times`")
+	flag.StringVar(&cfg.binary, "binary", "", "raftredis `binary`; built from this checkout if empty")
+	flag.StringVar(&cfg.dir, "dir", "", "`directory` for data and logs; a temporary one, removed after success, if empty")
+	race := flag.Bool("race", false, "build the binary with the race detector")
+	flag.Parse()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := prepareAndRun(ctx, cfg, *race); err != nil {
+		fmt.Fprintln(os.Stderr, "torture:", err)
+		os.Exit(1)
+	}
+}
+
+func prepareAndRun(ctx context.Context, cfg config, race bool) error {
+	temporary := cfg.dir == ""
+	if temporary {
+		dir, err := os.MkdirTemp("", "raftredis-torture-")
+		if err != nil {
+			return err
+		}
+		cfg.dir = dir
+	}
+	if cfg.binary == "" {
+		var err error
+		if cfg.binary, err = cluster.Build(cfg.dir, race); err != nil {
+			return err
+		}
+	}
+	if err := run(ctx, cfg); err != nil {
+		return err
+	}
+	if temporary {
+		return os.RemoveAll(cfg.dir)
+	}
+	return nil
+}

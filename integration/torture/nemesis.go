@@ -1,0 +1,415 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/raftredis/raftredis/integration/cluster"
+)
+
+// fault does something bad and returns how to undo it (nil: heal by itself).
+type fault struct {
+	name   string
+	weight int
+	strike func(t *torture, rng *rand.Rand) (undo func(), err error)
+}
+
+// faults is everything that can happen. Names are the report's.
+func faults() []fault {
+	return []fault{
+		{"kill leader", 6, killLeader},
+		{"kill one", 3, func(t *torture, rng *rand.Rand) (func(), error) { return t.kill(pick(rng, t.nodes())), nil }},
+		{"kill majority", 1, killMajority},
+		{"kill all", 1, killAll},
+		{"pause leader", 3, pauseLeader},
+		{"pause one", 2, func(t *torture, rng *rand.Rand) (func(), error) {
+			n := pick(rng, t.nodes())
+			n.Pause()
+			return n.Resume, nil
+		}},
+		{"isolate leader", 3, isolateLeader},
+		{"split", 2, split},
+		{"ring", 1, ring},
+		{"one way", 2, oneWay},
+		{"flapping", 1, flapping},
+		{"slow links", 1, slowLinks},
+		{"transfer", 4, transfer},
+		{"island", 1, island},
+		{"churn", 2, churn},
+		{"restart gracefully", 2, restart},
+		{"snapshots in a row", 2, snapshots},
+	}
+}
+
+// misbehave runs faults until the time is over. An error means that the
+// cluster did something that it should not have, beyond what clients saw.
+func (t *torture) misbehave(ctx context.Context, rng *rand.Rand) error {
+	if t.rounds > 0 {
+		return t.killRounds(ctx, rng)
+	}
+	all := faults()
+	total := 0
+	for _, f := range all {
+		total += f.weight
+	}
+	for t.now() < t.duration && ctx.Err() == nil {
+		n := rng.IntN(total)
+		i := 0
+		for ; n >= all[i].weight; i++ {
+			n -= all[i].weight
+		}
+		if err := t.strike(rng, all[i]); err != nil {
+			return fmt.Errorf("%s: %w", all[i].name, err)
+		}
+		t.pause(ctx, time.Duration(300+rng.IntN(1200))*time.Millisecond)
+	}
+	return nil
+}
+
+func (t *torture) strike(rng *rand.Rand, f fault) error {
+	t.mu.Lock()
+	t.faults[f.name]++
+	t.mu.Unlock()
+	t.log("%s (%d operations so far)", f.name, t.outcomes[applied].Load())
+	undo, err := f.strike(t, rng)
+	if err != nil {
+		return err
+	}
+	if undo != nil {
+		t.pause(context.Background(), time.Duration(300+rng.IntN(2500))*time.Millisecond)
+		undo()
+	}
+	return nil
+}
+
+// pause lets time pass, which is what a fault is made of.
+func (t *torture) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// killRounds kills the leader under load, again and again.
+func (t *torture) killRounds(ctx context.Context, rng *rand.Rand) error {
+	for round := 1; round <= t.rounds && ctx.Err() == nil; round++ {
+		if err := t.strike(rng, fault{name: "kill leader", strike: killLeader}); err != nil {
+			return err
+		}
+		t.pause(ctx, time.Duration(200+rng.IntN(600))*time.Millisecond)
+	}
+	return nil
+}
+
+func pick(rng *rand.Rand, nodes []*cluster.Node) *cluster.Node { return nodes[rng.IntN(len(nodes))] }
+
+func (t *torture) kill(n *cluster.Node) (undo func()) {
+	n.Kill()
+	return func() { t.start(n) }
+}
+
+func (t *torture) start(n *cluster.Node) {
+	if err := n.Start(); err != nil {
+		t.fail("node %d does not start: %v", n.ID, err)
+	}
+}
+
+// leader waits for one, because most faults want to hit it.
+func (t *torture) leader() (*cluster.Node, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var leader *cluster.Node
+	err := cluster.Until(ctx, func() error {
+		if leader = t.c.Leader(); leader == nil {
+			return fmt.Errorf("no node says that it leads")
+		}
+		return nil
+	})
+	return leader, err
+}
+
+// others are all members but one.
+func (t *torture) others(n *cluster.Node) []*cluster.Node {
+	var o []*cluster.Node
+	for _, m := range t.nodes() {
+		if m != n {
+			o = append(o, m)
+		}
+	}
+	return o
+}
+
+// killLeader also measures how long nobody can write.
+func killLeader(t *torture, rng *rand.Rand) (func(), error) {
+	leader, err := t.leader()
+	if err != nil {
+		return nil, err
+	}
+	leader.Kill()
+	killed := time.Now()
+	written := make(chan bool, 1)
+	deadline := killed.Add(30 * time.Second)
+	others := t.others(leader)
+	for i, n := range others {
+		go func() {
+			for time.Now().Before(deadline) {
+				reply, err := cluster.Ask(n.Addr, "SET", "probe:"+strconv.Itoa(i), "x")
+				if err == nil && reply == "OK" {
+					select {
+					case written <- true:
+					default:
+					}
+					return
+				}
+				time.Sleep(5 * time.Millisecond) // a client's pause before it tries again
+			}
+		}()
+	}
+	select {
+	case <-written:
+		took := time.Since(killed)
+		t.log("node %d killed, writes again after %v", leader.ID, took.Round(time.Millisecond))
+		t.mu.Lock()
+		t.failovers = append(t.failovers, took)
+		t.mu.Unlock()
+	case <-time.After(30 * time.Second):
+		t.fail("no write for 30 s after node %d was killed", leader.ID)
+	}
+	return func() { t.start(leader) }, nil
+}
+
+func killMajority(t *torture, rng *rand.Rand) (func(), error) {
+	// What survives may lose the next election to a node that has just started and
+	// has nothing but its own, skewed clock.
+	t.clockEra.Add(1)
+	nodes := t.nodes()
+	rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	nodes = nodes[:len(nodes)/2+1]
+	for _, n := range nodes {
+		n.Kill()
+	}
+	return func() {
+		for _, n := range nodes {
+			t.start(n)
+		}
+		t.clockEra.Add(1)
+	}, nil
+}
+
+func killAll(t *torture, rng *rand.Rand) (func(), error) {
+	t.clockEra.Add(1)
+	nodes := t.nodes()
+	for _, n := range nodes {
+		n.Kill()
+	}
+	return func() {
+		for _, n := range nodes {
+			t.start(n)
+		}
+		t.clockEra.Add(1)
+	}, nil
+}
+
+func pauseLeader(t *torture, rng *rand.Rand) (func(), error) {
+	leader, err := t.leader()
+	if err != nil {
+		return nil, err
+	}
+	leader.Pause()
+	return leader.Resume, nil
+}
+
+// part cuts both directions between two groups.
+func (t *torture) part(a, b []*cluster.Node) {
+	for _, x := range a {
+		for _, y := range b {
+			t.c.Net.Cut(x.ID, y.ID)
+			t.c.Net.Cut(y.ID, x.ID)
+		}
+	}
+}
+
+func isolateLeader(t *torture, rng *rand.Rand) (func(), error) {
+	leader, err := t.leader()
+	if err != nil {
+		return nil, err
+	}
+	t.part([]*cluster.Node{leader}, t.others(leader))
+	return t.c.Net.Heal, nil
+}
+
+func split(t *torture, rng *rand.Rand) (func(), error) {
+	nodes := t.nodes()
+	rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	t.part(nodes[:len(nodes)/2], nodes[len(nodes)/2:])
+	return t.c.Net.Heal, nil
+}
+
+// ring lets every node hear only its neighbours: in a cluster of five
+// everybody has a majority, and each another one. In one of three it cuts a
+// single link.
+func ring(t *torture, rng *rand.Rand) (func(), error) {
+	nodes := t.nodes()
+	for i, n := range nodes {
+		for j, m := range nodes {
+			if d := (j - i + len(nodes)) % len(nodes); d > 1 && d < len(nodes)-1 || len(nodes) == 3 && i+j == 1 {
+				t.part([]*cluster.Node{n}, []*cluster.Node{m})
+			}
+		}
+	}
+	return t.c.Net.Heal, nil
+}
+
+func oneWay(t *torture, rng *rand.Rand) (func(), error) {
+	n := pick(rng, t.nodes())
+	deaf := rng.IntN(2) == 0
+	for _, m := range t.others(n) {
+		if deaf {
+			t.c.Net.Cut(m.ID, n.ID)
+		} else {
+			t.c.Net.Cut(n.ID, m.ID)
+		}
+	}
+	return t.c.Net.Heal, nil
+}
+
+func flapping(t *torture, rng *rand.Rand) (func(), error) {
+	n := pick(rng, t.nodes())
+	for range 10 {
+		t.part([]*cluster.Node{n}, t.others(n))
+		t.pause(context.Background(), time.Duration(rng.IntN(250))*time.Millisecond)
+		t.c.Net.Heal()
+		t.pause(context.Background(), time.Duration(rng.IntN(250))*time.Millisecond)
+	}
+	return nil, nil
+}
+
+func slowLinks(t *torture, rng *rand.Rand) (func(), error) {
+	for _, n := range t.nodes() {
+		for _, m := range t.others(n) {
+			t.c.Net.Slow(n.ID, m.ID, time.Duration(rng.IntN(40))*time.Millisecond)
+		}
+	}
+	return t.c.Net.Heal, nil
+}
+
+func transfer(t *torture, rng *rand.Rand) (func(), error) {
+	for range 3 {
+		leader, err := t.leader()
+		if err != nil {
+			return nil, err
+		}
+		// It may fail for good reasons; what counts is what clients see.
+		cluster.Ask(leader.Addr, "RAFT", "TRANSFER", strconv.FormatUint(pick(rng, t.others(leader)).ID, 10))
+		t.pause(context.Background(), time.Second)
+	}
+	return nil, nil
+}
+
+// island isolates the leader and tells it to remove everybody else. Nothing of
+// that may ever take effect (peers.md calls it Jepsen's issue 17).
+func island(t *torture, rng *rand.Rand) (func(), error) {
+	leader, err := t.leader()
+	if err != nil {
+		return nil, err
+	}
+	others := t.others(leader)
+	t.part([]*cluster.Node{leader}, others)
+	for _, n := range others {
+		if reply, err := cluster.Ask(leader.Addr, "RAFT", "REMOVE", strconv.FormatUint(n.ID, 10)); err == nil {
+			return nil, fmt.Errorf("the isolated leader %d removed %d: %v", leader.ID, n.ID, reply)
+		}
+	}
+	return t.c.Net.Heal, nil
+}
+
+func restart(t *torture, rng *rand.Rand) (func(), error) {
+	n := pick(rng, t.nodes())
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
+		return nil, err
+	}
+	return func() { t.start(n) }, nil
+}
+
+func snapshots(t *torture, rng *rand.Rand) (func(), error) {
+	for range 4 {
+		cluster.Ask(pick(rng, t.nodes()).Addr, "RAFT", "SNAPSHOT")
+	}
+	return nil, nil
+}
+
+// churn adds a member, and then removes one, which may be the leader.
+func churn(t *torture, rng *rand.Rand) (func(), error) {
+	nodes := t.nodes()
+	if len(nodes) >= t.config.nodes+1 {
+		return nil, t.removeOne(rng)
+	}
+	id := uint64(len(t.c.Nodes) + 1)
+	n, err := t.c.Join(id)
+	if err != nil {
+		return nil, err
+	}
+	if t.skew > 0 {
+		n.Args = []string{"--clock-offset", (time.Duration(rng.Int64N(int64(2*t.skew))) - t.skew).String()}
+	}
+	if err := t.until(func() error {
+		_, err := cluster.Ask(pick(rng, nodes).Addr, "RAFT", "ADD", strconv.FormatUint(id, 10), n.URL)
+		if e, ok := err.(cluster.Error); ok && (e.Code() == "UNKNOWN" || t.member(id)) {
+			return nil // it may have been added, and starting it will tell
+		}
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("add %d: %w", id, err)
+	}
+	t.start(n)
+	if err := t.until(func() error {
+		_, err := n.Info("raft")
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("node %d does not come up: %w", id, err)
+	}
+	t.mu.Lock()
+	t.alive = append(t.alive, n)
+	t.mu.Unlock()
+	t.log("node %d added", id)
+	return nil, nil
+}
+
+// member reports whether the cluster already lists id.
+func (t *torture) member(id uint64) bool {
+	leader := t.c.Leader()
+	if leader == nil {
+		return false
+	}
+	_, err := cluster.Ask(leader.Addr, "RAFT", "ADD", strconv.FormatUint(id, 10), "http://127.0.0.1:1")
+	return err != nil && err.Error() != ""
+}
+
+func (t *torture) removeOne(rng *rand.Rand) error {
+	victim := pick(rng, t.nodes())
+	others := t.others(victim)
+	err := t.until(func() error {
+		_, err := cluster.Ask(pick(rng, others).Addr, "RAFT", "REMOVE", strconv.FormatUint(victim.ID, 10))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("remove %d: %w", victim.ID, err)
+	}
+	t.mu.Lock()
+	t.alive = others
+	t.mu.Unlock()
+	victim.Kill()
+	t.log("node %d removed", victim.ID)
+	return nil
+}
+
+func (t *torture) until(try func() error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	defer cancel()
+	return cluster.Until(ctx, try)
+}
