@@ -21,12 +21,13 @@ type Keyspace struct {
 	index  uint64 // of the log entry being applied, or last applied
 	now    int64  // its stamp
 	frozen uint64 // index of the latest capture: see value
+	limits Limits
 	stats  Stats
 }
 
 // New returns an empty keyspace.
 func New() *Keyspace {
-	ks := &Keyspace{}
+	ks := &Keyspace{limits: DefaultLimits()}
 	for i := range ks.dbs {
 		ks.dbs[i] = newData()
 	}
@@ -71,7 +72,9 @@ func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
 // goroutine without a lock.
 type Frozen struct {
 	Index uint64
-	dbs   [Databases]frozenData
+
+	limits Limits
+	dbs    [Databases]frozenData
 }
 
 type frozenData struct {
@@ -83,7 +86,7 @@ type frozenData struct {
 // Capture freezes the keyspace as it is now. It costs a copy of one pointer for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
-	f := &Frozen{Index: ks.index}
+	f := &Frozen{Index: ks.index, limits: ks.limits}
 	for i, d := range ks.dbs {
 		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), gone: append([]uint64(nil), d.gone...), floor: d.floor}
 	}

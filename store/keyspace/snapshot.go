@@ -6,10 +6,12 @@ import (
 	"math"
 )
 
-// Encode writes the frozen keyspace: for each database that has anything its
-// number plus one, its keys in order and the versions of what is gone; then 0.
+// Encode writes the frozen keyspace: the limits; for each database that has
+// anything its number plus one, its keys in order and the versions of what is
+// gone; then 0.
 // The order of keys is part of the state, and so is written as it is.
 func (f *Frozen) Encode(e *Encoder) {
+	f.limits.encode(e)
 	for i := range f.dbs {
 		d := &f.dbs[i]
 		if d.keys.n == 0 && d.floor == 0 && len(d.gone) == 0 {
@@ -42,6 +44,7 @@ func (f *Frozen) Encode(e *Encoder) {
 // Decode reads what Frozen.Encode wrote into a new keyspace.
 func Decode(d *Decoder) (*Keyspace, error) {
 	ks := New()
+	ks.limits.decode(d)
 	for last := uint64(0); ; {
 		n := d.Uvarint()
 		if err := d.Err(); err != nil {
