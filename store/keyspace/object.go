@@ -47,6 +47,14 @@ type Object interface {
 // decodeObject reads back what Encode wrote.
 func decodeObject(k Kind, d *Decoder) Object {
 	switch k {
+	case List:
+		return decodeList(d)
+	case Set:
+		return decodeSet(d)
+	case Hash:
+		return decodeHash(d)
+	case ZSet:
+		return decodeSortedSet(d)
 	default:
 		d.fail("unknown kind of value")
 		return nil
