@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// helpWidth is the column at which descriptions are broken.
+const helpWidth = 96
+
+const helpHead = `raftredis: a replicated cache that any Redis client can use.
+
+Usage:
+  raftredis [file.conf] [--option value ...]
+
+Alone on this machine, data in ./raftredis-data:
+  raftredis
+  redis-cli set greeting hello
+
+Three nodes; the same --cluster on each, and its own --id:
+  raftredis --id 1 --cluster http://10.0.0.1:16379,http://10.0.0.2:16379,http://10.0.0.3:16379 --bind 10.0.0.1 --requirepass secret
+
+One more node, later:
+  raftredis --id 4 --join --cluster 4=http://10.0.0.4:16379 --bind 10.0.0.4 --requirepass secret
+  redis-cli -h 10.0.0.1 -a secret raft add 4 http://10.0.0.4:16379
+
+Again, after a stop: id, members and addresses are in the data directory.
+  raftredis --dir ./raftredis-data
+`
+
+const helpTail = `
+Every option can also stand in the environment (--read-mode is RAFTREDIS_READ_MODE) or in a file as a
+redis.conf directive (read-mode linearizable). The command line wins over the environment, and that
+over the file. Sizes may be written as 100mb or 1gb, times as 5s or 1m30s.
+`
+
+// printHelp writes what --help shows.
+func (o *options) printHelp(w io.Writer) {
+	var b strings.Builder
+	b.WriteString(helpHead)
+	group := ""
+	defaults := newOptions()
+	o.flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		if g := f.Annotations[groupKey][0]; g != group {
+			group = g
+			fmt.Fprintf(&b, "\n%s:\n", group)
+		}
+		fmt.Fprintf(&b, "  --%s %s\n", f.Name, f.Value.Type())
+		text := f.Usage
+		if d := defaultOf(defaults.flags.Lookup(f.Name).Value); d != "" {
+			text += " (default " + d + ")"
+		}
+		wrap(&b, text, "        ")
+		for _, example := range f.Annotations[exampleKey] {
+			fmt.Fprintf(&b, "        for example --%s %s\n", f.Name, quoted(example))
+		}
+	})
+	b.WriteString("\n  -h, --help\n  -v, --version\n")
+	b.WriteString(helpTail)
+	io.WriteString(w, b.String())
+}
+
+// defaultOf writes a default as redis.conf would: 1gb, not 1073741824.
+func defaultOf(v pflag.Value) string {
+	if f, ok := v.(*frontValue); ok {
+		return f.directive.Default
+	}
+	return v.String()
+}
+
+func quoted(s string) string {
+	if strings.Contains(s, " ") {
+		return "'" + s + "'"
+	}
+	return s
+}
+
+func wrap(b *strings.Builder, text, indent string) {
+	column := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case column == 0:
+			b.WriteString(indent)
+			column = len(indent)
+		case column+1+len(word) > helpWidth:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteByte('\n')
+}
+
+// version is the release, and what the build knows of its source.
+func version() string {
+	v := "raftredis " + release
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision" && len(s.Value) >= 12:
+				v += " " + s.Value[:12]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				v += "+changes"
+			}
+		}
+	}
+	return fmt.Sprintf("%s (%s %s/%s)", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// release is the newest version in CHANGELOG.md.
+const release = "0.1.0"

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestPackageDocs: every package says once what it is, and has a DESIGN.md that
+// says why it is so.
+func TestPackageDocs(t *testing.T) {
+	for _, p := range goList(t) {
+		docs := 0
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.PackageClauseOnly|parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Doc != nil && strings.TrimSpace(f.Doc.Text()) != "" {
+				docs++
+			}
+		}
+		if docs != 1 && len(p.GoFiles) > 0 {
+			t.Errorf("%s has %d package comments, not one", p.ImportPath, docs)
+		}
+		if _, err := os.Stat(filepath.Join(p.Dir, "DESIGN.md")); err != nil {
+			t.Errorf("%s has no DESIGN.md", p.ImportPath)
+		}
+	}
+}
+
+// TestNoClockInTheStateMachine: what is applied gets its time from the log.
+func TestNoClockInTheStateMachine(t *testing.T) {
+	for _, p := range goList(t) {
+		dir, _ := ourDir(p.ImportPath)
+		if !strings.HasPrefix(dir, "store/command") && !strings.HasPrefix(dir, "store/keyspace") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			for _, use := range calls(t, filepath.Join(p.Dir, name), "time", "Now", "Since", "Until", "After", "Tick", "NewTimer", "NewTicker", "Sleep", "AfterFunc") {
+				t.Errorf("%s: %s", use, whyPure)
+			}
+		}
+	}
+}
+
+// TestNoSleepingTests: a test that sleeps is slow on a fast machine and wrong
+// on a slow one. Tests wait for a condition with a deadline.
+func TestNoSleepingTests(t *testing.T) {
+	for _, p := range goList(t) {
+		names, err := filepath.Glob(filepath.Join(p.Dir, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(string(source), "\n")
+			for _, use := range calls(t, name, "time", "Sleep") {
+				// The load that a test makes may have a pace; it then says so.
+				if line := lines[use.Line-1]; !strings.Contains(line, "// pace:") {
+					t.Errorf("%s: wait on a condition with a deadline instead", use)
+				}
+			}
+		}
+	}
+}
+
+// calls finds where a file mentions pkg.name for one of the names.
+func calls(t *testing.T, file, pkg string, names ...string) []token.Position {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []token.Position
+	ast.Inspect(f, func(n ast.Node) bool {
+		s, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if x, ok := s.X.(*ast.Ident); ok && x.Name == pkg && x.Obj == nil {
+			for _, name := range names {
+				if s.Sel.Name == name {
+					found = append(found, fset.Position(n.Pos()))
+				}
+			}
+		}
+		return true
+	})
+	return found
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The types below are pflag.Values. They read values as redis.conf writes them
+// (yes and no, 1gb, plain seconds) and, where that is no contradiction, as Go
+// programs do (true, 1GiB, 5m). Their Type is what --help prints as the
+// placeholder.
+
+// yesNo is a directive that is on or off.
+type yesNo bool
+
+func (v *yesNo) String() string {
+	if *v {
+		return "yes"
+	}
+	return "no"
+}
+
+// Type names the value in --help.
+func (v *yesNo) Type() string { return "yes|no" }
+
+// IsBoolFlag lets the flag stand alone on the command line.
+func (v *yesNo) IsBoolFlag() bool { return true }
+
+func (v *yesNo) Set(s string) error {
+	switch strings.ToLower(s) {
+	case "yes", "true", "on", "1":
+		*v = true
+	case "no", "false", "off", "0":
+		*v = false
+	default:
+		return fmt.Errorf("must be yes or no, not %q", s)
+	}
+	return nil
+}
+
+// oneOf is a directive with a fixed list of values.
+type oneOf struct {
+	value   string
+	choices []string
+}
+
+func (v *oneOf) String() string { return v.value }
+
+// Type names the value in --help.
+func (v *oneOf) Type() string { return strings.Join(v.choices, "|") }
+
+func (v *oneOf) Set(s string) error {
+	for _, c := range v.choices {
+		if strings.EqualFold(s, c) {
+			v.value = c
+			return nil
+		}
+	}
+	if near := nearest(strings.ToLower(s), v.choices); near != "" {
+		return fmt.Errorf("must be %s, not %q: did you mean %q?", orList(v.choices), s, near)
+	}
+	return fmt.Errorf("must be %s, not %q", orList(v.choices), s)
+}
+
+// memory is a number of bytes in redis.conf's units: 1k is 1000 bytes and 1kb
+// is 1024.
+type memory uint64
+
+// memoryUnits are in the order in which String tries them.
+var memoryUnits = [...]struct {
+	suffix string
+	bytes  uint64
+}{
+	{"gb", 1 << 30}, {"mb", 1 << 20}, {"kb", 1 << 10},
+	{"g", 1e9}, {"m", 1e6}, {"k", 1e3}, {"b", 1}, {"", 1},
+}
+
+func (v *memory) String() string {
+	for _, u := range memoryUnits {
+		if *v > 0 && u.bytes > 1 && uint64(*v)%u.bytes == 0 {
+			return strconv.FormatUint(uint64(*v)/u.bytes, 10) + u.suffix
+		}
+	}
+	return strconv.FormatUint(uint64(*v), 10)
+}
+
+// Type names the value in --help.
+func (v *memory) Type() string { return "bytes" }
+
+func (v *memory) Set(s string) error {
+	digits := strings.TrimRight(strings.ToLower(s), "bgikm")
+	suffix := strings.ReplaceAll(strings.ToLower(s)[len(digits):], "i", "")
+	for _, u := range memoryUnits {
+		if u.suffix != suffix {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil || n > math.MaxInt64/u.bytes {
+			break
+		}
+		*v = memory(n * u.bytes)
+		return nil
+	}
+	return fmt.Errorf("must be a memory size such as 100mb or 1gb, not %q", s)
+}
+
+// period is a time: a plain number in the unit that redis.conf has for this
+// directive, or a Go duration such as 5m.
+type period struct {
+	value time.Duration
+	unit  time.Duration
+}
+
+func (v *period) String() string {
+	if v.value%v.unit == 0 {
+		return strconv.FormatInt(int64(v.value/v.unit), 10)
+	}
+	return v.value.String()
+}
+
+// Type names the value in --help.
+func (v *period) Type() string {
+	if v.unit == time.Millisecond {
+		return "ms"
+	}
+	return "seconds"
+}
+
+func (v *period) Set(s string) error {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n >= 0 && n <= math.MaxInt64/int64(v.unit) {
+		v.value = time.Duration(n) * v.unit
+		return nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return fmt.Errorf("must be a number of %s or a duration such as 1m30s, not %q", v.Type(), s)
+	}
+	v.value = d
+	return nil
+}
+
+// number is an integer within bounds.
+type number struct {
+	value    int64
+	min, max int64
+}
+
+func (v *number) String() string { return strconv.FormatInt(v.value, 10) }
+
+// Type names the value in --help.
+func (v *number) Type() string { return "n" }
+
+func (v *number) Set(s string) error {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < v.min || n > v.max {
+		if v.max == math.MaxInt64 {
+			return fmt.Errorf("must be a number of at least %d, not %q", v.min, s)
+		}
+		return fmt.Errorf("must be a number between %d and %d, not %q", v.min, v.max, s)
+	}
+	v.value = n
+	return nil
+}
+
+// text is any string; kind is its placeholder in --help.
+type text struct {
+	value string
+	kind  string
+}
+
+func (v *text) String() string     { return v.value }
+func (v *text) Type() string       { return v.kind }
+func (v *text) Set(s string) error { v.value = s; return nil }
+
+// offset is a time that may be negative.
+type offset struct{ value time.Duration }
+
+func (v *offset) String() string { return v.value.String() }
+
+// Type names the value in --help.
+func (v *offset) Type() string { return "duration" }
+
+func (v *offset) Set(s string) (err error) {
+	v.value, err = time.ParseDuration(s)
+	return err
+}
+
+func orList(choices []string) string {
+	if len(choices) < 2 {
+		return strings.Join(choices, "")
+	}
+	last := len(choices) - 1
+	return strings.Join(choices[:last], ", ") + " or " + choices[last]
+}
