@@ -1,0 +1,83 @@
+# make, or make help, says what there is.
+
+SHELL := /bin/bash
+GO ?= go
+PKGS := ./...
+FUZZTIME ?= 30s
+DURATION ?= 10m
+SEED ?= 0
+COUNT ?= 20
+GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/raftredis
+	$(GO) build -o bin/raftredis ./cmd/raftredis
+
+.PHONY: cluster
+cluster: ## Run the Procfile's three nodes until Ctrl-C (no Procfile runner needed)
+	@trap 'trap - TERM; kill 0; wait; exit 0' INT TERM; \
+	while IFS=: read -r name command; do \
+		case "$$name" in ''|\#*) continue;; esac; \
+		( eval "exec $$command" 2>&1 | while IFS= read -r line; do printf '%s | %s\n' "$$name" "$$line"; done ) & \
+	done < Procfile; wait
+
+.PHONY: test
+test: ## Run every test that takes no special setup
+	$(GO) test $(PKGS)
+
+.PHONY: race
+race: ## Run the same tests under the race detector
+	$(GO) test -race $(PKGS)
+
+.PHONY: int
+int: ## Run the tests that start real processes, in the open
+	$(GO) test -v -count=1 ./integration
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s)
+	@$(GO) list $(PKGS) | while read -r pkg; do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+.PHONY: stress
+stress: ## Run the tests COUNT (20) times under the race detector, in random order
+	$(GO) test -race -count $(COUNT) -shuffle on -failfast $$($(GO) list $(PKGS) | grep -v /integration)
+
+.PHONY: torture
+torture: ## Break a real cluster for DURATION (10m) and check what clients saw; SEED repeats a run
+	$(GO) test -v -count=1 -timeout 0 -run '^TestTorture$$' ./integration -torture.duration $(DURATION) -torture.seed $(SEED)
+
+.PHONY: bench
+bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
+	$(GO) run ./integration/bench
+
+.PHONY: generate
+generate: ## Rewrite the README's table of commands
+	$(GO) generate $(PKGS)
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml
+	$(GOLANGCI) run
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the binary uses
+	$(GOVULNCHECK) $(PKGS)
+
+.PHONY: verify
+verify: lint ## What must hold before a change goes in: format, vet, lint, a tidy tree, tests under the race detector
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet $(PKGS)
+	$(GO) generate $(PKGS)
+	$(GO) mod tidy
+	git diff --exit-code
+	$(GO) test -race $(PKGS)
