@@ -18,9 +18,34 @@ type Call struct {
 	// log entry.
 	Rand *keyspace.Rand
 
-	// Reply takes the reply. Exactly one must be written.
+	// Reply takes the reply. Exactly one must be written, unless WouldBlock.
 	Reply Reply
+
+	// MayBlock says that somebody waits for this call, so that it may end without
+	// a reply: it is not part of a transaction. See Block.
+	MayBlock bool
+
+	// Again says that the call was made before and would have blocked. Keys of
+	// another type that it might have taken from are then passed over, as Redis
+	// leaves a client waiting whose key was made a string. This changes what the
+	// call does, so for a write it must be the same on all nodes.
+	Again bool
+
+	blocked bool
 }
+
+// WouldBlock is called by the handler of a blocking command that finds nothing
+// to take, before it has changed or replied anything. If it answers true the
+// handler returns without a reply; otherwise it replies what Redis does in a
+// transaction.
+func (c *Call) WouldBlock() bool {
+	c.blocked = c.MayBlock
+	return c.MayBlock
+}
+
+// Blocked reports whether the handler has returned without a reply because it
+// would have had to wait.
+func (c *Call) Blocked() bool { return c.blocked }
 
 // Read is a call of a command that only reads. It runs under the read lock,
 // beside others.

@@ -11,6 +11,11 @@ type Spec struct {
 	Complexity string
 	Summary    string
 	Syntax     string // the arguments in Redis's notation: "key value [NX | XX] [EX seconds]"
+	ACL        string // ACL categories, space separated, where they are not that of the group
+	Tips       string // Redis's command tips, space separated
+
+	DeprecatedSince string // the Redis version, and what to use instead
+	ReplacedBy      string
 
 	// Exactly one of these is set. Local is for commands that are about the
 	// connection or the node and not about data: the front runs them itself.
@@ -18,6 +23,8 @@ type Spec struct {
 	Write       func(*Write)
 	Local       bool
 	Subcommands []*Spec // a container command, such as OBJECT
+
+	Block *Block // for a command that may wait: BLPOP and its like
 }
 
 // Flags are Redis's command flags. Each also implies ACL categories, as in
@@ -44,6 +51,7 @@ const (
 	NoMulti                          // not inside MULTI
 	MovableKeys                      // keys are found by Keys' keyword or number, not by position alone
 	AllowBusy                        //
+	NoMandatoryKeys                  // may be called without any key
 	Dangerous                        // @dangerous without @admin (KEYS, FLUSHALL, SORT)
 )
 
