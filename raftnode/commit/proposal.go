@@ -45,6 +45,10 @@ func (p *Proposal) Release() {
 // Taken reports whether the proposal may already be in somebody's log.
 func (p *Proposal) Taken() bool { return p.state.Load() == taken }
 
+// Withdrawn reports whether the proposer has given up. Nobody waits for such a
+// proposal any more.
+func (p *Proposal) Withdrawn() bool { return p.state.Load() == withdrawn }
+
 // Withdraw is called by the proposer when it gives up. True means that the
 // proposal never left this node and never will: it is definitely not applied.
 // False means that the outcome is unknown.

@@ -1,0 +1,92 @@
+package raftnode
+
+import (
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// applying is the line of batches between raft and the store: first those that
+// commitC has not taken yet, behind those that the store is working on. It needs
+// no goroutine: the raft goroutine's select offers the head to commitC and
+// listens for the ApplyDoneC of the oldest batch. So a slow store costs raft
+// nothing, and a committed entry reaches a waiting store in one hop.
+//
+// Its size is bounded by raft: MaxCommittedSizePerReady counts everything that
+// is not acknowledged with a MsgStorageApplyResp.
+type applying struct {
+	unsent []applyBatch
+	sent   []applyBatch
+}
+
+// applyBatch is one MsgStorageApply, or "load the snapshot".
+type applyBatch struct {
+	entries   []commit.Entry
+	responses []*raftpb.Message
+	snapshot  *raftpb.Snapshot // set: a nil goes out on commitC
+
+	capture *pendingSnapshot // not nil: ask the store for a Capture
+
+	batch *commit.Batch // what goes out on commitC, made when first offered
+	doneC chan struct{} // its ApplyDoneC
+}
+
+func (a *applying) push(b applyBatch) { a.unsent = append(a.unsent, b) }
+
+func (a *applying) pushSnapshot(s *raftpb.Snapshot) {
+	a.unsent = append(a.unsent, applyBatch{snapshot: s})
+}
+
+func (a *applying) idle() bool { return len(a.unsent) == 0 && len(a.sent) == 0 }
+
+// head returns the batch to offer to commitC. ok is false if there is none.
+func (a *applying) head() (b *commit.Batch, ok bool) {
+	if len(a.unsent) == 0 {
+		return nil, false
+	}
+	h := &a.unsent[0]
+	if h.snapshot != nil {
+		return nil, true
+	}
+	if h.batch == nil {
+		h.doneC = make(chan struct{})
+		h.batch = &commit.Batch{Entries: h.entries, ApplyDoneC: h.doneC}
+		if h.capture != nil {
+			h.batch.CaptureC = h.capture.captureC
+		}
+	}
+	return h.batch, true
+}
+
+// sentHead notes that commitC took what head returned.
+func (c *core) sentHead() {
+	a := &c.applying
+	h := a.unsent[0]
+	a.unsent = shift(a.unsent, 1)
+	if h.snapshot != nil {
+		return // nothing to wait for: the store loads it before it receives again
+	}
+	h.entries, h.batch = nil, nil // the store has them
+	a.sent = append(a.sent, h)
+	if h.capture != nil {
+		c.env.writeBody(*h.capture)
+	}
+}
+
+// doneC returns the channel that closes when the oldest batch is applied.
+func (a *applying) doneC() <-chan struct{} {
+	if len(a.sent) == 0 {
+		return nil
+	}
+	return a.sent[0].doneC
+}
+
+// applied notes that the store is done with the oldest batch.
+func (c *core) applied() {
+	a := &c.applying
+	h := a.sent[0]
+	a.sent = shift(a.sent, 1)
+	for _, m := range h.responses {
+		c.step(m)
+	}
+}

@@ -1,0 +1,272 @@
+package raftnode
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// The peer listener has two endpoints beside rafthttp's:
+//
+//	GET  /members     who is in the cluster, for nodes that want to join
+//	POST /membership  a change, for the leader to decide and to answer
+const (
+	membersPath    = "/members"
+	membershipPath = "/membership"
+)
+
+// clusterMembers is the answer to GET /members.
+type clusterMembers struct {
+	Cluster uint64          `json:"cluster"`
+	Leader  uint64          `json:"leader"`
+	Members []commit.Member `json:"members"`
+	Removed []uint64        `json:"removed"`
+}
+
+// changeRequest is the body of POST /membership, and changeResult its answer.
+type changeRequest struct {
+	Cluster uint64 `json:"cluster"`
+	Change  change `json:"change"`
+}
+
+type changeResult struct {
+	Index uint64 `json:"index"` // of the change, if Error is empty
+	Error string `json:"error"`
+	// Kind names the error's sentinel, so that errors.Is works across members.
+	Kind string `json:"kind"`
+}
+
+// changeErrors are the errors that keep their identity on the way from the
+// leader.
+var changeErrors = map[string]error{
+	"pending":      ErrChangePending,
+	"dropped":      ErrChangeDropped,
+	"quorum":       ErrQuorumLoss,
+	"not caught":   ErrNotCaughtUp,
+	"not a member": ErrNotMember,
+	"used":         ErrIDUsed,
+	"no successor": ErrNoSuccessor,
+	"not leader":   errNotLeader,
+	"no leader":    commit.ErrNoLeader,
+	"unknown":      commit.ErrUnknown,
+	"stopped":      commit.ErrStopped,
+}
+
+// remoteError is an error of another member.
+type remoteError struct {
+	text string
+	kind error // may be nil
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.kind }
+
+func (n *Node) peerHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+membersPath, func(w http.ResponseWriter, _ *http.Request) {
+		v := n.view.Load()
+		n.writeJSON(w, clusterMembers{n.cluster, v.leader, v.members.list(), v.members.removedIDs()})
+	})
+	mux.HandleFunc("POST "+membershipPath, n.serveChange)
+	return mux
+}
+
+func (n *Node) serveChange(w http.ResponseWriter, r *http.Request) {
+	var req changeRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&req); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if req.Cluster != n.cluster {
+		http.Error(w, "cluster ID mismatch", http.StatusPreconditionFailed)
+		return
+	}
+	// Not the request's context: the listener's read timeout ends it too early.
+	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
+	defer cancel()
+	var res changeResult
+	var err error
+	if res.Index, err = n.changeAsLeader(ctx, req.Change); err != nil {
+		res.Error = err.Error()
+		for kind, sentinel := range changeErrors {
+			if errors.Is(err, sentinel) {
+				res.Kind = kind
+			}
+		}
+	}
+	n.writeJSON(w, res)
+}
+
+func (n *Node) writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		n.cfg.Logger.Debug("answer to a peer", zap.Error(err))
+	}
+}
+
+// runConfChanges takes membership changes from confChangeC.
+func (n *Node) runConfChanges(confChangeC <-chan *commit.ConfChange) {
+	for {
+		select {
+		case cc, ok := <-confChangeC:
+			if !ok {
+				return
+			}
+			n.spawn(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
+				defer cancel()
+				cc.ResultC <- n.changeMembership(ctx, change{Op: cc.Op, Member: cc.Member})
+			})
+		case <-n.endC:
+			return
+		}
+	}
+}
+
+// changeMembership has the leader make a change, and waits until this node has
+// applied it.
+func (n *Node) changeMembership(ctx context.Context, ch change) error {
+	for {
+		index, err := n.changeAtLeader(ctx, ch)
+		if err == nil {
+			return n.awaitIndex(ctx, index)
+		}
+		// Only these two mean "ask again": nothing was proposed.
+		if !errors.Is(err, errNotLeader) && !errors.Is(err, commit.ErrNoLeader) {
+			return err
+		}
+		select {
+		case <-time.After(n.cfg.TickInterval):
+		case <-ctx.Done():
+			return fmt.Errorf("change membership: %w", commit.ErrNoLeader)
+		case <-n.endC:
+			return commit.ErrStopped
+		}
+	}
+}
+
+func (n *Node) changeAtLeader(ctx context.Context, ch change) (uint64, error) {
+	v := n.view.Load()
+	switch {
+	case v.isLeader:
+		return n.changeAsLeader(ctx, ch)
+	case v.leader == 0:
+		return 0, commit.ErrNoLeader
+	}
+	m, ok := v.members.members[v.leader]
+	if !ok {
+		return 0, commit.ErrNoLeader // this node has some catching up to do
+	}
+	return postChange(ctx, n.network.client, m.PeerURL, n.cluster, ch)
+}
+
+// changeAsLeader proposes a change on this node and waits until it is applied
+// here.
+func (n *Node) changeAsLeader(ctx context.Context, ch change) (uint64, error) {
+	resC := make(chan changeOutcome, 1)
+	n.inbox.run(func(c *core) {
+		c.requestChange(ch, func(index uint64, err error) { resC <- changeOutcome{index, err} })
+	})
+	select {
+	case res := <-resC:
+		return res.index, res.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("change membership: %w", commit.ErrUnknown)
+	case <-n.endC:
+		return 0, fmt.Errorf("change membership: %w: %w", commit.ErrUnknown, commit.ErrStopped)
+	}
+}
+
+type changeOutcome struct {
+	index uint64
+	err   error
+}
+
+func (n *Node) awaitIndex(ctx context.Context, index uint64) error {
+	doneC := make(chan struct{})
+	n.inbox.run(func(c *core) { c.awaitIndex(index, func() { close(doneC) }) })
+	select {
+	case <-doneC:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("membership changed, but not on this node yet: %w", commit.ErrUnknown)
+	case <-n.endC:
+		return fmt.Errorf("membership changed, but not on this node: %w: %w", commit.ErrUnknown, commit.ErrStopped)
+	}
+}
+
+// postChange asks another member to make a change as the leader.
+func postChange(ctx context.Context, client *http.Client, peerURL string, cluster uint64, ch change) (uint64, error) {
+	body, err := json.Marshal(changeRequest{cluster, ch})
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, peerURL+membershipPath, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		// It may have got there.
+		return 0, fmt.Errorf("change membership: %w: %w", commit.ErrUnknown, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as much as there is
+		return 0, fmt.Errorf("change membership at %s: %s: %s", peerURL, resp.Status, bytes.TrimSpace(text))
+	}
+	var res changeResult
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&res); err != nil {
+		return 0, fmt.Errorf("change membership: %w: %w", commit.ErrUnknown, err)
+	}
+	if res.Error != "" {
+		return 0, &remoteError{res.Error, changeErrors[res.Kind]}
+	}
+	return res.Index, nil
+}
+
+// getMembers asks one member who is in the cluster.
+func getMembers(ctx context.Context, client *http.Client, peerURL string) (*clusterMembers, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, peerURL+membersPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s%s: %s", peerURL, membersPath, resp.Status)
+	}
+	var cm clusterMembers
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&cm); err != nil {
+		return nil, fmt.Errorf("%s%s: %w", peerURL, membersPath, err)
+	}
+	return &cm, nil
+}
+
+// clusterID makes the id of a new cluster of its initial members, so that all of
+// them get the same one without talking to each other, and members of different
+// clusters refuse each other.
+func clusterID(peers []Peer) uint64 {
+	var b strings.Builder
+	for _, p := range peers {
+		fmt.Fprintf(&b, "%d=%s\n", p.ID, p.URL)
+	}
+	sum := sha256.Sum256([]byte(b.String()))
+	return binary.BigEndian.Uint64(sum[:])
+}

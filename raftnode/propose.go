@@ -1,0 +1,202 @@
+package raftnode
+
+import (
+	"errors"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// proposals are the requests that wait for their turn (on the leader), or to be
+// sent to the leader (on a follower), or for a leader at all.
+//
+// On the leader, all that wait become one entry (group commit), and only
+// MaxInflightEntries such entries are uncommitted at a time: the busier the
+// node, the more requests share one round of disk and network. On a follower
+// they leave at once, in one message; nothing acknowledges them, the origin
+// watches for them in the log.
+type proposals struct {
+	own   []*commit.Proposal
+	other [][]byte // forwarded by followers
+	bytes uint64   // of both
+
+	inflight []uint64 // indexes of entries with requests that are not committed
+}
+
+// add queues a proposal of this node.
+func (p *proposals) add(pr *commit.Proposal) {
+	p.own = append(p.own, pr)
+	p.bytes += uint64(len(pr.Data))
+}
+
+// forwarded queues the requests of another member. REQUIRES: this node leads.
+func (p *proposals) forwarded(m *raftpb.Message) {
+	for _, e := range m.GetEntries() {
+		if len(e.GetData()) > 0 {
+			p.other = append(p.other, e.GetData())
+			p.bytes += uint64(len(e.GetData()))
+		}
+	}
+}
+
+// full asks the node to receive no more from proposeC for now.
+func (p *proposals) full(c *core) bool { return p.bytes >= c.cfg.MaxPendingBytes }
+
+// propose brings waiting requests on their way, if there is one.
+func (c *core) propose() {
+	p := &c.proposals
+	switch {
+	case len(p.own) == 0 && len(p.other) == 0:
+	case c.isLeader():
+		for len(p.inflight) < c.cfg.MaxInflightEntries && c.seal() {
+		}
+	case c.soft.Lead != 0:
+		c.forward()
+	}
+}
+
+// seal makes one entry of the waiting requests and proposes it. raft refuses
+// while leadership is being transferred; then everything goes on waiting. It
+// reports whether an entry went into the log.
+func (c *core) seal() bool {
+	p := &c.proposals
+	var requests [][]byte
+	var size uint64
+	fits := func(data []byte) bool {
+		return len(requests) == 0 || size+uint64(len(data)) <= c.cfg.MaxEntryBytes
+	}
+	add := func(data []byte) {
+		requests = append(requests, data)
+		size += uint64(len(data))
+	}
+
+	nOther := 0
+	for nOther < len(p.other) && fits(p.other[nOther]) {
+		add(p.other[nOther])
+		nOther++
+	}
+	var firsts []*commit.Proposal
+	nOwn := 0
+	for nOwn < len(p.own) && fits(p.own[nOwn].Data) {
+		pr := p.own[nOwn]
+		nOwn++
+		ok, first := pr.Take()
+		if !ok {
+			continue // withdrawn: its client has been told that it is not applied
+		}
+		if first {
+			firsts = append(firsts, pr)
+		}
+		add(pr.Data)
+	}
+	if len(requests) > 0 {
+		err := c.rn.Propose(c.cfg.Seal(requests))
+		if err != nil {
+			// Nothing has left this node: what was taken for the first time may
+			// still be withdrawn as "not applied".
+			for _, pr := range firsts {
+				pr.Release()
+			}
+			if !errors.Is(err, raft.ErrProposalDropped) {
+				c.lg.Error("propose", zap.Error(err))
+			}
+			return false
+		}
+	}
+	p.dropFirst(nOwn, nOther)
+	if len(requests) == 0 {
+		return false
+	}
+	// Show the entry to raft's next Ready before anything else happens: appended
+	// must see it before propose is asked again.
+	c.ready()
+	return true
+}
+
+// forward sends all waiting requests to the leader, one entry per request. From
+// here on nobody on this node can tell what becomes of them but the log.
+func (c *core) forward() {
+	p := &c.proposals
+	p.dropFirst(0, len(p.other)) // taken as a leader, which this node is not any more
+	n := 0
+	for n < len(p.own) {
+		m := &raftpb.Message{Type: raftpb.MsgProp.Enum(), To: new(c.soft.Lead), From: new(c.id)}
+		var size uint64
+		for n < len(p.own) && (len(m.Entries) == 0 || size+uint64(len(p.own[n].Data)) <= c.cfg.MaxEntryBytes) {
+			pr := p.own[n]
+			n++
+			if ok, _ := pr.Take(); ok {
+				m.Entries = append(m.Entries, &raftpb.Entry{Data: pr.Data})
+				size += uint64(len(pr.Data))
+			}
+		}
+		if len(m.Entries) > 0 {
+			c.env.send([]*raftpb.Message{m})
+		}
+	}
+	p.dropFirst(n, 0)
+}
+
+func (p *proposals) dropFirst(own, other int) {
+	for _, pr := range p.own[:own] {
+		p.bytes -= uint64(len(pr.Data))
+	}
+	for _, data := range p.other[:other] {
+		p.bytes -= uint64(len(data))
+	}
+	p.own = shift(p.own, own)
+	p.other = shift(p.other, other)
+}
+
+// shift drops the first n elements without keeping them reachable, and without
+// letting the slice creep through ever new memory.
+func shift[T any](s []T, n int) []T {
+	rest := copy(s, s[n:])
+	clear(s[rest:])
+	return s[:rest]
+}
+
+// sweep throws out what was withdrawn, and what its proposer sent again, while
+// there is no leader to send anything to.
+func (p *proposals) sweep() {
+	if len(p.own) == 0 {
+		return
+	}
+	seen := make(map[*commit.Proposal]struct{}, len(p.own))
+	kept := p.own[:0]
+	for _, pr := range p.own {
+		if _, dup := seen[pr]; dup || pr.Withdrawn() {
+			p.bytes -= uint64(len(pr.Data))
+			continue
+		}
+		seen[pr] = struct{}{}
+		kept = append(kept, pr)
+	}
+	clear(p.own[len(kept):])
+	p.own = kept
+}
+
+// appended notes an entry that this leader has put into its log.
+func (p *proposals) appended(e *raftpb.Entry) {
+	if e.GetType() == raftpb.EntryNormal && len(e.GetData()) > 0 {
+		p.inflight = append(p.inflight, e.GetIndex())
+	}
+}
+
+func (p *proposals) committed(index uint64) {
+	n := 0
+	for n < len(p.inflight) && p.inflight[n] <= index {
+		n++
+	}
+	p.inflight = shift(p.inflight, n)
+}
+
+// deposed forgets what only a leader tracks. Forwarded requests are dropped: a
+// member that does not lead has no business with those of others.
+func (p *proposals) deposed() {
+	p.inflight = p.inflight[:0]
+	p.dropFirst(0, len(p.other))
+}

@@ -1,0 +1,225 @@
+package raftnode
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// bodyPath is where etcd's Snapshotter, and so rafthttp, keeps a body.
+func bodyPath(cfg *Config, index uint64) string {
+	return filepath.Join(snapDir(cfg), fmt.Sprintf("%016x.snap.db", index))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// errOtherCapture means that the store captured another index than it was asked
+// for, because a snapshot of the leader had overtaken the batch.
+var errOtherCapture = errors.New("captured at another index")
+
+// writeBody writes the body of an own snapshot: under a temporary name, synced,
+// renamed, and the name synced, so that a body under its final name is complete.
+// It gives up when stopC closes.
+func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, stopC <-chan struct{}) (size int64, crc uint32, err error) {
+	if got.Index != p.index {
+		return 0, 0, fmt.Errorf("%w: %d instead of %d", errOtherCapture, got.Index, p.index)
+	}
+	f, err := os.CreateTemp(snapDir(cfg), "tmp-own-*")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name()) // or the next start does
+		}
+	}()
+	m := &bodyWriter{f: f, crc: crc32.New(castagnoli), stopC: stopC}
+	w := bufio.NewWriterSize(m, 256<<10)
+	if err = got.Write(w); err != nil {
+		return 0, 0, err
+	}
+	if err = w.Flush(); err != nil {
+		return 0, 0, err
+	}
+	if err = cfg.failpoint("snapBodyBeforeSync"); err != nil {
+		return 0, 0, err
+	}
+	if err = f.Sync(); err != nil {
+		return 0, 0, err
+	}
+	if err = f.Close(); err != nil {
+		return 0, 0, err
+	}
+	if err = cfg.failpoint("snapBodyBeforeRename"); err != nil {
+		return 0, 0, err
+	}
+	if err = os.Rename(f.Name(), bodyPath(cfg, p.index)); err != nil {
+		return 0, 0, err
+	}
+	if err = cfg.failpoint("snapBodyBeforeDirSync"); err != nil {
+		return 0, 0, err
+	}
+	if err = syncDir(snapDir(cfg)); err != nil {
+		return 0, 0, err
+	}
+	return m.size, m.crc.Sum32(), cfg.failpoint("snapBodyAfterDirSync")
+}
+
+// bodyWriter measures what goes into a body, and syncs it piece by piece: one
+// sync of a whole large file would hold up those of the WAL for seconds.
+type bodyWriter struct {
+	f        *os.File
+	crc      hash.Hash32
+	size     int64
+	unsynced int
+	stopC    <-chan struct{}
+}
+
+const bodySyncBytes = 8 << 20
+
+func (w *bodyWriter) Write(b []byte) (int, error) {
+	select {
+	case <-w.stopC:
+		return 0, commit.ErrStopped
+	default:
+	}
+	n, err := w.f.Write(b)
+	w.crc.Write(b[:n]) // never fails
+	w.size += int64(n)
+	w.unsynced += n
+	if err == nil && w.unsynced >= bodySyncBytes {
+		w.unsynced = 0
+		err = w.f.Sync()
+	}
+	return n, err
+}
+
+// checkBody compares a body with its descriptor.
+func checkBody(cfg *Config, index uint64, d descriptor) error {
+	f, err := os.Open(bodyPath(cfg, index))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	crc := crc32.New(castagnoli)
+	size, err := io.Copy(crc, f)
+	if err != nil {
+		return err
+	}
+	if size != d.BodySize || crc.Sum32() != d.BodyCRC {
+		return fmt.Errorf("body of snapshot %d has %d bytes with CRC %08x instead of %d with %08x",
+			index, size, crc.Sum32(), d.BodySize, d.BodyCRC)
+	}
+	return nil
+}
+
+// Load implements commit.Snapshotter.
+func (d *disk) Load() (*commit.Snapshot, error) {
+	s := d.loadable.Load()
+	if s == nil {
+		return nil, nil
+	}
+	m := s.GetMetadata()
+	f, err := os.Open(bodyPath(d.cfg, m.GetIndex()))
+	if err != nil {
+		return nil, fmt.Errorf("open snapshot %d: %w", m.GetIndex(), err)
+	}
+	return &commit.Snapshot{Index: m.GetIndex(), Term: m.GetTerm(), Body: f}, nil
+}
+
+// purge removes what is not needed to start from the newest or the second newest
+// snapshot, in case the newest turns out to be unreadable. Files with names above
+// the newest stay: a snapshot may be on its way in.
+func (d *disk) purge() error {
+	if err := d.cfg.failpoint("purge"); err != nil {
+		return err
+	}
+	names, err := fileutil.ReadDir(snapDir(d.cfg)) // sorted
+	if err != nil {
+		return fmt.Errorf("purge snapshots: %w", err)
+	}
+	keep := map[uint64]bool{}
+	var newest uint64
+	var doomed []string
+	for i := len(names) - 1; i >= 0; i-- {
+		index, ok := descriptorIndex(names[i])
+		switch {
+		case !ok:
+		case len(keep) < 2:
+			newest = max(newest, index)
+			keep[index] = true
+		default:
+			doomed = append(doomed, names[i])
+		}
+	}
+	for _, name := range names {
+		if index, ok := bodyIndex(name); ok && index < newest && !keep[index] {
+			doomed = append(doomed, name)
+		}
+	}
+	for _, name := range doomed {
+		// Descriptors first (they come first in doomed): one without a body would
+		// be passed over, but why leave it.
+		if err := os.Remove(filepath.Join(snapDir(d.cfg), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("purge snapshots: %w", err)
+		}
+	}
+
+	segments, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
+	if err != nil {
+		return fmt.Errorf("purge WAL: %w", err)
+	}
+	for _, name := range segments[:max(0, len(segments)-1)] {
+		path := filepath.Join(walDir(d.cfg), name)
+		l, err := fileutil.TryLockFile(path, os.O_WRONLY, fileutil.PrivateFileMode)
+		if err != nil {
+			break // the WAL still holds it, and so all that follow
+		}
+		err = os.Remove(path)
+		if cerr := l.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("purge WAL: %w", err)
+		}
+		d.lg.Info("removed WAL segment", zap.String("name", name))
+	}
+	return nil
+}
+
+// bodyIndex parses <index>.snap.db.
+func bodyIndex(name string) (uint64, bool) {
+	hex, ok := strings.CutSuffix(name, ".snap.db")
+	if !ok {
+		return 0, false
+	}
+	index, err := strconv.ParseUint(hex, 16, 64)
+	return index, err == nil
+}
+
+// descriptorIndex parses <term>-<index>.snap.
+func descriptorIndex(name string) (uint64, bool) {
+	base, ok := strings.CutSuffix(name, ".snap")
+	if !ok {
+		return 0, false
+	}
+	_, hex, ok := strings.Cut(base, "-")
+	if !ok {
+		return 0, false
+	}
+	index, err := strconv.ParseUint(hex, 16, 64)
+	return index, err == nil
+}

@@ -1,0 +1,254 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// snapshots decides when a snapshot is taken and what may be dropped after it.
+//
+// The way of an own snapshot, none of which blocks raft or the store:
+//
+//	raft goroutine     a batch goes out with CaptureC          (requestSnapshot)
+//	store              applies the batch, answers with a Capture
+//	background         body file: temp, fsync, rename, dir fsync    (writeBody)
+//	storage goroutine  descriptor, dir fsync, WAL record, release WAL locks
+//	raft goroutine     compacts the log in memory           (snapshotSaved)
+//	background         removes old WAL and snapshot files
+//
+// The order matters: a descriptor never names a body that may be missing, and
+// raft never starts from a snapshot that the WAL does not vouch for.
+type snapshots struct {
+	last     uint64 // index of the newest snapshot
+	previous uint64 // and of the one before: the WAL is kept from there on
+	lastBody uint64 // size of the newest body
+
+	// logBytes is the size of the entries since last, and logBytesThen what it
+	// was when the snapshot in progress was asked for.
+	logBytes, logBytesThen uint64
+	inProgress             bool
+	wanted                 bool // somebody called Snapshot
+	waiting                []chan<- error
+
+	// marks are places in the log about markBytes apart, with the bytes before
+	// them, so that compaction by bytes need not measure every entry again.
+	marks []mark
+	total uint64
+
+	// sending holds the index of the snapshot on its way to a member: the log
+	// behind it is kept, or the member would need another one right after.
+	sending map[uint64]uint64
+}
+
+type mark struct{ index, bytes uint64 }
+
+const markBytes = 256 << 10
+
+// pendingSnapshot is a snapshot from the request on until its body is written.
+type pendingSnapshot struct {
+	position
+	members   *membership // as of index, as is confState
+	confState *raftpb.ConfState
+	captureC  chan commit.Capture
+}
+
+// start sets the snapshot that the log begins with.
+func (s *snapshots) start(index uint64, bodySize int64) {
+	s.previous, s.last = s.last, index
+	s.lastBody = uint64(max(bodySize, 0))
+	s.logBytes, s.logBytesThen = 0, 0
+	s.marks = nil
+}
+
+// appended measures an entry that goes into the log.
+func (s *snapshots) appended(e *raftpb.Entry) {
+	size := uint64(proto.Size(e))
+	for len(s.marks) > 0 && s.marks[len(s.marks)-1].index >= e.GetIndex() {
+		s.marks = s.marks[:len(s.marks)-1] // overwritten by a new leader
+	}
+	if len(s.marks) == 0 || s.total-s.marks[len(s.marks)-1].bytes >= markBytes {
+		s.marks = append(s.marks, mark{e.GetIndex(), s.total})
+	}
+	s.logBytes += size
+	s.total += size
+}
+
+// threshold is the number of log bytes that trigger a snapshot.
+func (s *snapshots) threshold(cfg *Config) uint64 {
+	return min(max(cfg.SnapshotBytes, s.lastBody), cfg.MaxLogBytes)
+}
+
+// requestSnapshot asks the store for a Capture behind the last entry that was
+// handed out, if it is time.
+func (c *core) requestSnapshot() {
+	s := &c.snapshots
+	if s.inProgress || !s.wanted && s.logBytes < s.threshold(c.cfg) {
+		return
+	}
+	if c.handedOut.index <= s.last {
+		s.answer(nil) // the newest snapshot has everything
+		return
+	}
+	p := &pendingSnapshot{
+		position:  c.handedOut,
+		members:   c.members,
+		confState: c.confState,
+		captureC:  make(chan commit.Capture, 1),
+	}
+	a := &c.applying
+	if n := len(a.unsent); n > 0 && a.unsent[n-1].batch == nil && a.unsent[n-1].snapshot == nil {
+		a.unsent[n-1].capture = p
+	} else {
+		a.push(applyBatch{capture: p})
+	}
+	s.inProgress = true
+	s.logBytesThen = s.logBytes
+}
+
+// bodyWritten takes the answer of writeBody.
+func (c *core) bodyWritten(p pendingSnapshot, size int64, crc uint32, err error) {
+	s := &c.snapshots
+	switch {
+	case errors.Is(err, errOtherCapture), err == nil && p.index <= s.last:
+		// The store, or raft itself, has moved on to a snapshot from the leader.
+		c.lg.Info("snapshot abandoned", zap.Uint64("index", p.index), zap.Error(err))
+		s.inProgress = false
+		c.requestSnapshot()
+		return
+	case err != nil:
+		c.env.stop(fmt.Errorf("write snapshot %d: %w", p.index, err))
+		return
+	}
+	w := storageWork{
+		ownSnapshot: &raftpb.Snapshot{
+			Data: p.members.describe(size, crc),
+			Metadata: &raftpb.SnapshotMetadata{
+				ConfState: p.confState,
+				Index:     new(p.index),
+				Term:      new(p.term),
+			},
+		},
+		release: s.last, // becomes the second newest
+	}
+	c.attachHardState(&w)
+	c.env.store(w)
+}
+
+// snapshotSaved takes the answer of the storage goroutine for an own snapshot:
+// it is durable and in the WAL.
+func (c *core) snapshotSaved(snap *raftpb.Snapshot, bodySize int64) {
+	s := &c.snapshots
+	s.inProgress = false
+	index := snap.GetMetadata().GetIndex()
+	if index > s.last {
+		_, err := c.storage.CreateSnapshot(index, snap.GetMetadata().GetConfState(), snap.GetData())
+		if err != nil && !errors.Is(err, raft.ErrSnapOutOfDate) {
+			c.env.stop(fmt.Errorf("snapshot %d: %w", index, err))
+			return
+		}
+		s.previous, s.last = s.last, index
+		s.lastBody = uint64(bodySize)
+		s.logBytes -= s.logBytesThen
+		c.lg.Info("snapshot taken", zap.Uint64("member", c.id), zap.Uint64("index", index), zap.Int64("bytes", bodySize))
+		c.compact()
+	}
+	s.answer(nil)
+}
+
+// compact drops the log in memory up to the newest snapshot, except for the tail
+// that members a little behind will ask for.
+func (c *core) compact() {
+	s := &c.snapshots
+	keepFrom := s.last
+	n := 0
+	for n < len(s.marks) && s.total-s.marks[n].bytes > c.cfg.CatchUpBytes {
+		n++
+	}
+	if n < len(s.marks) {
+		keepFrom = min(keepFrom, s.marks[n].index)
+	}
+	for _, index := range s.sending {
+		keepFrom = min(keepFrom, index)
+	}
+	first, err := c.storage.FirstIndex()
+	if err != nil || keepFrom < first {
+		return
+	}
+	if err := c.storage.Compact(keepFrom); err != nil {
+		c.env.stop(fmt.Errorf("compact the log to %d: %w", keepFrom, err))
+		return
+	}
+	for n > 0 && s.marks[n-1].index > keepFrom {
+		n--
+	}
+	s.marks = shift(s.marks, n)
+}
+
+// snapshotInstalled takes over a snapshot of the leader, which is durable and has
+// replaced the log.
+func (c *core) snapshotInstalled(snap *raftpb.Snapshot) {
+	d, err := decodeDescriptor(snap.GetData())
+	if err != nil {
+		c.env.stop(fmt.Errorf("install snapshot: %w", err))
+		return
+	}
+	before := c.members
+	meta := snap.GetMetadata()
+	c.members = d.membership()
+	c.confState = meta.GetConfState()
+	c.snapshots.start(meta.GetIndex(), d.BodySize)
+	c.handedOut = position{meta.GetIndex(), meta.GetTerm()}
+	c.applying.pushSnapshot(snap)
+	c.linkChanged(before, c.members)
+	c.changes.reached(meta.GetIndex())
+	c.publish()
+	c.lg.Info("snapshot installed", zap.Uint64("member", c.id), zap.Uint64("index", meta.GetIndex()), zap.Int64("bytes", d.BodySize))
+}
+
+func (s *snapshots) answer(err error) {
+	s.wanted = false
+	for _, errC := range s.waiting {
+		errC <- err
+	}
+	s.waiting = nil
+}
+
+// sendingSnapshot notes that a snapshot is on its way to a member.
+func (s *snapshots) sendingSnapshot(to, index uint64) {
+	if s.sending == nil {
+		s.sending = map[uint64]uint64{}
+	}
+	s.sending[to] = index
+}
+
+// snapshotSent takes the network's word on a snapshot that was sent.
+func (c *core) snapshotSent(to uint64, status raft.SnapshotStatus) {
+	delete(c.snapshots.sending, to)
+	c.rn.ReportSnapshot(to, status)
+}
+
+// Snapshot takes a snapshot now and returns once it is durable.
+func (n *Node) Snapshot(ctx context.Context) error {
+	errC := make(chan error, 1)
+	n.inbox.run(func(c *core) {
+		c.snapshots.wanted = true
+		c.snapshots.waiting = append(c.snapshots.waiting, errC)
+		c.requestSnapshot()
+	})
+	select {
+	case err := <-errC:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("snapshot: %w", ctx.Err())
+	case <-n.doneC:
+		return commit.ErrStopped
+	}
+}

@@ -1,0 +1,102 @@
+package raftnode
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// view is what other goroutines may know without asking the raft goroutine.
+type view struct {
+	leader   uint64
+	isLeader bool
+	members  *membership
+}
+
+// Leader returns the id of the leader and where clients reach it: 0 and "" if
+// none is known, "" alone if it has not announced itself. It costs an atomic load
+// and a map lookup.
+func (n *Node) Leader() (id uint64, clientAddr string) {
+	v := n.view.Load()
+	return v.leader, v.members.members[v.leader].ClientAddr
+}
+
+// IsLeader reports whether this node believes to be the leader. It costs an
+// atomic load.
+func (n *Node) IsLeader() bool { return n.view.Load().isLeader }
+
+// Members returns the current membership as this node has applied it.
+func (n *Node) Members() []commit.Member { return n.view.Load().members.list() }
+
+// Incarnation returns how often this node was started with this data directory:
+// a number that no earlier run had.
+func (n *Node) Incarnation() uint64 { return n.incarnation }
+
+// Status returns a consistent picture of the node. After the node has stopped
+// only the ids and the members are filled in.
+func (n *Node) Status() commit.Status {
+	statusC := make(chan commit.Status, 1)
+	n.inbox.run(func(c *core) {
+		s := c.status()
+		s.ClusterID = n.cluster
+		statusC <- s
+	})
+	select {
+	case s := <-statusC:
+		return s
+	case <-n.doneC:
+		return commit.Status{ID: n.cfg.ID, ClusterID: n.cluster, Members: n.Members()}
+	}
+}
+
+func (c *core) status() commit.Status {
+	rs := c.rn.BasicStatus()
+	s := commit.Status{
+		ID:            c.id,
+		Term:          rs.GetTerm(),
+		Leader:        rs.Lead,
+		Commit:        rs.GetCommit(),
+		Applied:       rs.Applied,
+		SnapshotIndex: c.snapshots.last,
+		LogBytes:      c.snapshots.logBytes,
+		Members:       c.members.list(),
+		Role:          role(rs.RaftState),
+	}
+	if c.members.members[c.id].Learner {
+		s.Role = "learner"
+	}
+	// MemoryStorage cannot fail here.
+	s.FirstIndex, _ = c.storage.FirstIndex()
+	s.LastIndex, _ = c.storage.LastIndex()
+	if rs.RaftState == raft.StateLeader {
+		s.Progress = map[uint64]commit.Progress{}
+		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+			s.Progress[id] = commit.Progress{
+				Match: pr.Match, Next: pr.Next, RecentActive: c.heardFrom(id),
+				State: strings.ToLower(strings.TrimPrefix(pr.State.String(), "State")),
+			}
+		})
+	}
+	return s
+}
+
+func role(s raft.StateType) string {
+	switch s {
+	case raft.StateLeader:
+		return "leader"
+	case raft.StateCandidate:
+		return "candidate"
+	case raft.StatePreCandidate:
+		return "pre-candidate"
+	default:
+		return "follower"
+	}
+}
+
+// removedIDs are the tombstones, in order.
+func (ms *membership) removedIDs() []uint64 { return slices.Sorted(maps.Keys(ms.removed)) }

@@ -1,0 +1,294 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/rafthttp"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
+	stats "go.etcd.io/etcd/server/v3/etcdserver/api/v2stats"
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// dialTimeout bounds a connection attempt to a peer that does not even refuse.
+const dialTimeout = time.Second
+
+// network is rafthttp with the two things it lacks: it never blocks the caller,
+// and it carries our own endpoints on the same listener (peerhttp.go).
+type network struct {
+	lg     *zap.Logger
+	cfg    *Config
+	self   string // own peer URL
+	tr     *rafthttp.Transport
+	server *http.Server
+	client *http.Client
+	served chan struct{} // closed when the server has ended
+
+	mu sync.Mutex
+	// While a peer is being removed, rafthttp holds the lock that Send needs
+	// until that peer's goroutines have ended, which takes up to 5 s if the
+	// network is stuck. Messages wait here meanwhile.
+	removing bool
+	backlog  []*raftpb.Message
+	ops      []func() // changes of the peers, in order
+	opsC     chan struct{}
+}
+
+// maxBacklog messages wait for a removal; raft repairs the loss of the others.
+const maxBacklog = 4096
+
+func tlsInfo(t TLS) transport.TLSInfo {
+	if t == (TLS{}) {
+		return transport.TLSInfo{}
+	}
+	return transport.TLSInfo{
+		CertFile: t.CertFile, KeyFile: t.KeyFile, TrustedCAFile: t.CAFile, ClientCertAuth: true,
+	}
+}
+
+// newHTTPClient makes a client for the endpoints of peerhttp.go.
+func newHTTPClient(cfg *Config) (*http.Client, error) {
+	rt, err := transport.NewTransport(tlsInfo(cfg.PeerTLS), dialTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("peer TLS: %w", err)
+	}
+	return &http.Client{Transport: rt}, nil
+}
+
+// listen binds the peer listener. Stuck connections are given up after the
+// timeouts that rafthttp is made for.
+func listen(cfg *Config) (net.Listener, error) {
+	u, err := url.Parse(cfg.ListenURL)
+	if err != nil {
+		return nil, fmt.Errorf("listen URL: %w", err)
+	}
+	tls := tlsInfo(cfg.PeerTLS)
+	opts := []transport.ListenerOption{transport.WithTimeout(rafthttp.ConnReadTimeout, rafthttp.ConnWriteTimeout)}
+	if !tls.Empty() {
+		opts = append(opts, transport.WithTLSInfo(&tls))
+	}
+	ln, err := transport.NewListenerWithOpts(u.Host, u.Scheme, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("listen for peers on %s: %w", cfg.ListenURL, err)
+	}
+	return ln, nil
+}
+
+// startNetwork makes this node reachable, and able to reach others.
+func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r rafthttp.Raft, own http.Handler, client *http.Client) (*network, error) {
+	urls, err := types.NewURLs([]string{self})
+	if err != nil {
+		return nil, fmt.Errorf("own peer URL: %w", err)
+	}
+	id := types.ID(cfg.ID)
+	nw := &network{
+		lg: cfg.Logger, cfg: cfg, self: self, client: client,
+		tr: &rafthttp.Transport{
+			Logger:      cfg.Logger,
+			DialTimeout: dialTimeout,
+			TLSInfo:     tlsInfo(cfg.PeerTLS),
+			ID:          id,
+			URLs:        urls,
+			ClusterID:   types.ID(cluster),
+			Raft:        r,
+			Snapshotter: snap.New(cfg.Logger, snapDir(cfg)),
+			ServerStats: stats.NewServerStats("", ""),
+			LeaderStats: stats.NewLeaderStats(cfg.Logger, id.String()),
+			ErrorC:      make(chan error, 1),
+		},
+		served: make(chan struct{}),
+		opsC:   make(chan struct{}, 1),
+	}
+	if err := nw.tr.Start(); err != nil {
+		return nil, fmt.Errorf("start transport: %w", err)
+	}
+	mux := http.NewServeMux()
+	peers := nw.tr.Handler()
+	mux.Handle(rafthttp.RaftPrefix, peers)
+	mux.Handle(rafthttp.RaftPrefix+"/", peers)
+	mux.Handle("/", own)
+	nw.server = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          zap.NewStdLog(cfg.Logger.Named("peer-http")),
+	}
+	go func() {
+		defer close(nw.served)
+		if err := nw.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			cfg.Logger.Error("peer listener", zap.Error(err))
+		}
+	}()
+	return nw, nil
+}
+
+// send never blocks.
+func (nw *network) send(msgs []*raftpb.Message) {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	if nw.removing {
+		if len(nw.backlog)+len(msgs) <= maxBacklog {
+			nw.backlog = append(nw.backlog, msgs...)
+		}
+		return
+	}
+	nw.tr.Send(msgs)
+}
+
+// sendSnapshot sends a MsgSnap with the body of its index, straight from the
+// file. The transport reports what became of it.
+func (nw *network) sendSnapshot(m *raftpb.Message, report func(raft.SnapshotStatus)) {
+	index := m.GetSnapshot().GetMetadata().GetIndex()
+	f, err := os.Open(bodyPath(nw.cfg, index))
+	if err != nil {
+		nw.lg.Warn("cannot send snapshot", zap.Uint64("index", index), zap.Uint64("to", m.GetTo()), zap.Error(err))
+		report(raft.SnapshotFailure)
+		return
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		nw.lg.Warn("cannot send snapshot", zap.Uint64("index", index), zap.Uint64("to", m.GetTo()), zap.Error(err))
+		report(raft.SnapshotFailure)
+		return
+	}
+	merged := snap.NewMessage(m, f, fi.Size())
+	if nw.tr.Get(types.ID(m.GetTo())) == nil {
+		f.Close() // rafthttp would report nothing
+		report(raft.SnapshotFailure)
+		return
+	}
+	nw.tr.SendSnapshot(merged)
+}
+
+// change queues a change of the peers: they take effect in order, on a goroutine
+// of their own.
+func (nw *network) change(op func()) {
+	nw.mu.Lock()
+	nw.ops = append(nw.ops, op)
+	nw.mu.Unlock()
+	select {
+	case nw.opsC <- struct{}{}:
+	default:
+	}
+}
+
+func (nw *network) link(m commit.Member) {
+	nw.change(func() { nw.tr.AddPeer(types.ID(m.ID), []string{m.PeerURL}) })
+}
+
+func (nw *network) relink(m commit.Member) {
+	nw.change(func() { nw.tr.UpdatePeer(types.ID(m.ID), []string{m.PeerURL}) })
+}
+
+func (nw *network) unlink(id uint64) {
+	nw.change(func() {
+		nw.mu.Lock()
+		nw.removing = true
+		nw.mu.Unlock()
+		nw.tr.RemovePeer(types.ID(id))
+		nw.mu.Lock()
+		nw.removing = false
+		nw.tr.Send(nw.backlog)
+		nw.backlog = nil
+		nw.mu.Unlock()
+	})
+}
+
+// runChanges is the goroutine of change.
+func (nw *network) runChanges(stopC <-chan struct{}) {
+	for {
+		nw.mu.Lock()
+		ops := nw.ops
+		nw.ops = nil
+		nw.mu.Unlock()
+		for _, op := range ops {
+			op()
+		}
+		if len(ops) > 0 {
+			continue
+		}
+		select {
+		case <-nw.opsC:
+		case <-stopC:
+			return
+		}
+	}
+}
+
+// stop ends all connections. REQUIRES: runChanges has ended.
+func (nw *network) stop() {
+	nw.tr.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := nw.server.Shutdown(ctx); err != nil {
+		nw.server.Close()
+	}
+	<-nw.served
+	nw.client.CloseIdleConnections()
+}
+
+// receiver is the Node as rafthttp sees it. None of its methods may block: Send
+// calls some of them on the raft goroutine.
+type receiver struct{ n *Node }
+
+// removedSender makes rafthttp tell a removed member so.
+type removedSender struct{}
+
+func (removedSender) Error() string                   { return "the member has been removed" }
+func (e removedSender) WriteTo(w http.ResponseWriter) { http.Error(w, e.Error(), http.StatusForbidden) }
+
+// Process takes a message from another member.
+func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
+	n := r.n
+	if n.view.Load().members.isRemoved(m.GetFrom()) {
+		return removedSender{}
+	}
+	if m.GetTo() != n.cfg.ID || m.GetFrom() == 0 || m.GetFrom() == n.cfg.ID ||
+		raft.IsLocalMsg(m.GetType()) || raft.IsLocalMsgTarget(m.GetFrom()) {
+		return nil // misdirected, or an attempt to speak for our own storage
+	}
+	if m.GetType() == raftpb.MsgSnap {
+		// Once raft has accepted it, the old log is gone: what is damaged must be
+		// found out now. The leader will send it again.
+		d, err := decodeDescriptor(m.GetSnapshot().GetData())
+		if err != nil {
+			return err
+		}
+		index := m.GetSnapshot().GetMetadata().GetIndex()
+		if err := checkBody(&n.cfg, index, d); err != nil {
+			os.Remove(bodyPath(&n.cfg, index)) // rafthttp would keep it over a good one
+			return fmt.Errorf("snapshot %d from member %d refused: %w", index, m.GetFrom(), err)
+		}
+		n.inbox.deliver([]*raftpb.Message{m}) // took too long to get here to drop it now
+		return nil
+	}
+	if !n.inbox.receive(m) {
+		n.cfg.Logger.Warn("message dropped, the node is overloaded", zap.Stringer("type", m.GetType()))
+	}
+	return nil
+}
+
+// IsIDRemoved makes rafthttp refuse streams to removed members, which is how they
+// find out.
+func (r receiver) IsIDRemoved(id uint64) bool { return r.n.view.Load().members.isRemoved(id) }
+
+func (r receiver) ReportUnreachable(id uint64) {
+	r.n.inbox.run(func(c *core) { c.rn.ReportUnreachable(id) })
+}
+
+func (r receiver) ReportSnapshot(id uint64, status raft.SnapshotStatus) {
+	r.n.inbox.run(func(c *core) { c.snapshotSent(id, status) })
+}
