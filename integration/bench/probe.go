@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/raftredis/raftredis/integration/cluster"
 )
 
 const probeKeys = 1_000_000
@@ -33,26 +35,24 @@ func fill(port int) error {
 }
 
 func fillPart(port, from, to int) error {
-	cl, err := dial(port)
+	cl, err := cluster.Dial(addr(port))
 	if err != nil {
 		return err
 	}
-	defer cl.conn.Close()
+	defer cl.Close()
 	const depth = 500
 	value := strings.Repeat("x", 64)
-	var b strings.Builder
 	for i := from; i < to; i += depth {
-		b.Reset()
 		n := min(depth, to-i)
 		for j := range n {
-			fmt.Fprintf(&b, "*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$64\r\n%s\r\n", i+j, value)
+			cl.Send("SET", fmt.Sprintf("key:%012d", i+j), value)
 		}
-		if _, err := cl.conn.Write([]byte(b.String())); err != nil {
+		if err := cl.Flush(); err != nil {
 			return err
 		}
 		for range n {
-			if _, err := cl.reply(); err != nil {
-				return err
+			if reply, err := cl.Receive(); err != nil || reply != "OK" {
+				return fmt.Errorf("SET answered %v (%v)", reply, err)
 			}
 		}
 	}
@@ -62,11 +62,11 @@ func fillPart(port, from, to int) error {
 // latencies SETs random keys on one connection until stop is closed and
 // returns the time each took, sorted.
 func latencies(port int, stop <-chan struct{}) ([]time.Duration, error) {
-	cl, err := dial(port)
+	cl, err := cluster.Dial(addr(port))
 	if err != nil {
 		return nil, err
 	}
-	defer cl.conn.Close()
+	defer cl.Close()
 	var took []time.Duration
 	value := strings.Repeat("y", 64)
 	for i := 0; ; i++ {
@@ -77,8 +77,8 @@ func latencies(port int, stop <-chan struct{}) ([]time.Duration, error) {
 		default:
 		}
 		begin := time.Now()
-		if _, err := cl.do("SET", fmt.Sprintf("key:%012d", i*7919%probeKeys), value); err != nil {
-			return nil, err
+		if reply, err := cl.Do("SET", fmt.Sprintf("key:%012d", i*7919%probeKeys), value); err != nil || reply != "OK" {
+			return nil, fmt.Errorf("SET answered %v (%v)", reply, err)
 		}
 		took = append(took, time.Since(begin))
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/raftredis/raftredis/integration/cluster"
 )
 
 // system is one thing under measurement: its processes, and the addresses that
@@ -29,12 +30,15 @@ type started struct {
 }
 
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	a, err := cluster.FreeAddr()
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	_, port, err := net.SplitHostPort(a)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(port)
 }
 
 func (st *started) run(s *system, name string, args ...string) error {
@@ -165,82 +169,13 @@ func (s *system) rss(i int) (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// client is a minimal RESP2 client for probes: one command, one reply.
-type client struct {
-	conn net.Conn
-	r    *bufio.Reader
-}
-
-func dial(port int) (*client, error) {
-	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 2*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	return &client{conn, bufio.NewReader(conn)}, nil
-}
-
-func (c *client) do(args ...string) (string, error) {
-	if err := c.conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if _, err := c.conn.Write([]byte(b.String())); err != nil {
-		return "", err
-	}
-	return c.reply()
-}
-
-func (c *client) reply() (string, error) {
-	line, err := c.r.ReadString('\n')
-	if err != nil {
-		return "", err
-	}
-	line = strings.TrimSuffix(line, "\r\n")
-	switch line[0] {
-	case '-':
-		return "", fmt.Errorf("%s", line[1:])
-	case '$':
-		n, err := strconv.Atoi(line[1:])
-		if err != nil || n < 0 {
-			return "", err
-		}
-		buf := make([]byte, n+2)
-		for read := 0; read < len(buf); {
-			m, err := c.r.Read(buf[read:])
-			if err != nil {
-				return "", err
-			}
-			read += m
-		}
-		return string(buf[:n]), nil
-	case '*':
-		n, err := strconv.Atoi(line[1:])
-		if err != nil {
-			return "", err
-		}
-		var parts []string
-		for range n {
-			p, err := c.reply()
-			if err != nil {
-				return "", err
-			}
-			parts = append(parts, p)
-		}
-		return strings.Join(parts, "\n"), nil
-	default:
-		return line[1:], nil
-	}
-}
-
+// command asks once and returns the reply as text.
 func command(port int, args ...string) (string, error) {
-	c, err := dial(port)
+	reply, err := cluster.Ask(addr(port), args...)
 	if err != nil {
 		return "", err
 	}
-	defer c.conn.Close()
-	return c.do(args...)
+	return fmt.Sprint(reply), nil
 }
+
+func addr(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }

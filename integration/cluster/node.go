@@ -58,8 +58,8 @@ type Node struct {
 	paused bool
 }
 
-// freeAddr returns a loopback address that nobody uses now.
-func freeAddr() (string, error) {
+// FreeAddr returns a loopback address that nobody uses now.
+func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -90,10 +90,10 @@ func New(binary, dir string, n int, args ...string) (*Cluster, error) {
 func (c *Cluster) prepare(id uint64) (*Node, error) {
 	n := &Node{ID: id, Dir: filepath.Join(c.Dir, fmt.Sprintf("node%d", id)), c: c}
 	var err error
-	if n.Addr, err = freeAddr(); err != nil {
+	if n.Addr, err = FreeAddr(); err != nil {
 		return nil, err
 	}
-	if n.listen, err = freeAddr(); err != nil {
+	if n.listen, err = FreeAddr(); err != nil {
 		return nil, err
 	}
 	proxy, err := c.Net.listen(id, n.listen)
