@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -55,17 +56,23 @@ type Node struct {
 	mu     sync.Mutex
 	cmd    *exec.Cmd
 	exited chan struct{}
+	status int // of the last exit; -1 if a signal ended it
 	paused bool
 }
 
-// FreeAddr returns a loopback address that nobody uses now.
+// FreeAddr returns a loopback address that nobody uses now. Its port lies below
+// the range that the kernel takes the ports of outgoing connections from: a
+// node that is killed and started again must find its own port free.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, last = 20000, 32000
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first)))
+		if err != nil {
+			continue
+		}
+		return l.Addr().String(), l.Close()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", errors.New("no free port on loopback")
 }
 
 // New prepares n nodes with the given options; Start starts them.
@@ -167,6 +174,7 @@ func (n *Node) Start(extra ...string) error {
 	go func() {
 		cmd.Wait()
 		n.mu.Lock()
+		n.status = cmd.ProcessState.ExitCode()
 		if n.cmd == cmd {
 			n.cmd = nil
 		}
@@ -240,6 +248,14 @@ func (n *Node) WaitExit(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("node %d still runs: %w", n.ID, ctx.Err())
 	}
+}
+
+// ExitCode returns the status that the process last ended with, -1 if a signal
+// ended it.
+func (n *Node) ExitCode() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.status
 }
 
 // Pause is SIGSTOP, Resume SIGCONT.
