@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -391,5 +390,3 @@ func remove(ms []*member, gone *member) []*member {
 	}
 	return rest
 }
-
-var _ = bytes.Equal

@@ -426,10 +426,8 @@ func (n *Node) send(msgs []*raftpb.Message) {
 		}
 		// Rare: split the slice around it, and open the file elsewhere.
 		n.network.send(msgs[:i])
-		to, index := m.GetTo(), m.GetSnapshot().GetMetadata().GetIndex()
-		n.inbox.run(func(c *core) { c.snapshots.sendingSnapshot(to, index) })
 		n.spawn(func() {
-			n.network.sendSnapshot(m, func(s raft.SnapshotStatus) { receiver{n}.ReportSnapshot(to, s) })
+			n.network.sendSnapshot(m, func(s raft.SnapshotStatus) { receiver{n}.ReportSnapshot(m.GetTo(), s) })
 		})
 		n.send(msgs[i+1:])
 		return

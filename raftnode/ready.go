@@ -42,6 +42,9 @@ func (c *core) ready() {
 		case raft.LocalApplyThread:
 			toApply = m
 		default:
+			if m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m) {
+				continue
+			}
 			out = append(out, m)
 		}
 	}

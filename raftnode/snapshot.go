@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -211,6 +212,22 @@ func (c *core) snapshotInstalled(snap *raftpb.Snapshot) {
 	c.changes.reached(meta.GetIndex())
 	c.publish()
 	c.lg.Info("snapshot installed", zap.Uint64("member", c.id), zap.Uint64("index", meta.GetIndex()), zap.Int64("bytes", d.BodySize))
+}
+
+// sendableSnapshot decides about a MsgSnap. A member that came in after the newest
+// snapshot was taken is not in it, and would refuse it for that, again and again.
+// It gets a new one: raft asks again at the next heartbeat.
+func (c *core) sendableSnapshot(m *raftpb.Message) bool {
+	to, meta := m.GetTo(), m.GetSnapshot().GetMetadata()
+	cs := meta.GetConfState()
+	if slices.Contains(cs.GetVoters(), to) || slices.Contains(cs.GetLearners(), to) {
+		c.snapshots.sendingSnapshot(to, meta.GetIndex())
+		return true
+	}
+	c.rn.ReportSnapshot(to, raft.SnapshotFailure)
+	c.snapshots.wanted = true
+	c.requestSnapshot()
+	return false
 }
 
 func (s *snapshots) answer(err error) {
