@@ -1,0 +1,226 @@
+package store
+
+import (
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// Batch is what one connection's pipeline asks for between two waits: writes,
+// and whatever stands behind them and must be answered in its place. The zero
+// value is ready, and a Batch is meant to be used again and again.
+//
+// The writes are encoded into the request as they come. What this node has to
+// do beside them when the request is applied (run a read, answer a PING) is the
+// plan, which never leaves the node.
+type Batch struct {
+	request []byte // room for the head, then the encoded ops
+	plan    []step
+	args    []byte // arguments of the plan's reads
+	ops     int    // commands, as the client counts them
+	writes  bool
+
+	// While submitted the batch is also its own entry in the registry of
+	// requests in flight, so that a write needs no allocation for one.
+	flight
+}
+
+// flight is a submitted batch's state, guarded by inflight.mu except for what
+// never changes in flight.
+type flight struct {
+	seq      uint64
+	size     int // what it counts for against Config.MaxPendingBytes
+	sent     int64
+	deadline int64
+	resendAt int64
+	backoff  int64
+	proposal *commit.Proposal
+	reply    command.Reply
+	done     func()
+	err      Error // set when it is given up
+}
+
+// step is one part of a plan.
+type step struct {
+	kind  stepKind
+	db    int
+	n     int // writes: how many; exec: how many steps follow that are its commands
+	spec  *command.Spec
+	args  int // reads and execReads: where in Batch.args
+	local func(command.Reply)
+}
+
+type stepKind uint8
+
+const (
+	stepWrites    stepKind = iota // the next n ops of the request
+	stepExec                      // the next op of the request, and the n steps that follow
+	stepExecWrite                 // within a stepExec: its next command
+	stepExecRead                  // a transaction without a write: the n steps that follow
+	stepRead
+	stepLocal
+	stepGreeting // of a request without contents: fails like a write
+)
+
+// Limits that keep a Batch that was big once from holding its memory forever.
+const (
+	keepRequest = 4 << 10
+	keepArgs    = 4 << 10
+	keepPlan    = 64
+)
+
+// Reset empties the batch. It must not be in flight.
+func (b *Batch) Reset() {
+	if cap(b.request) > keepRequest {
+		b.request = nil
+	}
+	if cap(b.args) > keepArgs {
+		b.args = nil
+	}
+	if cap(b.plan) > keepPlan {
+		b.plan = nil
+	}
+	clear(b.plan)
+	b.request, b.args, b.plan = b.request[:0], b.args[:0], b.plan[:0]
+	b.ops, b.writes = 0, false
+	b.flight = flight{}
+}
+
+// Len returns the number of commands in the batch; a transaction is one.
+func (b *Batch) Len() int { return b.ops }
+
+// Bytes returns how much the batch holds.
+func (b *Batch) Bytes() int { return len(b.request) + len(b.args) }
+
+// HasWrites reports whether anything in the batch has to go through the log.
+func (b *Batch) HasWrites() bool { return b.writes }
+
+// requestBody makes sure that the room for the head is there.
+func (b *Batch) requestBody() {
+	if len(b.request) == 0 {
+		b.request = append(b.request, make([]byte, maxRequestHead)...)
+	}
+	b.writes = true
+}
+
+// Write adds a command that writes. argv is copied. It is looked up again, by
+// name, where it is applied.
+func (b *Batch) Write(db int, _ *command.Spec, argv [][]byte) {
+	b.requestBody()
+	b.request = append(b.request, opHead(opWrite, db))
+	b.request = appendArgs(b.request, argv)
+	b.addWrite()
+	b.ops++
+}
+
+// addWrite plans one more op of the request. Runs of them are one step.
+func (b *Batch) addWrite() {
+	if last := len(b.plan) - 1; last >= 0 && b.plan[last].kind == stepWrites {
+		b.plan[last].n++
+		return
+	}
+	b.plan = append(b.plan, step{kind: stepWrites, n: 1})
+}
+
+// Read adds a command that reads and that stands behind a write: it runs on
+// this node between its neighbours, and does not go into the log. argv is
+// copied.
+func (b *Batch) Read(db int, spec *command.Spec, argv [][]byte) {
+	b.addRead(db, spec, argv)
+	b.ops++
+}
+
+func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte) {
+	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args)})
+	b.args = appendArgs(b.args, argv)
+}
+
+// Local adds something that is answered without data, in its place.
+func (b *Batch) Local(answer func(command.Reply)) {
+	b.plan = append(b.plan, step{kind: stepLocal, local: answer})
+	b.ops++
+}
+
+// Watched is a key as WATCH saw it: see Reader.Version.
+type Watched struct {
+	DB      int
+	Key     []byte
+	Version uint64
+}
+
+// Queued is one command of a transaction: a read, a write, or something that is
+// answered without data (Local is set).
+type Queued struct {
+	DB    int
+	Spec  *command.Spec
+	Argv  [][]byte
+	Local func(command.Reply)
+}
+
+// Exec adds a transaction. All its commands run with nothing in between, or,
+// if a watched key has changed, none does. The reply is an array of their
+// replies or the null array. Keys and arguments are copied.
+func (b *Batch) Exec(watched []Watched, cmds []Queued) {
+	writes := 0
+	for i := range cmds {
+		if cmds[i].Local == nil && cmds[i].Spec.IsWrite() {
+			writes++
+		}
+	}
+	if writes > 0 {
+		b.requestBody()
+		b.request = append(b.request, opHead(opExec, 0))
+		b.request = appendWatched(b.request, watched)
+		b.request = appendUvarint(b.request, uint64(writes))
+		b.plan = append(b.plan, step{kind: stepExec, n: len(cmds)})
+	} else {
+		// Nothing to replicate: what it reads is this node's state, as for any read.
+		b.plan = append(b.plan, step{kind: stepExecRead, n: len(cmds), args: len(b.args)})
+		b.args = appendWatched(b.args, watched)
+	}
+	for i := range cmds {
+		switch q := &cmds[i]; {
+		case q.Local != nil:
+			b.plan = append(b.plan, step{kind: stepLocal, local: q.Local})
+		case q.Spec.IsWrite():
+			b.request = append(b.request, byte(q.DB))
+			b.request = appendArgs(b.request, q.Argv)
+			b.plan = append(b.plan, step{kind: stepExecWrite})
+		default:
+			b.addRead(q.DB, q.Spec, q.Argv)
+		}
+	}
+	b.ops++
+}
+
+// expire asks for those of the keys to be deleted whose deadline has passed.
+func (b *Batch) expire(db int, keys []string) {
+	b.requestBody()
+	b.request = append(b.request, opHead(opExpire, db))
+	b.request = appendUvarint(b.request, uint64(len(keys)))
+	for _, key := range keys {
+		b.request = appendUvarint(b.request, uint64(len(key)))
+		b.request = append(b.request, key...)
+	}
+	b.addWrite()
+}
+
+// seal puts the head right before the ops and returns the whole request, which
+// is a part of the batch's own memory.
+func (b *Batch) seal(h requestHead) []byte {
+	b.requestBody()
+	var room [maxRequestHead]byte
+	head := appendRequestHead(room[:0], h)
+	start := maxRequestHead - len(head)
+	copy(b.request[start:], head)
+	return b.request[start:]
+}
+
+func appendWatched(b []byte, watched []Watched) []byte {
+	b = appendUvarint(b, uint64(len(watched)))
+	for i := range watched {
+		b = append(b, byte(watched[i].DB))
+		b = appendBytes(b, watched[i].Key)
+		b = appendUvarint(b, watched[i].Version)
+	}
+	return b
+}

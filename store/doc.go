@@ -1,0 +1,34 @@
+// Package store is the state machine: it owns the keyspace, the lock around it
+// and its applied index, turns the writes of connections into requests on
+// proposeC, applies what comes back on commitC, and answers whoever asked.
+//
+// # The way of a write
+//
+// A connection collects a pipeline in a Batch and hands it to Submit. Submit
+// gives the request an id, remembers the batch and sends a commit.Proposal on
+// proposeC; it never blocks. The leader's raft loop calls Seal with all the
+// requests that wait at that moment and replicates the one entry that it
+// returns. On every node the apply loop runs the entry's requests in order,
+// dropping the ones that its sessions show as applied already. On the node that
+// the request came from, the replies go to the batch, with the reads that stood
+// between the writes run in their places; on all others nobody listens.
+//
+// # Goroutines
+//
+// Start runs four: apply (the only one that changes the keyspace), retry (sends
+// again and gives up), expire (proposes deletions while this node leads) and
+// barrier (one ReadIndex at a time for all linearizable reads), and one that
+// ends after the node's first request, which fetches a stamp of the leader's
+// clock. A fifth, sender, exists only while proposeC is full. Close ends them
+// all. The store closes none of the channels that it was given, and must be
+// closed before anybody closes proposeC or confChangeC.
+//
+// # Locks
+//
+// Store.mu guards the keyspace, the sessions and what is in Store.state: the
+// apply loop writes under Lock, readers read under RLock. The locks of
+// inflight, notify, clock and indexWaits are leaves: each may be taken under
+// Store.mu, none is held while another one is taken or while a callback runs
+// (but for Notify's wake, which says so). Nobody waits for raft, a channel or a
+// client while holding any of them.
+package store

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"math"
+	"time"
+
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Keys whose deadline has passed are invisible at once, everywhere, without
+// anybody doing anything; what is left is to delete them, and only log entries
+// delete. The leader proposes that, many keys at a time. Whether a key's
+// deadline has passed is decided once more when the entry is applied, against
+// the state clock, so a proposal that was made by a leader deposed since, or
+// that arrives late, does no harm.
+
+const (
+	// expireKeys and expireBytes bound one proposal, so that a million keys that
+	// expire together hold up nobody.
+	expireKeys  = 1000
+	expireBytes = 256 << 10
+
+	// expireMargin (ms): the leader's clock may run a little slower than our
+	// estimate of it, and an entry stamped too early would delete nothing.
+	expireMargin = 1
+
+	// expirePause is how long to wait after a proposal that failed or deleted
+	// nothing, and on a follower whose leader has not deleted yet.
+	expirePause = 200 * time.Millisecond
+)
+
+// expire applies an opExpire.
+func (s *Store) expire(c *cursor, db int) {
+	d := s.ks.DB(db)
+	before := s.ks.Stats().Expired
+	for n := c.count(); n > 0; n-- {
+		key := c.bytes()
+		if _, alive := d.Expire(key); !alive {
+			d.Delete(key) // what is expired is deleted, what is gone stays so
+		}
+	}
+	s.stats.expiredByLeader.Add(s.ks.Stats().Expired - before)
+}
+
+// earliestDeadline returns the earliest deadline of any key, 0 if there is none.
+func earliestDeadline(ks *keyspace.Keyspace) int64 {
+	earliest := int64(0)
+	for db := range keyspace.Databases {
+		view := ks.View(db, 0)
+		if at := view.NextDeadline(); at != 0 && (earliest == 0 || at < earliest) {
+			earliest = at
+		}
+	}
+	return earliest
+}
+
+// wakeExpiry is called after every batch.
+func (s *Store) wakeExpiry() {
+	if next := s.nextDeadline.Load(); next != 0 && next < s.expireAt.Load() {
+		signal(s.expiryC)
+	}
+}
+
+// runExpire sleeps until the next deadline, so that an idle cluster is idle.
+func (s *Store) runExpire() {
+	defer s.wg.Done()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var b Batch
+	doneC := make(chan struct{}, 1)
+	for {
+		var wait time.Duration
+		next := s.nextDeadline.Load()
+		now := max(s.clock.estimate(), 0) - expireMargin
+		switch {
+		case next == 0:
+			next, wait = math.MaxInt64, time.Hour
+		case next > now:
+			wait = time.Duration(min(next-now, time.Hour.Milliseconds())) * time.Millisecond
+		case !s.IsLeader():
+			wait = expirePause
+		default:
+			if s.proposeExpired(&b, now, doneC) {
+				continue
+			}
+			wait = expirePause
+		}
+		s.expireAt.Store(next)
+		if after := s.nextDeadline.Load(); after != 0 && after < next {
+			continue // it came between the two looks, and its batch did not wake us
+		}
+		timer.Reset(wait)
+		select {
+		case <-s.stopC:
+			return
+		case <-s.expiryC:
+		case <-timer.C:
+		}
+	}
+}
+
+// proposeExpired proposes the deletion of keys that are due, waits for the
+// outcome, and reports whether that got us any further.
+func (s *Store) proposeExpired(b *Batch, now int64, doneC chan struct{}) bool {
+	b.Reset()
+	left, bytes := expireKeys, expireBytes
+	keys := make([]string, 0, 64)
+	for db := range keyspace.Databases {
+		keys = keys[:0]
+		s.mu.RLock()
+		view := s.ks.View(db, now)
+		view.Due(now, func(key string, _ int64) bool {
+			if left == 0 || bytes <= 0 {
+				return false
+			}
+			keys = append(keys, key)
+			left, bytes = left-1, bytes-len(key)
+			return true
+		})
+		s.mu.RUnlock()
+		if len(keys) > 0 {
+			b.expire(db, keys)
+		}
+	}
+	if !b.HasWrites() {
+		return true // deleted meanwhile
+	}
+	before := s.stats.expiredByLeader.Load()
+	s.Submit(b, command.Discard{}, func() { doneC <- struct{}{} })
+	<-doneC
+	return s.stats.expiredByLeader.Load() != before
+}

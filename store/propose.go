@@ -1,0 +1,224 @@
+package store
+
+import (
+	"time"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+const (
+	// retryEvery is how often requests in flight are looked at. Nothing runs while
+	// there are none.
+	retryEvery = 50 * time.Millisecond
+
+	// firstResend: a request that has not been applied by then is sent again, and
+	// again after twice the time each. It is well above the latency of a loaded
+	// cluster, so that sending again does not add to the load; a change of leaders,
+	// which is what loses requests, is noticed at once and by itself.
+	firstResend = 400 * time.Millisecond
+	maxResend   = 3 * time.Second
+
+	// flightOverhead is what a request in flight costs beside its bytes.
+	flightOverhead = 256
+)
+
+// Submit proposes the batch's writes. It never blocks.
+//
+// The replies of all commands are written to reply in order, then done is called
+// exactly once, from another goroutine; it must not block. Until then neither b
+// nor reply may be touched. If it comes to no applied entry, each command that
+// needed one is answered with one of this package's errors, and the others as
+// ever.
+func (s *Store) Submit(b *Batch, reply command.Reply, done func()) {
+	b.reply, b.done, b.err = reply, done, ""
+	if !b.writes {
+		go s.giveUp(b)
+		return
+	}
+	if err := s.propose(b); err != "" {
+		b.err = err
+		go s.giveUp(b)
+	}
+}
+
+// propose registers the batch and sends it, or says why not.
+func (s *Store) propose(b *Batch) Error {
+	n := s.node.Load()
+	if n == nil {
+		return ErrNoLeader
+	}
+	now := s.clock.mono()
+	b.size = len(b.request) + flightOverhead
+	f := &s.inflight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.stopped {
+		return ErrStopped
+	}
+	// A single request of any size passes.
+	if waiting := f.bytes + s.sender.bytes; waiting > 0 && waiting+b.size > s.cfg.MaxPendingBytes {
+		s.stats.overloaded.Add(1)
+		return ErrBusy
+	}
+	f.add(b)
+	b.proposal = f.arena.proposal(b, b.seal(requestHead{s.cfg.Member, n.incarnation, b.seq, f.floor}))
+	b.sent, b.deadline = now, now+s.timeout
+	b.backoff = firstResend.Microseconds()
+	b.resendAt = now + b.backoff
+	s.stats.proposals.Add(1)
+	s.send(b.proposal)
+	if !s.retrying {
+		s.retrying = true
+		s.lastLeader, _ = n.Leader()
+		signal(s.retryC)
+	}
+	return ""
+}
+
+// sender passes proposals on while proposeC is full, so that nobody else ever
+// waits for it. Guarded by inflight.mu.
+type sender struct {
+	queue   []*commit.Proposal
+	bytes   int
+	running bool
+}
+
+// send sends p on proposeC, now or as soon as there is room. inflight.mu is
+// held: nothing is sent once stopped is set, so that proposeC can be closed
+// after Close.
+func (s *Store) send(p *commit.Proposal) {
+	if !s.sender.running {
+		select {
+		case s.proposeC <- p:
+			return
+		default:
+		}
+		s.sender.running = true
+		s.wg.Add(1)
+		go s.runSender()
+	}
+	s.sender.queue = append(s.sender.queue, p)
+	s.sender.bytes += len(p.Data) + flightOverhead
+}
+
+func (s *Store) runSender() {
+	defer s.wg.Done()
+	for {
+		s.inflight.mu.Lock()
+		queue := s.sender.queue
+		s.sender.queue = nil
+		if len(queue) == 0 {
+			s.sender.running = false
+			s.inflight.mu.Unlock()
+			return
+		}
+		s.inflight.mu.Unlock()
+		for _, p := range queue {
+			select {
+			case s.proposeC <- p:
+			case <-s.stopC:
+				return
+			}
+			s.inflight.mu.Lock()
+			s.sender.bytes -= len(p.Data) + flightOverhead
+			s.inflight.mu.Unlock()
+		}
+	}
+}
+
+// runRetry sends requests again and gives up those whose time is over.
+func (s *Store) runRetry() {
+	defer s.wg.Done()
+	timer := time.NewTimer(retryEvery)
+	timer.Stop()
+	for {
+		select {
+		case <-s.stopC:
+			return
+		case <-s.retryC:
+			timer.Reset(retryEvery)
+		case <-timer.C:
+			if s.retry() {
+				timer.Reset(retryEvery)
+			}
+		}
+	}
+}
+
+// retry reports whether there is anything left to look after.
+func (s *Store) retry() bool {
+	leader, _ := s.node.Load().Leader()
+	now := s.clock.mono()
+	f := &s.inflight
+	f.mu.Lock()
+	newLeader := leader != 0 && leader != s.lastLeader
+	if leader != 0 {
+		s.lastLeader = leader
+	}
+	var over []*Batch
+	f.each(func(b *Batch) {
+		switch {
+		case now >= b.deadline:
+			over = append(over, f.take(b.seq))
+		case s.sender.running:
+			// Raft does not even take what it was sent first.
+		case newLeader || now >= b.resendAt:
+			b.backoff = min(2*b.backoff, maxResend.Microseconds())
+			b.resendAt = now + b.backoff
+			s.stats.retries.Add(1)
+			s.send(b.proposal)
+		}
+	})
+	busy := f.open > 0
+	s.retrying = busy
+	f.mu.Unlock()
+	untaken := ErrNotTaken
+	if leader == 0 {
+		untaken = ErrNoLeader
+	}
+	for _, b := range over {
+		s.abandon(b, untaken)
+	}
+	return busy
+}
+
+// abandon ends a request, which has been taken out of the registry, without an
+// applied entry. untaken is the answer if it never left this node.
+func (s *Store) abandon(b *Batch, untaken Error) {
+	b.err = untaken
+	if !b.proposal.Withdraw() {
+		b.err = ErrUnknown
+	}
+	s.giveUp(b)
+}
+
+// giveUp answers what did not become part of an applied entry: b.err for each
+// command that needed one, and the others from the state as it is.
+func (s *Store) giveUp(b *Batch) {
+	switch b.err {
+	case "":
+	case ErrUnknown:
+		s.stats.unknown.Add(1)
+	default:
+		s.stats.refused.Add(1)
+	}
+	s.mu.RLock()
+	s.answerWithout(b)
+	s.mu.RUnlock()
+	b.finish()
+}
+
+// finish hands the batch back to its connection, which may use it again at once.
+func (b *Batch) finish() {
+	done := b.done
+	b.flight = flight{}
+	done()
+}
+
+// Seal builds the log entry of all requests that wait at one moment. The raft
+// node calls it while this node leads; the entry carries what the state machine
+// may not find out by itself: the time and a source of chance.
+func (s *Store) Seal(requests [][]byte) []byte {
+	return sealEntry(s.clock.Stamp(), s.cfg.seed(), requests)
+}

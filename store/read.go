@@ -1,0 +1,137 @@
+package store
+
+import (
+	"math/rand/v2"
+
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// reading is what running a read command needs and a handler must get by
+// pointer. It is kept and used again, so that a read allocates nothing.
+type reading struct {
+	call command.Read
+	view keyspace.View
+	rand keyspace.Rand
+	argv [][]byte
+}
+
+func newReading() *reading {
+	// Chance that nothing replicated depends on: any will do.
+	r := &reading{rand: keyspace.NewRand(rand.Uint64())}
+	r.call.DB = &r.view
+	r.call.Rand = &r.rand
+	return r
+}
+
+// do runs a command. Store.mu is held.
+func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
+	r.view = ks.View(db, now)
+	r.call.Args, r.call.Now, r.call.Reply = argv, now, reply
+	spec.Read(&r.call)
+	r.call.Args, r.call.Reply = nil, nil
+}
+
+// encoded runs a command whose arguments stand encoded in args.
+func (r *reading) encoded(ks *keyspace.Keyspace, now int64, db int, spec *command.Spec, args []byte, reply command.Reply) {
+	c := cursor{b: args}
+	r.argv = c.args(r.argv)
+	r.do(ks, now, db, spec, r.argv, reply)
+}
+
+// Reader reads the state of this node, all of it at one applied index.
+type Reader struct {
+	s   *Store
+	r   *reading
+	now int64
+}
+
+// BeginRead takes the read lock. It must be given back with End, soon: the
+// apply loop waits for it, and behind that everybody else. A Reader is for one
+// goroutine.
+func (s *Store) BeginRead() Reader {
+	r := s.readings.Get().(*reading)
+	s.mu.RLock()
+	return Reader{s: s, r: r, now: s.Now()}
+}
+
+// Do runs a command that reads. argv is used until Do returns.
+func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
+	r.r.do(r.s.ks, r.now, db, spec, argv, reply)
+}
+
+// Version returns the version of a key, for Watched.
+func (r *Reader) Version(db int, key []byte) uint64 {
+	r.r.view = r.s.ks.View(db, r.now)
+	return r.r.view.Version(key)
+}
+
+// Now is the time in ms that the reader reads as of.
+func (r *Reader) Now() int64 { return r.now }
+
+// End releases the lock.
+func (r *Reader) End() {
+	r.s.mu.RUnlock()
+	r.s.readings.Put(r.r)
+	r.r = nil
+}
+
+// answerWithout answers a batch that is in no entry. Store.mu is held for
+// reading.
+func (s *Store) answerWithout(b *Batch) {
+	r := s.readings.Get().(*reading)
+	defer s.readings.Put(r)
+	now := s.Now()
+	for i := 0; i < len(b.plan); i++ {
+		switch st := &b.plan[i]; st.kind {
+		case stepWrites:
+			for range st.n {
+				b.reply.Error(string(b.err))
+			}
+		case stepExec:
+			b.reply.Error(string(b.err))
+			i += st.n
+		case stepGreeting:
+			b.reply.Error(string(b.err))
+		default:
+			i += s.answerStep(b, i, r, now)
+		}
+	}
+}
+
+// answerStep answers a step that needs no entry and returns how many more it
+// consumed. Store.mu is held.
+func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
+	switch st := &b.plan[i]; st.kind {
+	case stepRead:
+		r.encoded(s.ks, now, st.db, st.spec, b.args[st.args:], b.reply)
+	case stepLocal:
+		st.local(b.reply)
+	case stepExecRead:
+		c := cursor{b: b.args[st.args:]}
+		if !watchedUnchanged(&c, s.ks, now) {
+			b.reply.NullArray()
+			return st.n
+		}
+		b.reply.Array(st.n)
+		for j := range st.n {
+			s.answerStep(b, i+1+j, r, now)
+		}
+		return st.n
+	}
+	return 0
+}
+
+// watchedUnchanged reads the watched keys of a transaction and reports whether
+// all have the version that they had when WATCH saw them.
+func watchedUnchanged(c *cursor, ks *keyspace.Keyspace, now int64) bool {
+	same := true
+	for n := c.count(); n > 0; n-- {
+		db, key, version := c.db(), c.bytes(), c.uvarint()
+		view := ks.View(db, now)
+		if c.err == nil && view.Version(key) != version {
+			same = false
+		}
+	}
+	return same
+}

@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Config says what a Store is made of.
+type Config struct {
+	// Table is all commands. Entries name commands, so every node must have every
+	// write that any node lets in.
+	Table *command.Table
+
+	// Member is this node's raft id.
+	Member uint64
+
+	// ProposalTimeout is how long a write may wait for its outcome and a
+	// linearizable read for its confirmation. 0: DefaultProposalTimeout.
+	ProposalTimeout time.Duration
+
+	// MaxPendingBytes bounds the requests that wait for their outcome. Beyond it
+	// writes are refused at once. 0: DefaultMaxPendingBytes.
+	MaxPendingBytes int
+
+	// Now is the machine's clock, for tests and for playing with skewed clocks.
+	// nil: time.Now. The differences of its values must be those of a monotonic
+	// clock.
+	Now func() time.Time
+
+	// Logger may be nil.
+	Logger *zap.Logger
+
+	seed func() uint64 // chance for entries; tests pin it
+}
+
+// Defaults for Config.
+const (
+	DefaultProposalTimeout = 5 * time.Second
+	DefaultMaxPendingBytes = 256 << 20
+)
+
+// Consensus is what the store needs of the raft node beside the channels.
+type Consensus interface {
+	// ReadIndex returns an index that is at or above that of every entry that was
+	// committed anywhere when it was called.
+	ReadIndex(ctx context.Context) (uint64, error)
+	Status() commit.Status
+	// Leader returns the leader's id, 0 if none is known, and the address at which
+	// clients reach it. It and IsLeader are called often and must be cheap.
+	Leader() (id uint64, clientAddr string)
+	IsLeader() bool
+	// Transfer hands leadership to a member, 0: to whoever suits.
+	Transfer(ctx context.Context, id uint64) error
+	// Snapshot takes a snapshot now.
+	Snapshot(ctx context.Context) error
+	// Incarnation counts the starts of this member: higher at every start, on
+	// disk before the first proposal.
+	Incarnation() uint64
+}
+
+// node is what Start brings.
+type node struct {
+	Consensus
+	incarnation uint64
+}
+
+// Store is one replicated keyspace.
+type Store struct {
+	cfg          Config
+	timeout      int64 // ProposalTimeout in µs
+	logger       *zap.Logger
+	proposeC     chan<- *commit.Proposal
+	confChangeC  chan<- *commit.ConfChange
+	node         atomic.Pointer[node]
+	clock        *clock
+	stats        counters
+	notify       notify
+	readings     sync.Pool // *reading
+	applier      *applier
+	applied      atomic.Uint64 // index of the last applied entry
+	loaded       atomic.Bool
+	ready        atomic.Bool
+	lastSnapshot atomic.Int64
+	nextDeadline atomic.Int64 // earliest deadline of any key, ms, 0 if there is none
+	expireAt     atomic.Int64 // what the expiry loop sleeps until
+	waits        indexWaits
+	barrier      barrier
+
+	// mu guards the state: see the package comment for the order of locks.
+	mu sync.RWMutex
+	state
+
+	inflight   inflight
+	sender     sender // guarded by inflight.mu, as are the next three
+	retrying   bool   // the retry loop knows that there is something to do
+	lastLeader uint64 // the last leader that requests were sent to
+	stopped    bool   // nothing is sent any more
+
+	captureC chan chan *capture
+	retryC   chan struct{}
+	expiryC  chan struct{}
+	errorC   chan error
+	ctx      context.Context // ends with the store
+	cancel   context.CancelFunc
+	stopC    <-chan struct{} // of ctx
+	stopOnce sync.Once
+	wg       sync.WaitGroup
+}
+
+// state is what the log determines, and what a snapshot holds. The applied index
+// belongs to it as well.
+type state struct {
+	ks       *keyspace.Keyspace
+	sessions sessions
+	term     uint64 // of the last applied entry
+	now      int64  // the state clock: the highest stamp applied, ms
+	revision uint64 // counts the units applied: the versions of keys
+}
+
+// New returns a store without contents. It sends on both channels until it is
+// closed, and closes neither.
+func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commit.ConfChange) *Store {
+	if cfg.ProposalTimeout == 0 {
+		cfg.ProposalTimeout = DefaultProposalTimeout
+	}
+	if cfg.MaxPendingBytes == 0 {
+		cfg.MaxPendingBytes = DefaultMaxPendingBytes
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if cfg.seed == nil {
+		cfg.seed = rand.Uint64
+	}
+	s := &Store{
+		cfg:         cfg,
+		timeout:     cfg.ProposalTimeout.Microseconds(),
+		logger:      cfg.Logger,
+		proposeC:    proposeC,
+		confChangeC: confChangeC,
+		clock:       newClock(cfg.Now),
+		readings:    sync.Pool{New: func() any { return newReading() }},
+		applier:     newApplier(),
+		inflight:    newInflight(),
+		barrier:     barrier{wakeC: make(chan struct{}, 1)},
+		captureC:    make(chan chan *capture),
+		retryC:      make(chan struct{}, 1),
+		expiryC:     make(chan struct{}, 1),
+		errorC:      make(chan error, 1),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.stopC = s.ctx.Done()
+	s.state = state{ks: keyspace.New(), sessions: make(sessions)}
+	s.ks.OnTouch = s.notify.touched
+	return s
+}
+
+// Start joins the store to the raft node and returns at once: loading the
+// snapshot is the first thing that the apply loop does. See Loaded and Ready.
+func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
+	s.node.Store(&node{c, c.Incarnation()})
+	s.wg.Add(5)
+	go s.runApply(commitC, snapshotterReady)
+	go s.runRetry()
+	go s.runExpire()
+	go s.runBarrier()
+	go s.runGreeting()
+}
+
+// Loaded reports whether the snapshot that the node starts from is loaded.
+// Before that reads see nothing.
+func (s *Store) Loaded() bool { return s.loaded.Load() }
+
+// Ready reports whether this node has caught up since it was started: a request
+// of its own has been applied.
+func (s *Store) Ready() bool { return s.ready.Load() }
+
+// runGreeting proposes a request without contents until one is applied. By then
+// the node has caught up, knows the leader's clock, and has told the state
+// machine that what its earlier runs asked for must not come true any more.
+func (s *Store) runGreeting() {
+	defer s.wg.Done()
+	var b Batch
+	doneC := make(chan struct{}, 1)
+	for {
+		b.Reset()
+		b.requestBody()
+		var outcome greeting
+		b.plan = append(b.plan, step{kind: stepGreeting})
+		s.Submit(&b, &outcome, func() { doneC <- struct{}{} })
+		<-doneC
+		if !outcome.failed {
+			s.ready.Store(true)
+			return
+		}
+		select {
+		case <-s.stopC:
+			return
+		case <-time.After(retryEvery): // it is refused at once when the node is overloaded
+		}
+	}
+}
+
+// greeting is the reply of a request that has no commands.
+type greeting struct {
+	command.Discard
+	failed bool
+}
+
+// Error notes that it failed.
+func (g *greeting) Error(string) { g.failed = true }
+
+// ErrorC delivers at most one error: an entry that cannot be decoded, a snapshot
+// that cannot be loaded, a handler that panicked. The state is not what the log
+// says any more, so the node must stop.
+func (s *Store) ErrorC() <-chan error { return s.errorC }
+
+func (s *Store) fatal(err error) {
+	s.logger.Error("the state machine cannot go on", zap.Error(err))
+	s.errorC <- err // has room, and only the apply loop comes here, to end
+}
+
+// stop ends everything that waits.
+func (s *Store) stop() {
+	s.stopOnce.Do(func() {
+		s.inflight.mu.Lock()
+		s.stopped = true
+		var over []*Batch
+		s.inflight.each(func(b *Batch) { over = append(over, s.inflight.take(b.seq)) })
+		s.inflight.mu.Unlock()
+		s.cancel()
+		for _, b := range over {
+			s.abandon(b, ErrStopped)
+		}
+		s.waits.stop()
+	})
+}
+
+// Close ends all goroutines and answers what is pending. After it nothing is
+// sent on proposeC or confChangeC.
+func (s *Store) Close() {
+	s.stop()
+	s.wg.Wait()
+}
+
+// signal wakes whoever waits on c, which has room for one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
