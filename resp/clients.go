@@ -1,0 +1,198 @@
+package resp
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+func sortClients(conns []*conn) {
+	sort.Slice(conns, func(i, j int) bool { return conns[i].id < conns[j].id })
+}
+
+// info is the connection's line in CLIENT LIST.
+func (c *conn) info(now time.Time) string {
+	f := &c.face
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	name := "NULL"
+	if f.lastCmd != nil {
+		name = f.lastCmd.name
+	}
+	sending := c.sending.Load()
+	oll := 0
+	if sending > 0 {
+		oll = 1
+	}
+	events := "r"
+	if sending > 0 {
+		events = "rw"
+	}
+	total := int64(f.qbuf+f.qbufFree+f.multiMem+f.output) + sending
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d",
+		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.multi,
+		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, oll, sending, total, events, name, f.resp)
+}
+
+func (c *conn) isMonitor() bool {
+	c.face.mu.Lock()
+	defer c.face.mu.Unlock()
+	return strings.Contains(c.face.flags, "O")
+}
+
+// busy reports whether the connection owes its client something. Others ask.
+func (c *conn) busy() bool {
+	c.face.mu.Lock()
+	defer c.face.mu.Unlock()
+	return c.sending.Load() > 0 || c.owed.Load() > 0 || c.face.working
+}
+
+// withinOutputLimit reports whether the replies that wait for the client are
+// within client-output-buffer-limit, as far as that can be told at once.
+func (c *conn) withinOutputLimit() bool {
+	if c.ownedByOthers() {
+		return true
+	}
+	waiting := c.sending.Load() + int64(len(c.enc.buf))
+	limit := c.srv.config().OutputLimits.Normal
+	if limit.Hard > 0 && waiting > limit.Hard {
+		c.srv.stats.outputKill.Add(1)
+		return false
+	}
+	if limit.Soft == 0 || waiting <= limit.Soft {
+		c.softFrom.Store(0)
+	} else {
+		c.softFrom.CompareAndSwap(0, c.srv.coarse.Load())
+	}
+	return true
+}
+
+// overSoft reports whether the output has been over the soft limit for too
+// long.
+func (c *conn) overSoft(now int64, limit OutputLimit) bool {
+	from := c.softFrom.Load()
+	return from != 0 && now-from > limit.SoftSeconds*1000
+}
+
+// takePushes moves messages from other goroutines behind the replies so far.
+func (c *conn) takePushes() {
+	if c.state == forBatch || c.state == forTask {
+		return // they would stand in the middle of the replies to come
+	}
+	p := &c.push
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.bytes) > 0 {
+		c.enc.raw(p.bytes)
+		p.bytes = p.bytes[:0]
+	}
+}
+
+// pushBytes sends an encoded message to the connection's client, from any
+// goroutine. It reports false if the client is too slow for it.
+func (c *conn) pushBytes(b []byte, limit int64) bool {
+	p := &c.push
+	p.mu.Lock()
+	p.bytes = append(p.bytes, b...)
+	size := int64(len(p.bytes))
+	p.mu.Unlock()
+	c.link.wake()
+	return limit == 0 || size+c.sending.Load() <= limit
+}
+
+// feedMonitors shows a command to all who asked with MONITOR.
+func (s *Server) feedMonitors(from *conn, argv [][]byte) {
+	now := s.now()
+	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, from.db, from.addr)
+	for i, a := range argv {
+		if secret(argv, i) {
+			a = []byte("(redacted)")
+		}
+		line = append(line, ' ')
+		line = appendQuoted(line, a)
+	}
+	line = append(line, '\r', '\n')
+	s.eachClient(func(c *conn) {
+		if c != from && c.isMonitor() && !c.pushBytes(line, s.config().OutputLimits.Replica.Hard) {
+			s.stats.outputKill.Add(1)
+			c.link.kill()
+		}
+	})
+}
+
+// secret reports whether argument i of a command must not be shown to others.
+func secret(argv [][]byte, i int) bool {
+	switch {
+	case i == 0:
+		return false
+	case command.EqualFold(argv[0], "auth"):
+		return true
+	case command.EqualFold(argv[0], "hello"):
+		return i >= 2
+	case command.EqualFold(argv[0], "config"):
+		return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
+	default:
+		return false
+	}
+}
+
+// appendQuoted appends b as Redis prints arguments: in double quotes, with
+// escapes for what is not printable ASCII.
+func appendQuoted(dst, b []byte) []byte {
+	dst = append(dst, '"')
+	for _, c := range b {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, `\n`...)
+		case c == '\r':
+			dst = append(dst, `\r`...)
+		case c == '\t':
+			dst = append(dst, `\t`...)
+		case c == '\a':
+			dst = append(dst, `\a`...)
+		case c == '\b':
+			dst = append(dst, `\b`...)
+		case c < ' ' || c > '~':
+			dst = fmt.Appendf(dst, `\x%02x`, c)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+// pause is a CLIENT PAUSE that is going on.
+type pause struct {
+	until int64 // ms
+	all   bool  // not writes alone
+}
+
+// holds reports whether the pause stops the command.
+func (p *pause) holds(c *conn, cm *cmd, now time.Time) bool {
+	if now.UnixMilli() >= p.until {
+		return false
+	}
+	if p.all {
+		return true
+	}
+	if cm.name == "exec" {
+		return c.multi.writes
+	}
+	return cm.flags&(command.WriteFlag|command.MayReplicate) != 0
+}
+
+// unpause ends a pause and wakes who waits for it.
+func (s *Server) unpause(p *pause) {
+	if s.pause.CompareAndSwap(p, nil) {
+		s.eachClient(func(c *conn) { c.link.wake() })
+	}
+}
+
+// askUnblock ends the wait of a blocked connection, if it is one.
+func (c *conn) askUnblock(asError bool) bool { return false }

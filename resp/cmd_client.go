@@ -1,0 +1,348 @@
+package resp
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+func clientContainer() local {
+	sub := func(name string, arity int, since, summary, syntax string, w when, run func(*conn, [][]byte)) local {
+		return local{spec: command.Spec{Name: name, Arity: arity, Flags: connFlags, Since: since, Complexity: "O(1)", Summary: summary, Syntax: syntax}, when: w, run: run}
+	}
+	admin := func(l local) local { l.spec.Flags |= command.Admin; return l }
+	return local{
+		spec: command.Spec{Name: "client", Arity: -2, Group: "connection", Since: "2.4.0", Complexity: "Depends on subcommand.", Summary: "A container for client connection commands"},
+		subs: []local{
+			sub("id", 2, "5.0.0", "Get the current connection ID", "", anytime, func(c *conn, _ [][]byte) { c.enc.Int(c.id) }),
+			sub("getname", 2, "2.6.9", "Get the name of the current connection", "", anytime, (*conn).cmdGetName),
+			sub("setname", 3, "2.6.9", "Set the name of the current connection", "connection-name", anytime, (*conn).cmdSetName),
+			sub("setinfo", 4, "7.2.0", "Set what the client library says of itself", "attr value", anytime, (*conn).cmdSetInfo),
+			sub("info", 2, "6.2.0", "Get information about the current connection", "", inOrder, (*conn).cmdClientInfo),
+			admin(sub("list", -2, "2.4.0", "Get the list of client connections", "[TYPE NORMAL | MASTER | REPLICA | PUBSUB] [ID client-id [client-id ...]]", inOrder, (*conn).cmdClientList)),
+			admin(sub("kill", -3, "2.4.0", "Close connections", "ip:port | [ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no]", inOrder, (*conn).cmdClientKill)),
+			admin(sub("pause", -3, "2.9.50", "Hold back commands of all clients for some time", "timeout [WRITE | ALL]", inOrder, (*conn).cmdClientPause)),
+			admin(sub("unpause", 2, "6.2.0", "Let clients that were paused go on", "", inOrder, (*conn).cmdClientUnpause)),
+			sub("reply", 3, "3.2.0", "Choose whether commands are replied to", "ON | OFF | SKIP", inOrder, (*conn).cmdClientReply),
+			admin(sub("no-evict", 3, "7.0.0", "Exempt the connection from client eviction", "ON | OFF", anytime, (*conn).cmdClientNoEvict)),
+			sub("no-touch", 3, "7.2.0", "Choose whether reads count as use of a key", "ON | OFF", anytime, (*conn).cmdClientNoTouch),
+			admin(sub("unblock", -3, "5.0.0", "End the wait of a blocked client", "client-id [TIMEOUT | ERROR]", inOrder, (*conn).cmdClientUnblock)),
+			sub("getredir", 2, "6.0.0", "Get where tracking notifications of this connection go", "", anytime, func(c *conn, _ [][]byte) { c.enc.Int(-1) }),
+			sub("trackinginfo", 2, "6.2.0", "Get the state of this connection's tracking", "", anytime, (*conn).cmdTrackingInfo),
+			sub("help", 2, "5.0.0", "Show what CLIENT can do", "", anytime, func(c *conn, _ [][]byte) { c.help(clientHelp) }),
+		},
+	}
+}
+
+func (c *conn) cmdGetName([][]byte) {
+	if c.name == "" {
+		c.enc.Null()
+		return
+	}
+	c.enc.BulkString(c.name)
+}
+
+func (c *conn) cmdSetName(argv [][]byte) {
+	if c.setName(argv[2]) {
+		c.enc.Status("OK")
+	}
+}
+
+// cmdSetInfo is younger than Redis 7.0, but today's client libraries send it on
+// connecting.
+func (c *conn) cmdSetInfo(argv [][]byte) {
+	var field *string
+	switch {
+	case command.EqualFold(argv[2], "lib-name"):
+		field = &c.libName
+	case command.EqualFold(argv[2], "lib-ver"):
+		field = &c.libVersion
+	default:
+		c.enc.Error(fmt.Sprintf("ERR Unrecognized option '%s'", cString(argv[2], len(argv[2]))))
+		return
+	}
+	for _, b := range argv[3] {
+		if b < '!' || b > '~' {
+			c.enc.Error(fmt.Sprintf("ERR %s cannot contain spaces, newlines or special characters.", strings.ToLower(string(argv[2]))))
+			return
+		}
+	}
+	*field = string(argv[3])
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdClientInfo([][]byte) {
+	c.publish()
+	c.enc.Verbatim("txt", c.info(c.srv.now())+"\n")
+}
+
+// clientTypes are the classes that CLIENT LIST and KILL know. All clients here
+// are normal ones: replication does not come in by this door.
+func clientType(b []byte) (name string, ok bool) {
+	name = strings.ToLower(string(b))
+	switch name {
+	case "normal", "master", "pubsub":
+		return name, true
+	case "slave", "replica":
+		return "replica", true
+	default:
+		return "", false
+	}
+}
+
+func (c *conn) cmdClientList(argv [][]byte) {
+	c.publish()
+	now := c.srv.now()
+	var text strings.Builder
+	list := func(each *conn) { text.WriteString(each.info(now) + "\n") }
+	switch {
+	case len(argv) == 2:
+		c.srv.eachClient(list)
+	case len(argv) == 4 && command.EqualFold(argv[2], "type"):
+		kind, ok := clientType(argv[3])
+		if !ok {
+			c.enc.Error(fmt.Sprintf("ERR Unknown client type '%s'", cString(argv[3], len(argv[3]))))
+			return
+		}
+		if kind == "normal" {
+			c.srv.eachClient(list)
+		}
+	case len(argv) > 3 && command.EqualFold(argv[2], "id"):
+		for _, a := range argv[3:] {
+			id, ok := parseInt(a)
+			if !ok {
+				c.enc.Error("ERR Invalid client ID")
+				return
+			}
+			if each := c.srv.client(id); each != nil {
+				list(each)
+			}
+		}
+	default:
+		c.enc.Error(command.ErrSyntax)
+		return
+	}
+	c.enc.Verbatim("txt", text.String())
+}
+
+// killFilter says which connections CLIENT KILL means.
+type killFilter struct {
+	id           int64
+	addr, laddr  string
+	kind         string
+	skipMe, none bool
+}
+
+func (f *killFilter) matches(c, me *conn) bool {
+	return (f.addr == "" || c.addr == f.addr) &&
+		(f.laddr == "" || c.laddr == f.laddr) &&
+		(f.kind == "" || f.kind == "normal") &&
+		(f.id == 0 || c.id == f.id) &&
+		!(c == me && f.skipMe)
+}
+
+func (c *conn) cmdClientKill(argv [][]byte) {
+	f := killFilter{skipMe: true}
+	if len(argv) == 3 {
+		f.addr, f.skipMe = string(argv[2]), false
+	} else if !c.parseKill(argv[2:], &f) {
+		return
+	}
+	killed := 0
+	c.srv.eachClient(func(each *conn) {
+		if !f.matches(each, c) {
+			return
+		}
+		killed++
+		if each == c {
+			c.closing = true // after the reply
+			return
+		}
+		each.link.kill()
+	})
+	switch {
+	case len(argv) > 3:
+		c.enc.Int(int64(killed))
+	case killed == 0:
+		c.enc.Error("ERR No such client")
+	default:
+		c.enc.Status("OK")
+	}
+}
+
+func (c *conn) parseKill(opts [][]byte, f *killFilter) bool {
+	for i := 0; i < len(opts); i += 2 {
+		if i+1 == len(opts) {
+			c.enc.Error(command.ErrSyntax)
+			return false
+		}
+		value := opts[i+1]
+		switch strings.ToLower(string(opts[i])) {
+		case "id":
+			id, ok := parseInt(value)
+			if !ok || id < 1 {
+				c.enc.Error("ERR client-id should be greater than 0")
+				return false
+			}
+			f.id = id
+		case "type":
+			kind, ok := clientType(value)
+			if !ok {
+				c.enc.Error(fmt.Sprintf("ERR Unknown client type '%s'", cString(value, len(value))))
+				return false
+			}
+			f.kind = kind
+		case "addr":
+			f.addr = string(value)
+		case "laddr":
+			f.laddr = string(value)
+		case "user":
+			if string(value) != "default" {
+				c.enc.Error(fmt.Sprintf("ERR No such user '%s'", cString(value, len(value))))
+				return false
+			}
+		case "skipme":
+			switch {
+			case command.EqualFold(value, "yes"):
+				f.skipMe = true
+			case command.EqualFold(value, "no"):
+				f.skipMe = false
+			default:
+				c.enc.Error(command.ErrSyntax)
+				return false
+			}
+		default:
+			c.enc.Error(command.ErrSyntax)
+			return false
+		}
+	}
+	return true
+}
+
+func (c *conn) cmdClientPause(argv [][]byte) {
+	p := &pause{all: true}
+	switch {
+	case len(argv) > 4:
+		c.enc.Error(subcommandSyntax(argv))
+		return
+	case len(argv) == 3 || command.EqualFold(argv[3], "all"):
+	case command.EqualFold(argv[3], "write"):
+		p.all = false
+	default:
+		c.enc.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
+		return
+	}
+	ms, ok := parseInt(argv[2])
+	switch {
+	case !ok:
+		c.enc.Error("ERR timeout is not an integer or out of range")
+		return
+	case ms < 0:
+		c.enc.Error("ERR timeout is negative")
+		return
+	}
+	now := c.srv.now().UnixMilli()
+	p.until = now + min(ms, math.MaxInt64-now)
+	// As Redis: a second pause never makes the first one shorter or weaker.
+	if old := c.srv.pause.Load(); old != nil && old.until > now {
+		p.until, p.all = max(p.until, old.until), p.all || old.all
+	}
+	c.srv.pause.Store(p)
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdClientUnpause([][]byte) {
+	if p := c.srv.pause.Load(); p != nil {
+		c.srv.unpause(p)
+	}
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdClientReply(argv [][]byte) {
+	switch {
+	case command.EqualFold(argv[2], "on"):
+		c.replyOff, c.skip = false, false
+		c.enc.Status("OK")
+	case command.EqualFold(argv[2], "off"):
+		c.replyOff = true
+	case command.EqualFold(argv[2], "skip"):
+		c.skipNext = !c.replyOff
+	default:
+		c.enc.Error(command.ErrSyntax)
+	}
+}
+
+func (c *conn) onOff(b []byte) (on, ok bool) {
+	switch {
+	case command.EqualFold(b, "on"):
+		return true, true
+	case command.EqualFold(b, "off"):
+		return false, true
+	default:
+		c.enc.Error(command.ErrSyntax)
+		return false, false
+	}
+}
+
+func (c *conn) cmdClientNoEvict(argv [][]byte) {
+	if on, ok := c.onOff(argv[2]); ok {
+		c.noEvict = on
+		c.enc.Status("OK")
+	}
+}
+
+// cmdClientNoTouch has nothing to switch: a local read leaves no trace on a key
+// here, or nodes would differ in what they evict.
+func (c *conn) cmdClientNoTouch(argv [][]byte) {
+	if _, ok := c.onOff(argv[2]); ok {
+		c.enc.Status("OK")
+	}
+}
+
+func (c *conn) cmdTrackingInfo([][]byte) {
+	c.enc.Map(3)
+	c.enc.BulkString("flags")
+	c.enc.Set(1)
+	c.enc.BulkString("off")
+	c.enc.BulkString("redirect")
+	c.enc.Int(-1)
+	c.enc.BulkString("prefixes")
+	c.enc.Array(0)
+}
+
+func (c *conn) cmdClientUnblock(argv [][]byte) {
+	asError := false
+	if len(argv) > 4 {
+		c.enc.Error(subcommandSyntax(argv))
+		return
+	}
+	if len(argv) == 4 {
+		switch {
+		case command.EqualFold(argv[3], "timeout"):
+		case command.EqualFold(argv[3], "error"):
+			asError = true
+		default:
+			c.enc.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+			return
+		}
+	}
+	id, ok := parseInt(argv[2])
+	if !ok {
+		c.enc.Error(command.ErrNotInteger)
+		return
+	}
+	if target := c.srv.client(id); target != nil && target.askUnblock(asError) {
+		c.enc.Int(1)
+		return
+	}
+	c.enc.Int(0)
+}
+
+// client returns the connection with an id, nil if there is none.
+func (s *Server) client(id int64) *conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clients[id]
+}

@@ -1,0 +1,221 @@
+package resp
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+func configContainer() local {
+	const flags = command.Admin | command.NoScript | command.Loading | command.Stale
+	return local{
+		spec: command.Spec{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on subcommand.", Summary: "A container for server configuration commands"},
+		subs: []local{
+			{spec: command.Spec{Name: "get", Arity: -3, Flags: flags, Since: "2.0.0", Complexity: "O(N) when N is the number of configuration parameters provided",
+				Summary: "Get the values of configuration parameters", Syntax: "parameter [parameter ...]"}, when: inOrder, run: (*conn).cmdConfigGet},
+			{spec: command.Spec{Name: "set", Arity: -4, Flags: flags, Since: "2.0.0", Complexity: "O(N) when N is the number of configuration parameters provided",
+				Summary: "Set configuration parameters to the given values", Syntax: "parameter value [parameter value ...]"}, when: inOrder, run: (*conn).cmdConfigSet},
+			{spec: command.Spec{Name: "resetstat", Arity: 2, Flags: flags, Since: "2.0.0", Complexity: "O(1)",
+				Summary: "Reset the stats returned by INFO"}, when: inOrder, run: (*conn).cmdConfigResetstat},
+			{spec: command.Spec{Name: "rewrite", Arity: 2, Flags: flags, Since: "2.8.0", Complexity: "O(1)",
+				Summary: "Rewrite the configuration file with the in memory configuration"}, when: slow, run: (*conn).cmdConfigRewrite},
+			{spec: command.Spec{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Since: "5.0.0", Complexity: "O(1)",
+				Summary: "Show what CONFIG can do"}, when: anytime, run: func(c *conn, _ [][]byte) { c.help(configHelp) }},
+		},
+	}
+}
+
+const configHelp = `CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+GET <pattern>
+    Return parameters matching the glob-like <pattern> and their values.
+SET <directive> <value>
+    Set the configuration <directive> to <value>.
+RESETSTAT
+    Reset statistics reported by the INFO command.
+REWRITE
+    Rewrite the configuration file.
+HELP
+    Prints this help.`
+
+// setting is one thing that CONFIG knows, whoever it belongs to.
+type setting struct {
+	name, alias string
+	get         func(*Config) string
+	own         *Directive // nil: Extra
+	extra       *Extra
+}
+
+func (s *Server) settings() []setting {
+	var all []setting
+	directives := Directives()
+	for i := range directives {
+		d := &directives[i]
+		all = append(all, setting{name: d.Name, alias: d.Alias, get: d.Get, own: d})
+	}
+	for i := range s.opts.Extra {
+		e := &s.opts.Extra[i]
+		all = append(all, setting{name: e.Name, get: func(*Config) string { return e.Get() }, extra: e})
+	}
+	return all
+}
+
+// cmdConfigGet answers every directive that a pattern matches, once, under the
+// name that matched.
+func (c *conn) cmdConfigGet(argv [][]byte) {
+	cfg := c.srv.config()
+	var names, values []string
+	for _, s := range c.srv.settings() {
+		for _, name := range []string{s.name, s.alias} {
+			if name == "" {
+				continue
+			}
+			if slices.ContainsFunc(argv[2:], func(p []byte) bool {
+				return command.Match(p, []byte(name), true)
+			}) {
+				names, values = append(names, name), append(values, s.get(cfg))
+			}
+		}
+	}
+	c.enc.Map(len(names))
+	for i := range names {
+		c.enc.BulkString(names[i])
+		c.enc.BulkString(values[i])
+	}
+}
+
+// cmdConfigSet changes all of the given directives or none of them.
+func (c *conn) cmdConfigSet(argv [][]byte) {
+	if len(argv)%2 != 0 {
+		c.enc.Error(command.ErrSyntax)
+		return
+	}
+	s := c.srv
+	s.cfgMu.Lock()
+	defer s.cfgMu.Unlock()
+	all := s.settings()
+	type change struct {
+		setting *setting
+		value   string
+	}
+	var changes []change
+	for i := 2; i < len(argv); i += 2 {
+		name := string(argv[i])
+		at := slices.IndexFunc(all, func(st setting) bool {
+			return strings.EqualFold(st.name, name) || st.alias != "" && strings.EqualFold(st.alias, name)
+		})
+		if at < 0 {
+			c.enc.Error(oneLine(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name)))
+			return
+		}
+		changes = append(changes, change{&all[at], string(argv[i+1])})
+	}
+	fail := func(name, why string) {
+		c.enc.Error(oneLine(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why)))
+	}
+	next := *s.config()
+	for i, ch := range changes {
+		if ch.setting.own != nil && ch.setting.own.Immutable || ch.setting.extra != nil && ch.setting.extra.Set == nil {
+			fail(string(argv[2+2*i]), "can't set immutable config")
+			return
+		}
+		if slices.ContainsFunc(changes[:i], func(o change) bool { return o.setting == ch.setting }) {
+			fail(string(argv[2+2*i]), "duplicate parameter")
+			return
+		}
+	}
+	for _, ch := range changes {
+		if ch.setting.own != nil {
+			if err := ch.setting.own.Set(&next, ch.value); err != nil {
+				fail(ch.setting.name, err.Error())
+				return
+			}
+		}
+	}
+	var undo []change
+	for _, ch := range changes {
+		if ch.setting.extra == nil {
+			continue
+		}
+		old := ch.setting.extra.Get()
+		if err := ch.setting.extra.Set(ch.value); err != nil {
+			for _, u := range undo {
+				if err := u.setting.extra.Set(u.value); err != nil {
+					s.log.Error("restore a directive", zap.String("name", u.setting.name), zap.Error(err))
+				}
+			}
+			fail(ch.setting.name, err.Error())
+			return
+		}
+		undo = append(undo, change{ch.setting, old})
+	}
+	s.applyConfig(&next)
+	for _, ch := range changes {
+		s.changed[ch.setting.name] = ch.setting.get(&next)
+	}
+	c.enc.Status("OK")
+}
+
+// applyConfig makes next the configuration that everybody reads from now on.
+func (s *Server) applyConfig(next *Config) {
+	s.cfg.Store(next)
+	s.slowlog.mu.Lock()
+	s.slowlog.trim(int(next.SlowlogMaxLen))
+	s.slowlog.mu.Unlock()
+}
+
+func (c *conn) cmdConfigResetstat([][]byte) {
+	c.srv.stats.reset()
+	c.srv.eachCommand(func(cm *cmd) {
+		cm.calls.Store(0)
+		cm.nanos.Store(0)
+		cm.rejected.Store(0)
+		cm.failed.Store(0)
+		cm.latency.reset()
+	})
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdConfigRewrite([][]byte) {
+	s := c.srv
+	if s.opts.Rewrite == nil {
+		c.enc.Error(errNoConfigFile)
+		return
+	}
+	s.cfgMu.Lock()
+	defer s.cfgMu.Unlock()
+	if err := s.opts.Rewrite(s.changed); err != nil {
+		c.enc.Error("ERR Rewriting config file: " + err.Error())
+		return
+	}
+	c.enc.Status("OK")
+}
+
+// eachCommand calls visit for every command and subcommand, in the order of
+// names.
+func (s *Server) eachCommand(visit func(*cmd)) {
+	for _, spec := range s.opts.Table.All() {
+		cm := s.commands[spec.Name]
+		visit(cm)
+		for _, sub := range cm.subs {
+			visit(sub)
+		}
+	}
+}
+
+// humanBytes writes a number of bytes as INFO does.
+func humanBytes(n int64) string {
+	units := []string{"B", "K", "M", "G", "T", "P"}
+	f, i := float64(n), 0
+	for ; f >= 1024 && i < len(units)-1; i++ {
+		f /= 1024
+	}
+	if i == 0 {
+		return strconv.FormatInt(n, 10) + "B"
+	}
+	return fmt.Sprintf("%.2f%s", f, units[i])
+}

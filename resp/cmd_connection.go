@@ -1,0 +1,203 @@
+package resp
+
+import (
+	"crypto/subtle"
+	"fmt"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// Flags that most commands about a connection share.
+const connFlags = command.NoScript | command.Loading | command.Stale
+
+func connectionFamily() []local {
+	const group = "connection"
+	return []local{
+		{spec: command.Spec{Name: "ping", Arity: -1, Flags: command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Ping the server", Syntax: "[message]"}, when: anytime, run: (*conn).cmdPing},
+		{spec: command.Spec{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Echo the given string", Syntax: "message"}, when: anytime, run: (*conn).cmdEcho},
+		{spec: command.Spec{Name: "hello", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.0.0", Complexity: "O(1)",
+			Summary: "Handshake with Redis", Syntax: "[protover [AUTH username password] [SETNAME clientname]]"}, when: inOrder, run: (*conn).cmdHello},
+		{spec: command.Spec{Name: "auth", Arity: -2, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the number of passwords defined for the user",
+			Summary: "Authenticate to the server", Syntax: "[username] password"}, when: inOrder, run: (*conn).cmdAuth},
+		{spec: command.Spec{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Change the selected database for the current connection", Syntax: "index"}, when: anytime, run: (*conn).cmdSelect},
+		{spec: command.Spec{Name: "quit", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Close the connection"}, when: inOrder, run: (*conn).cmdQuit},
+		{spec: command.Spec{Name: "reset", Arity: 1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.2.0", Complexity: "O(1)",
+			Summary: "Reset the connection"}, when: inOrder, run: (*conn).cmdReset},
+		{spec: command.Spec{Name: "readonly", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+			Summary: "Serve this connection's reads from this node's own state"}, when: anytime, run: (*conn).cmdReadonly},
+		{spec: command.Spec{Name: "readwrite", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+			Summary: "Make this connection's reads linearizable"}, when: anytime, run: (*conn).cmdReadwrite},
+		clientContainer(),
+	}
+}
+
+func (c *conn) cmdPing(argv [][]byte) {
+	switch len(argv) {
+	case 1:
+		c.enc.Status("PONG")
+	case 2:
+		c.enc.Bulk(argv[1])
+	default:
+		c.enc.Error(command.ErrArity("ping"))
+	}
+}
+
+func (c *conn) cmdEcho(argv [][]byte) { c.enc.Bulk(argv[1]) }
+
+func (c *conn) cmdSelect(argv [][]byte) {
+	n, ok := parseInt(argv[1])
+	switch {
+	case !ok:
+		c.enc.Error(command.ErrNotInteger)
+	case n < 0 || n >= databases:
+		c.enc.Error(command.ErrDBIndex)
+	default:
+		c.db = int(n)
+		c.enc.Status("OK")
+	}
+}
+
+func (c *conn) cmdQuit([][]byte) {
+	c.enc.Status("OK")
+	c.closing = true
+}
+
+// cmdReset brings the connection back to where it was when it was accepted.
+func (c *conn) cmdReset([][]byte) {
+	cfg := c.srv.config()
+	if c.monitor {
+		c.monitor = false
+		c.srv.monitors.Add(-1)
+	}
+	c.multi.discard()
+	c.db, c.name = 0, ""
+	c.enc.resp3 = false
+	c.authed = cfg.RequirePass == ""
+	c.linear = cfg.ReadMode == "linearizable"
+	c.replyOff, c.skip, c.skipNext, c.noEvict = false, false, false, false
+	c.enc.Status("RESET")
+}
+
+// cmdReadonly is Redis Cluster's word for "this node will do, even if it is
+// behind".
+func (c *conn) cmdReadonly([][]byte) {
+	c.linear = false
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdReadwrite([][]byte) {
+	c.linear = true
+	c.enc.Status("OK")
+}
+
+// passwordOK compares in constant time. There is one user, "default".
+func (c *conn) passwordOK(user, password []byte) bool {
+	want := c.srv.config().RequirePass
+	same := subtle.ConstantTimeCompare(password, []byte(want)) == 1
+	return string(user) == "default" && (want == "" || same)
+}
+
+func (c *conn) cmdAuth(argv [][]byte) {
+	user, password := []byte("default"), argv[len(argv)-1]
+	switch {
+	case len(argv) > 3:
+		c.enc.Error(command.ErrSyntax)
+		return
+	case len(argv) == 3:
+		user = argv[1]
+	case c.srv.config().RequirePass == "":
+		c.enc.Error(errNoPassword)
+		return
+	}
+	if !c.passwordOK(user, password) {
+		c.enc.Error(errWrongPass)
+		return
+	}
+	c.authed = true
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdHello(argv [][]byte) {
+	var version int64
+	if len(argv) >= 2 {
+		var ok bool
+		if version, ok = parseInt(argv[1]); !ok {
+			c.enc.Error("ERR Protocol version is not an integer or out of range")
+			return
+		}
+		if version < 2 || version > 3 {
+			c.enc.Error("NOPROTO unsupported protocol version")
+			return
+		}
+	}
+	for i := 2; i < len(argv); i++ {
+		more := len(argv) - 1 - i
+		switch {
+		case command.EqualFold(argv[i], "auth") && more >= 2:
+			if !c.passwordOK(argv[i+1], argv[i+2]) {
+				c.enc.Error(errWrongPass)
+				return
+			}
+			c.authed = true
+			i += 2
+		case command.EqualFold(argv[i], "setname") && more >= 1:
+			if !c.setName(argv[i+1]) {
+				return
+			}
+			i++
+		default:
+			c.enc.Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", cString(argv[i], len(argv[i]))))
+			return
+		}
+	}
+	if !c.authed {
+		c.enc.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+		return
+	}
+	if version != 0 {
+		c.enc.resp3 = version == 3
+	}
+	proto := int64(2)
+	if c.enc.resp3 {
+		proto = 3
+	}
+	role := "replica"
+	if c.srv.store.IsLeader() {
+		role = "master"
+	}
+	c.enc.Map(7)
+	c.enc.BulkString("server")
+	c.enc.BulkString("redis")
+	c.enc.BulkString("version")
+	c.enc.BulkString(redisVersion)
+	c.enc.BulkString("proto")
+	c.enc.Int(proto)
+	c.enc.BulkString("id")
+	c.enc.Int(c.id)
+	c.enc.BulkString("mode")
+	c.enc.BulkString("standalone")
+	c.enc.BulkString("role")
+	c.enc.BulkString(role)
+	c.enc.BulkString("modules")
+	c.enc.Array(0)
+}
+
+// redisVersion is the version of Redis whose commands these are. Clients choose
+// what they send by it.
+const redisVersion = "7.0.15"
+
+// setName sets the connection's name, or says why not.
+func (c *conn) setName(name []byte) bool {
+	for _, b := range name {
+		if b < '!' || b > '~' {
+			c.enc.Error(errClientName)
+			return false
+		}
+	}
+	c.name = string(name)
+	return true
+}

@@ -1,0 +1,382 @@
+package resp
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/raftredis/raftredis/store"
+)
+
+// link is what a driver gives a connection: its way out of the state machine.
+// Both functions may be called by any goroutine and never block.
+type link interface {
+	// wake has the driver call run soon, on the connection's own goroutine.
+	wake()
+	// kill has the driver end the connection without another reply.
+	kill()
+}
+
+// waiting says what a connection waits for before it takes another command.
+type waiting uint8
+
+const (
+	forNothing waiting = iota
+	forBatch           // the outcome of the writes it has submitted
+	forBarrier         // the point from which reads are linearizable
+	forTask            // a command that runs on a goroutine of its own
+	forPause           // the end of CLIENT PAUSE
+	forKeys            // a blocking command's keys
+)
+
+// conn is one client: a state machine with bytes going in and bytes coming out
+// and no input or output of its own. A driver owns it: it calls received with
+// what it has read, run after a wake, and sends what output returns. All of
+// that happens on one goroutine at a time.
+//
+// While a batch is on its way, the store owns enc and batch, and a task on its
+// own goroutine owns the whole connection; run returns at once then.
+type conn struct {
+	srv     *Server
+	id      int64
+	link    link
+	addr    string // of the client, host:port
+	laddr   string // ours
+	fd      int
+	isLocal bool // the client is on this host
+	created time.Time
+
+	// Input: in[r:w] has been read and not been consumed. borrowed says that in
+	// is the driver's buffer and only valid until received returns.
+	in       []byte
+	r, w     int
+	borrowed bool
+	need     int // bytes that in[r:] must hold to complete the command
+	frame    frame
+	args     [][]byte
+	total    int64 // bytes received so far
+
+	enc   encoder // replies that the driver has not taken yet
+	state waiting
+	over  atomic.Bool // what the connection waits for has come
+
+	closing bool // no more commands; send what there is and close
+	dead    bool // close at once
+
+	// What commands set.
+	db                  int
+	name                string
+	authed              bool
+	libName, libVersion string
+	linear              bool // this connection's reads are linearizable
+	noEvict             bool
+	replyOff            bool // CLIENT REPLY OFF
+	skip                bool // CLIENT REPLY SKIP: the command being run is not answered
+	skipNext            bool
+	monitor             bool
+	multi               transaction
+	after               []*later // what an EXEC on its way leaves to be run afterwards
+	taskFrom            int      // where the replies of the running task begin
+	startTask           func()   // to be started as a goroutine when run ends
+
+	// Reads that share one hold of the store's lock.
+	reader    store.Reader
+	reading   bool
+	readsLeft int
+
+	// Writes of this pipeline, and the commands behind them.
+	batch      store.Batch
+	batchMuted bool
+
+	// The last barrier: commands received before it began see what it covers.
+	coveredTo  int64
+	barrierErr error
+
+	// Statistics of the run of equal commands that is going on.
+	last      *cmd
+	lastCount int64
+	lastStart int64
+
+	owed     atomic.Int64 // bytes of output that the driver has not taken yet
+	sending  atomic.Int64 // bytes of output that the driver holds
+	softFrom atomic.Int64 // since when the output has been over the soft limit, ms
+
+	push pushQueue
+	face face
+}
+
+// transaction is the state between MULTI and EXEC, and what WATCH watches.
+type transaction struct {
+	on      bool
+	aborted bool // a command could not be queued
+	queue   []queuedCommand
+	bytes   int
+	writes  bool // some command in the queue writes
+	watched []store.Watched
+}
+
+type queuedCommand struct {
+	cmd  *cmd
+	argv [][]byte
+}
+
+func (t *transaction) discard() { *t = transaction{} }
+
+// face is what others see of a connection: CLIENT LIST, the idle timeout. The
+// connection updates it after each run over its input.
+type face struct {
+	mu       sync.Mutex
+	name     string
+	db       int
+	resp     int
+	multi    int // commands queued, -1 outside of MULTI
+	multiMem int
+	qbuf     int
+	qbufFree int
+	argvMem  int
+	output   int
+	flags    string
+	lastCmd  *cmd
+	active   int64 // ms
+	blocked  bool
+	working  bool // has input to answer, or replies to send
+}
+
+// pushQueue holds messages from other goroutines until the connection may write
+// them between two replies.
+type pushQueue struct {
+	mu    sync.Mutex
+	bytes []byte
+}
+
+func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn {
+	cfg := s.config()
+	c := &conn{
+		srv: s, id: s.nextID.Add(1), link: l,
+		addr: addr, laddr: laddr, fd: fd, isLocal: isLocal,
+		created: s.now(),
+		authed:  cfg.RequirePass == "",
+		linear:  cfg.ReadMode == "linearizable",
+	}
+	c.enc.stats = &s.stats
+	c.publish()
+	return c
+}
+
+// readInto returns where the driver is to read to: shared, if nothing is left
+// of earlier input, or the connection's own buffer.
+func (c *conn) readInto(shared []byte) []byte {
+	if c.r == c.w && c.state == forNothing && c.need <= len(shared) {
+		c.in, c.r, c.w, c.borrowed = shared, 0, 0, true
+		return shared
+	}
+	c.makeRoom()
+	return c.in[c.w:]
+}
+
+// makeRoom makes room for at least readSize bytes in the connection's own
+// buffer. It grows by doubling, so that the bytes of a big argument are copied
+// twice at most, and never to more than twice of what has really arrived,
+// whatever length a client has announced.
+func (c *conn) makeRoom() {
+	have := c.w - c.r
+	if cap(c.in)-c.w >= readSize || have > 0 && c.need > have && c.need <= cap(c.in)-c.r {
+		c.in = c.in[:cap(c.in)]
+		if c.w < len(c.in) {
+			return
+		}
+	}
+	size := max(2*have, have+readSize)
+	if c.need > have && c.need < size && c.need >= have+readSize {
+		size = c.need // the rest of the argument fits exactly
+	}
+	// While something waits for the store, arguments may still be in use:
+	// always move to a new buffer rather than within the old one.
+	grown := make([]byte, size)
+	copy(grown, c.in[c.r:c.w])
+	c.in, c.r, c.w = grown, 0, have
+}
+
+// received says that the driver has read n bytes to where readInto said, and
+// runs the commands in them.
+func (c *conn) received(n int) {
+	c.w += n
+	c.total += int64(n)
+	c.srv.stats.netIn.Add(int64(n))
+	c.srv.stats.reads.Add(1)
+	c.run()
+	c.settle()
+}
+
+// settle brings what is left of the input into a buffer of the connection's
+// own, and lets go of buffers that are not needed.
+func (c *conn) settle() {
+	switch {
+	case c.r == c.w:
+		c.in, c.r, c.w = nil, 0, 0
+	case c.borrowed:
+		rest := c.in[c.r:c.w]
+		own := make([]byte, max(2*len(rest), 1024))
+		c.w = copy(own, rest)
+		c.in, c.r = own, 0
+	}
+	c.borrowed = false
+	clear(c.args[:cap(c.args)]) // they point into a buffer
+	c.args = c.args[:0]
+	if cap(c.args) > 1024 {
+		c.args = nil
+	}
+}
+
+// output hands the replies written so far to the driver, which gives a buffer
+// to go on with. It returns nil if there are none, or if they are not to be
+// touched now because the store is adding to them.
+func (c *conn) output(spare []byte) []byte {
+	if c.ownedByOthers() || len(c.enc.buf) == 0 {
+		return nil
+	}
+	out := c.enc.buf
+	c.enc.buf = spare[:0]
+	c.sending.Store(int64(len(out)))
+	c.owed.Store(0)
+	return out
+}
+
+func (c *conn) ownedByOthers() bool {
+	return (c.state == forBatch || c.state == forTask) && !c.over.Load()
+}
+
+// runnable reports whether there is input that run stopped in the middle of.
+func (c *conn) runnable() bool {
+	return c.state == forNothing && c.r < c.w && c.need == 0 && !c.closing && !c.dead
+}
+
+// intent is what a connection wants of its driver next.
+type intent uint8
+
+const (
+	toWait  intent = iota // nothing, until a wake
+	toRun                 // run, once the replies so far are on their way
+	toRead                // input, or a wake
+	toClose               // to be closed when the replies are sent
+	toDie                 // to be closed at once
+)
+
+// intent is asked for after run and output. While a client is blocked or paused
+// its connection still wants to be read, if only to see the client leave.
+func (c *conn) intent() intent {
+	switch {
+	case c.ownedByOthers():
+		return toWait
+	case c.dead:
+		return toDie
+	case c.closing && c.state == forNothing:
+		return toClose
+	case c.runnable():
+		return toRun
+	case c.state == forNothing || c.state == forKeys || c.state == forPause:
+		return toRead
+	default:
+		return toRun // what it waited for has come already
+	}
+}
+
+// wait puts the connection to sleep until signal is called.
+func (c *conn) wait(w waiting) {
+	c.over.Store(false)
+	c.state = w
+}
+
+// signal ends a wait. It may be called by any goroutine, once for each wait.
+func (c *conn) signal() {
+	c.over.Store(true)
+	c.link.wake()
+}
+
+// beginRead takes the store's read lock for the next few reads.
+func (c *conn) beginRead() {
+	if !c.reading {
+		c.reader = c.srv.store.BeginRead()
+		c.reading, c.readsLeft = true, readsPerLock
+	}
+}
+
+func (c *conn) endRead() {
+	if c.reading {
+		c.reading = false
+		c.reader.End()
+	}
+}
+
+// submit sends the batch on its way. Its replies go straight into enc.
+func (c *conn) submit() {
+	c.endRead()
+	c.wait(forBatch)
+	if c.batchMuted {
+		c.srv.store.Submit(&c.batch, &encoder{stats: &c.srv.stats, resp3: c.enc.resp3}, c.signal)
+		return
+	}
+	c.srv.store.Submit(&c.batch, &c.enc, c.signal)
+}
+
+// abandon is the driver's last word after a panic or a broken connection.
+func (c *conn) abandon() {
+	c.endRead()
+	c.dead = true
+	c.srv.forget(c)
+}
+
+// publish updates what others see.
+func (c *conn) publish() {
+	f := &c.face
+	f.mu.Lock()
+	f.name, f.db, f.resp = c.name, c.db, 2
+	if c.enc.resp3 {
+		f.resp = 3
+	}
+	f.multi, f.multiMem = -1, 0
+	if c.multi.on {
+		f.multi, f.multiMem = len(c.multi.queue), c.multi.bytes
+	}
+	f.qbuf = c.w - c.r
+	f.qbufFree = len(c.in) - c.w
+	f.flags = c.flags()
+	if !c.ownedByOthers() {
+		f.output = cap(c.enc.buf)
+		c.owed.Store(int64(len(c.enc.buf)))
+	}
+	if c.last != nil {
+		f.lastCmd = c.last
+	}
+	f.active = c.srv.coarse.Load()
+	f.blocked = c.state == forKeys
+	f.working = c.state == forBatch || c.state == forBarrier || c.state == forTask || c.runnable()
+	f.mu.Unlock()
+}
+
+// flags are CLIENT LIST's letters.
+func (c *conn) flags() string {
+	if !c.monitor && !c.multi.on && !c.linear && !c.noEvict && !c.closing && c.state != forKeys {
+		return "N" // the common case, without an allocation
+	}
+	var f []byte
+	if c.monitor {
+		f = append(f, 'O')
+	}
+	if c.multi.on {
+		f = append(f, 'x')
+	}
+	if c.state == forKeys {
+		f = append(f, 'b')
+	}
+	if c.closing {
+		f = append(f, 'c')
+	}
+	if c.noEvict {
+		f = append(f, 'e')
+	}
+	if len(f) == 0 {
+		return "N"
+	}
+	return string(f)
+}

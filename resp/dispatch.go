@@ -1,0 +1,433 @@
+package resp
+
+import (
+	"strings"
+	"time"
+
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// run takes commands from the input until it is used up or the connection has
+// to wait, and leaves replies in enc. The driver calls it after input and after
+// every wake.
+func (c *conn) run() {
+	if c.dead || c.ownedByOthers() {
+		return
+	}
+	c.takePushes()
+	if !c.resume() {
+		return
+	}
+	cfg := c.srv.config()
+	lim := frameLimits{bulk: int(cfg.MaxBulkLen)}
+	c.need = 0
+	for c.state == forNothing && !c.closing && !c.dead {
+		if len(c.enc.buf) >= flushAt {
+			break // there is more, but the replies so far should be on their way
+		}
+		lim.noAuth = !c.authed && cfg.RequirePass != ""
+		b := c.in[c.r:c.w]
+		n, need, err := c.frame.next(b, lim)
+		if err != nil {
+			c.endRead()
+			if c.batch.Len() > 0 {
+				c.frame = frame{}
+				c.submit()
+				break
+			}
+			c.enc.Error("ERR " + err.Error())
+			c.closing = true
+			break
+		}
+		if n == 0 {
+			c.need = need
+			break
+		}
+		if !c.parse(b[:n]) {
+			break
+		}
+		if len(c.args) == 0 {
+			c.r += n
+			continue
+		}
+		end := c.total - int64(c.w-c.r) + int64(n)
+		if c.dispatch(c.args, end) {
+			break // not yet: it will be looked at again after the wait
+		}
+		c.r += n
+		if c.skip || c.skipNext {
+			c.skip, c.skipNext = c.skipNext, false
+		}
+	}
+	c.endRead()
+	c.endStats()
+	if c.state == forNothing && c.batch.Len() > 0 {
+		c.submit()
+	}
+	if int64(c.w-c.r+c.multi.bytes) > cfg.QueryBufLimit {
+		c.srv.stats.queryLimit.Add(1)
+		c.dead = true
+	}
+	c.publish()
+	if start := c.startTask; start != nil {
+		// From here on the connection is the task's.
+		c.startTask = nil
+		go start()
+	}
+}
+
+// resume finishes what the connection has been waiting for. It reports whether
+// commands may go on.
+func (c *conn) resume() bool {
+	switch c.state {
+	case forNothing:
+		return true
+	case forPause:
+		c.state = forNothing // the command looks again whether it is over
+		return true
+	case forKeys:
+		return false
+	}
+	if !c.over.Load() {
+		return false
+	}
+	was := c.state
+	c.state = forNothing
+	switch was {
+	case forBatch:
+		c.batch.Reset()
+		c.batchMuted = false
+		return c.afterBatch()
+	case forBarrier:
+	case forTask:
+		c.dropMuted(c.taskFrom)
+	}
+	return true
+}
+
+// parse splits one complete command. It reports false if the connection is not
+// to go on.
+func (c *conn) parse(b []byte) bool {
+	if b[0] == '*' {
+		return c.parseArray(b)
+	}
+	line := b[:len(b)-1]
+	if len(line) > 0 && line[len(line)-1] == '\r' {
+		line = line[:len(line)-1]
+	}
+	var ok bool
+	if c.args, ok = splitInline(line, c.args); !ok {
+		if c.batch.Len() > 0 {
+			c.submit()
+			return false
+		}
+		c.enc.Error("ERR Protocol error: unbalanced quotes in request")
+		c.closing = true
+	}
+	return ok
+}
+
+// dispatch is the one way that every command takes, in the order of checks of
+// Redis's processCommand. It returns true if the command cannot run before
+// something else has come; it is then dispatched again. end is its place in the
+// connection's input.
+func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
+	s := c.srv
+	cm, container := s.lookup(argv)
+	if cm == nil {
+		if cm := argv[0]; command.EqualFold(cm, "post") || command.EqualFold(cm, "host:") {
+			// Somebody makes a browser talk to us: not a word back.
+			c.dead = true
+			return false
+		}
+		return c.reject(nil, unknownCommand(argv, container))
+	}
+	if !cm.spec.ArityOK(len(argv)) {
+		return c.reject(cm, command.ErrArity(cm.name))
+	}
+	cfg := s.config()
+	if cm.name == "debug" || strings.HasPrefix(cm.name, "debug|") {
+		if cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal {
+			return c.reject(cm, errDebugForbidden)
+		}
+	}
+	if !c.authed && cfg.RequirePass != "" && cm.flags&command.NoAuth == 0 {
+		return c.reject(cm, errNoAuth)
+	}
+	if c.multi.on && cm.flags&command.NoMulti != 0 {
+		return c.reject(cm, errNotInMulti)
+	}
+	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !s.hasLeader() {
+		return c.reject(cm, errMasterDown)
+	}
+	if p := s.pause.Load(); p != nil && p.holds(c, cm, s.now()) {
+		if c.batch.Len() > 0 {
+			c.submit()
+			return true
+		}
+		c.endRead()
+		c.state = forPause
+		return true
+	}
+	if s.monitors.Load() > 0 && cm.flags&command.SkipMonitor == 0 {
+		s.feedMonitors(c, argv)
+	}
+	if c.multi.on && !cm.tx {
+		if blocked := c.oversized(argv); blocked {
+			return false
+		}
+		c.queue(cm, argv)
+		c.literal(func() { c.enc.Status("QUEUED") })
+		return false
+	}
+	switch {
+	case cm.spec.Read != nil:
+		return c.read(cm, argv, end)
+	case cm.spec.Write != nil:
+		return c.write(cm, argv)
+	default:
+		return c.local(cm, argv, end)
+	}
+}
+
+// muted reports whether the command being run gets no reply.
+func (c *conn) muted() bool { return c.replyOff || c.skip }
+
+// dropMuted takes back what has been written since from, if it is not wanted.
+func (c *conn) dropMuted(from int) {
+	if c.muted() {
+		c.enc.buf = c.enc.buf[:from]
+	}
+}
+
+// reject refuses a command before it runs. Within MULTI that spoils the
+// transaction.
+func (c *conn) reject(cm *cmd, line string) bool {
+	if cm != nil {
+		cm.rejected.Add(1)
+	}
+	if cm != nil && cm.name == "exec" {
+		// Redis: the transaction is over, and the answer says why.
+		c.multi.discard()
+		if line != errExecAbort {
+			line = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(line, "ERR ")
+		}
+	} else if c.multi.on {
+		c.multi.aborted = true
+	}
+	return c.literal(func() { c.enc.Error(line) })
+}
+
+// literal writes a reply that depends on nothing: at once, or behind the
+// replies of the batch.
+func (c *conn) literal(write func()) bool {
+	from := len(c.enc.buf)
+	write()
+	if c.muted() {
+		c.enc.buf = c.enc.buf[:from]
+		return false
+	}
+	if c.batch.Len() > 0 {
+		c.behindBatch(from)
+	}
+	return false
+}
+
+// behindBatch moves what has been written since from behind the replies of the
+// operations in the batch.
+func (c *conn) behindBatch(from int) {
+	reply := append([]byte(nil), c.enc.buf[from:]...)
+	c.enc.buf = c.enc.buf[:from]
+	if len(reply) > 0 {
+		c.batch.Local(func(command.Reply) { c.enc.raw(reply) })
+	}
+}
+
+// read runs a command that only reads: in the batch if there is one, else
+// beside the following reads under one lock.
+func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
+	if c.linear && end > c.coveredTo {
+		if c.batch.Len() > 0 {
+			c.submit()
+			return true
+		}
+		c.barrier()
+		return true
+	}
+	if c.linear && c.barrierErr != nil {
+		return c.reject(cm, store.Line(c.barrierErr))
+	}
+	c.count(cm)
+	if c.batch.Len() > 0 {
+		if c.batchMuted != c.muted() {
+			c.submit()
+			c.uncount()
+			return true
+		}
+		c.batch.Read(c.db, cm.spec, argv)
+		c.batchFull()
+		return false
+	}
+	c.beginRead()
+	from, errs := len(c.enc.buf), c.enc.errs
+	c.reader.Do(c.db, cm.spec, argv, &c.enc)
+	c.ran(cm, argv, errs)
+	if c.muted() {
+		c.enc.buf = c.enc.buf[:from]
+	}
+	if c.readsLeft--; c.readsLeft == 0 {
+		c.endRead()
+	}
+	return false
+}
+
+// barrier begins to wait for the point from which everything that has been
+// received so far may be read.
+func (c *conn) barrier() {
+	c.endRead()
+	c.coveredTo = c.total
+	c.wait(forBarrier)
+	c.srv.store.Barrier(func(err error) {
+		c.barrierErr = err
+		c.signal()
+	})
+}
+
+// write puts a command into the batch.
+func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
+	c.endRead()
+	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
+		c.submit()
+		return true
+	}
+	c.count(cm)
+	c.batchMuted = c.muted()
+	c.batch.Write(c.db, cm.spec, argv)
+	c.batchFull()
+	return false
+}
+
+// batchFull submits a batch that has become big, or that the next command may
+// not join.
+func (c *conn) batchFull() {
+	if c.skip || c.batch.Len() >= maxBatchOps || c.batch.Bytes() >= maxBatchSize {
+		c.submit()
+	}
+}
+
+// local runs a command of the front.
+func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
+	if cm.name == "exec" && c.linear && c.multi.on && !c.multi.aborted && !c.multi.writes && end > c.coveredTo {
+		if c.batch.Len() > 0 {
+			c.submit()
+			return true
+		}
+		c.barrier()
+		return true
+	}
+	if cm.when != anytime && c.batch.Len() > 0 {
+		c.submit()
+		return true
+	}
+	c.endRead()
+	c.endStats()
+	c.count(cm)
+	from, errs := len(c.enc.buf), c.enc.errs
+	if cm.when == slow {
+		c.task(cm, argv)
+		return false
+	}
+	cm.run(c, argv)
+	if c.state == forBatch {
+		return false // EXEC, QUIT ... have sent a batch on its way
+	}
+	c.ran(cm, argv, errs)
+	c.dropMuted(from)
+	if c.batch.Len() > 0 && len(c.enc.buf) > from {
+		c.behindBatch(from)
+	}
+	return false
+}
+
+// task runs a command that may take long on a goroutine of its own. The
+// connection is that goroutine's until it signals.
+func (c *conn) task(cm *cmd, argv [][]byte) {
+	own := cloneArgs(argv)
+	c.taskFrom = len(c.enc.buf)
+	c.wait(forTask)
+	c.startTask = func() {
+		defer c.srv.recovered("command "+cm.name, func() {
+			c.dead = true
+			c.signal()
+		})
+		start, errs := time.Now(), c.enc.errs
+		cm.run(c, own)
+		cm.nanos.Add(int64(time.Since(start)))
+		if c.enc.errs > errs {
+			cm.failed.Add(1)
+		}
+		c.signal()
+	}
+}
+
+// cloneArgs copies arguments out of the input buffer.
+func cloneArgs(argv [][]byte) [][]byte {
+	n := 0
+	for _, a := range argv {
+		n += len(a)
+	}
+	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
+	for i, a := range argv {
+		start := len(buf)
+		buf = append(buf, a...)
+		own[i] = buf[start:len(buf):len(buf)]
+	}
+	return own
+}
+
+// count begins to count a command. A run of the same one is timed as a whole:
+// looking at the clock for each GET of a pipeline would cost more than its
+// lookup.
+func (c *conn) count(cm *cmd) {
+	if c.last == cm && c.lastCount > 0 {
+		c.lastCount++
+		return
+	}
+	c.endStats()
+	c.last, c.lastCount, c.lastStart = cm, 1, c.srv.nanotime()
+}
+
+func (c *conn) uncount() { c.lastCount-- }
+
+// ran notes how a command that has just run went.
+func (c *conn) ran(cm *cmd, argv [][]byte, errsBefore int) {
+	if c.enc.errs > errsBefore {
+		cm.failed.Add(1)
+	}
+	if cm.flags&command.Fast == 0 && c.lastCount > 0 {
+		elapsed := c.endStats()
+		c.srv.slowlog.observe(c, cm, argv, elapsed)
+	}
+}
+
+// endStats adds the run of equal commands to the statistics and returns how
+// long it took, in nanoseconds.
+func (c *conn) endStats() (elapsed int64) {
+	if c.lastCount == 0 {
+		return 0
+	}
+	n := c.lastCount
+	c.lastCount = 0
+	c.last.calls.Add(n)
+	c.srv.stats.commands.Add(n)
+	if c.last.spec.Write != nil {
+		return 0 // it has not run yet
+	}
+	elapsed = c.srv.nanotime() - c.lastStart
+	c.last.nanos.Add(elapsed)
+	if c.srv.config().LatencyTracking {
+		c.last.latency.add(elapsed/n, n)
+	}
+	return elapsed
+}

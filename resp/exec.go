@@ -1,0 +1,242 @@
+package resp
+
+import (
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// Transactions. MULTI, the queueing and DISCARD are this connection's own
+// business and never depend on raft. EXEC is one operation of a batch, and so
+// one piece of one log entry; without a write in it, it is a few reads under
+// one lock.
+//
+// Commands of the front may stand in a transaction, too (PING, SELECT, INFO).
+// They do not run while the store applies the entry: they are run afterwards,
+// and their replies are put where they belong.
+
+func transactionFamily() []local {
+	const group = "transactions"
+	flags := command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy
+	return []local{
+		{spec: command.Spec{Name: "multi", Arity: 1, Flags: flags, Group: group, Since: "1.2.0", Complexity: "O(1)",
+			Summary: "Mark the start of a transaction block"}, when: anytime, run: (*conn).cmdMulti},
+		{spec: command.Spec{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog, Group: group, Since: "1.2.0", Complexity: "Depends on commands in the transaction",
+			Summary: "Execute all commands issued after MULTI"}, when: anytime, run: (*conn).cmdExec},
+		{spec: command.Spec{Name: "discard", Arity: 1, Flags: flags, Group: group, Since: "2.0.0", Complexity: "O(N), when N is the number of queued commands",
+			Summary: "Discard all commands issued after MULTI"}, when: anytime, run: (*conn).cmdDiscard},
+		{spec: command.Spec{Name: "watch", Arity: -2, Flags: flags, Keys: command.All(1, 1, "RO"), Group: group, Since: "2.2.0", Complexity: "O(1) for every key.",
+			Summary: "Watch the given keys to determine execution of the MULTI/EXEC block", Syntax: "key [key ...]"}, when: inOrder, run: (*conn).cmdWatch},
+		{spec: command.Spec{Name: "unwatch", Arity: 1, Flags: flags, Group: group, Since: "2.2.0", Complexity: "O(1)",
+			Summary: "Forget about all watched keys"}, when: anytime, run: (*conn).cmdUnwatch},
+	}
+}
+
+func (c *conn) cmdMulti([][]byte) {
+	if c.multi.on {
+		c.enc.Error("ERR MULTI calls can not be nested")
+		return
+	}
+	c.multi.on = true
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdDiscard([][]byte) {
+	if !c.multi.on {
+		c.enc.Error("ERR DISCARD without MULTI")
+		return
+	}
+	c.multi.discard()
+	c.enc.Status("OK")
+}
+
+// cmdWatch notes the versions that the keys have on this node now. It is this
+// node's state that the client goes on to read; whether it still is the state
+// when the transaction runs is decided there, on every node alike.
+func (c *conn) cmdWatch(argv [][]byte) {
+	if c.multi.on {
+		c.enc.Error("ERR WATCH inside MULTI is not allowed")
+		return
+	}
+	c.beginRead()
+	for _, key := range argv[1:] {
+		c.watch(key)
+	}
+	c.endRead()
+	c.enc.Status("OK")
+}
+
+func (c *conn) watch(key []byte) {
+	for i := range c.multi.watched {
+		if w := &c.multi.watched[i]; w.DB == c.db && string(w.Key) == string(key) {
+			return // the first version seen is the one that counts
+		}
+	}
+	c.multi.watched = append(c.multi.watched, store.Watched{
+		DB: c.db, Key: append([]byte(nil), key...), Version: c.reader.Version(c.db, key),
+	})
+}
+
+func (c *conn) cmdUnwatch([][]byte) {
+	c.multi.watched = nil
+	c.enc.Status("OK")
+}
+
+// queue keeps a command for EXEC.
+func (c *conn) queue(cm *cmd, argv [][]byte) {
+	own := cloneArgs(argv)
+	for _, a := range own {
+		c.multi.bytes += len(a) + 24
+	}
+	c.multi.queue = append(c.multi.queue, queuedCommand{cm, own})
+	c.multi.writes = c.multi.writes || cm.spec.Write != nil
+}
+
+// oversized closes a connection whose transaction has grown beyond what a
+// client may keep here.
+func (c *conn) oversized(argv [][]byte) bool {
+	if int64(c.multi.bytes) <= c.srv.config().QueryBufLimit {
+		return false
+	}
+	c.srv.stats.queryLimit.Add(1)
+	c.dead = true
+	return true
+}
+
+// later is a command of the front within a transaction: its reply belongs at
+// offset at of the replies, or nowhere if it was never reached.
+type later struct {
+	cmd     *cmd
+	argv    [][]byte
+	at      int
+	reached bool
+}
+
+func (c *conn) cmdExec([][]byte) {
+	if !c.multi.on {
+		c.enc.Error("ERR EXEC without MULTI")
+		return
+	}
+	t := c.multi
+	c.multi.discard()
+	if t.aborted {
+		c.enc.Error(errExecAbort)
+		return
+	}
+	c.exec(&t)
+}
+
+// exec runs a transaction: through the log if it writes, else here and now.
+func (c *conn) exec(t *transaction) {
+	db, muted := c.db, c.muted()
+	var after []*later
+	cmds := make([]store.Queued, len(t.queue))
+	for i, q := range t.queue {
+		q.cmd.calls.Add(1)
+		c.srv.stats.commands.Add(1)
+		if q.cmd.run == nil {
+			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv}
+			continue
+		}
+		if n, ok := selectedDB(q); ok {
+			db = n
+		}
+		l := &later{cmd: q.cmd, argv: q.argv}
+		after = append(after, l)
+		cmds[i] = store.Queued{Local: func(command.Reply) { l.at, l.reached = len(c.enc.buf), true }}
+	}
+	if c.batch.Len() == 0 && !t.writes {
+		if c.linear && c.barrierErr != nil {
+			c.enc.Error(store.Line(c.barrierErr))
+			return
+		}
+		c.execReads(t, cmds)
+		c.runLater(after)
+		return
+	}
+	c.batch.Exec(t.watched, cmds)
+	if muted {
+		c.batchMuted = true
+	}
+	if len(after) == 0 {
+		c.batchFull()
+		return
+	}
+	c.after = after
+	c.submit()
+}
+
+// execReads runs a transaction that changes nothing.
+func (c *conn) execReads(t *transaction, cmds []store.Queued) {
+	c.beginRead()
+	defer c.endRead()
+	for i := range t.watched {
+		if w := &t.watched[i]; c.reader.Version(w.DB, w.Key) != w.Version {
+			c.enc.NullArray()
+			return
+		}
+	}
+	c.enc.Array(len(cmds))
+	for i := range cmds {
+		if q := &cmds[i]; q.Local != nil {
+			q.Local(&c.enc)
+		} else {
+			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
+		}
+	}
+}
+
+// afterBatch runs what an EXEC in the batch has left for afterwards. It reports
+// whether commands may go on.
+func (c *conn) afterBatch() bool {
+	after := c.after
+	c.after = nil
+	c.runLater(after)
+	return c.state == forNothing
+}
+
+// runLater runs the front's commands of a transaction and inserts their replies
+// into those of the data commands.
+func (c *conn) runLater(after []*later) {
+	if len(after) == 0 || !after[0].reached {
+		return
+	}
+	for _, l := range after {
+		if l.cmd.when == slow {
+			c.taskFrom = len(c.enc.buf)
+			c.wait(forTask)
+			c.startTask = func() {
+				defer c.srv.recovered("transaction", func() {
+					c.dead = true
+					c.signal()
+				})
+				c.splice(after)
+				c.signal()
+			}
+			return
+		}
+	}
+	c.splice(after)
+}
+
+func (c *conn) splice(after []*later) {
+	replies := c.enc.buf
+	spliced := make([]byte, 0, len(replies)+64*len(after))
+	from := 0
+	for _, l := range after {
+		spliced = append(spliced, replies[from:l.at]...)
+		from = l.at
+		c.enc.buf = spliced
+		l.cmd.run(c, l.argv)
+		spliced = c.enc.buf
+	}
+	c.enc.buf = append(spliced, replies[from:]...)
+}
+
+// selectedDB returns the database that a queued SELECT goes to.
+func selectedDB(q queuedCommand) (db int, ok bool) {
+	if q.cmd.name != "select" {
+		return 0, false
+	}
+	n, ok := parseInt(q.argv[1])
+	return int(n), ok && n >= 0 && n < databases
+}

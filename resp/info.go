@@ -1,0 +1,5 @@
+package resp
+
+func (c *conn) cmdInfo([][]byte) {
+	c.enc.Verbatim("txt", "# Server\r\nredis_version:"+redisVersion+"\r\n")
+}

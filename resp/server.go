@@ -1,0 +1,415 @@
+package resp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// databases is what SELECT may choose from; the store has as many.
+const databases = 16
+
+// Options is what a Server needs.
+type Options struct {
+	Config Config
+	Store  *store.Store
+	Table  *command.Table // all commands, Commands() among them
+	TLS    *tls.Config    // needed if Config.TLSPort is set
+
+	// Version and RunID are for INFO.
+	Version string
+	RunID   string
+
+	// Extra are directives of other parts, for CONFIG GET and SET.
+	Extra []Extra
+
+	// Rewrite puts values that CONFIG SET has changed into the configuration
+	// file. Nil: there is none.
+	Rewrite func(changed map[string]string) error
+
+	// Stop asks main to shut the node down, as SHUTDOWN does. snapshot says that
+	// one is to be taken first.
+	Stop func(snapshot bool)
+
+	Now    func() time.Time // nil: time.Now
+	Logger *zap.Logger      // nil: none
+}
+
+// Server is the front of one node: it listens for clients and runs their
+// commands against one store.
+type Server struct {
+	opts     Options
+	store    *store.Store
+	commands map[string]*cmd
+	log      *zap.Logger
+	started  time.Time
+
+	cfg     atomic.Pointer[Config]
+	cfgMu   sync.Mutex // serializes CONFIG SET
+	changed map[string]string
+
+	stats    stats
+	slowlog  slowlog
+	latency  latencyMonitor
+	pause    atomic.Pointer[pause]
+	monitors atomic.Int64
+	coarse   atomic.Int64 // ms, a tenth of a second behind at most
+	nextID   atomic.Int64
+	rates    rates
+
+	mu        sync.Mutex
+	clients   map[int64]*conn
+	listeners []net.Listener
+	closing   bool
+
+	plain driver // of plain TCP connections
+	tls   driver
+	group sync.WaitGroup
+	stopC chan struct{}
+}
+
+// driver runs connections: it moves bytes between sockets and state machines.
+type driver interface {
+	// add takes over an accepted connection.
+	add(nc net.Conn) error
+	// stop ends what add has begun, once all connections are gone.
+	stop()
+}
+
+// New returns a server that does not listen yet.
+func New(opts Options) (*Server, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = zap.NewNop()
+	}
+	if opts.Config.TLSPort != 0 && opts.TLS == nil {
+		return nil, errors.New("resp: tls-port is set, but there is no certificate")
+	}
+	cmds, err := newCommands(opts.Table)
+	if err != nil {
+		return nil, fmt.Errorf("resp: %w", err)
+	}
+	s := &Server{
+		opts: opts, store: opts.Store, commands: cmds, log: opts.Logger,
+		started: opts.Now(),
+		clients: make(map[int64]*conn),
+		changed: make(map[string]string),
+		stopC:   make(chan struct{}),
+	}
+	cfg := opts.Config
+	s.cfg.Store(&cfg)
+	s.coarse.Store(s.now().UnixMilli())
+	return s, nil
+}
+
+func (s *Server) config() *Config { return s.cfg.Load() }
+
+func (s *Server) now() time.Time { return s.opts.Now() }
+
+// nanotime is a clock for durations.
+func (s *Server) nanotime() int64 { return int64(time.Since(s.started)) }
+
+func (s *Server) hasLeader() bool {
+	id, _ := s.store.Leader()
+	return id != 0
+}
+
+// Start listens on all configured addresses and serves in the background.
+func (s *Server) Start() error {
+	cfg := s.config()
+	var err error
+	if s.plain, err = newDriver(s, cfg); err != nil {
+		return fmt.Errorf("resp: %w", err)
+	}
+	s.tls = newGoroutineDriver(s)
+	for _, l := range []struct {
+		port int
+		drv  driver
+		tls  *tls.Config
+	}{{cfg.Port, s.plain, nil}, {cfg.TLSPort, s.tls, s.opts.TLS}} {
+		if l.port == 0 {
+			continue
+		}
+		if err := s.listen(cfg.Bind, l.port, l.drv, l.tls); err != nil {
+			s.closeListeners()
+			return err
+		}
+	}
+	s.group.Add(1)
+	go s.cron()
+	return nil
+}
+
+// listen opens a port on all addresses. As in redis.conf, an address with a
+// minus in front may be missing on this machine.
+func (s *Server) listen(addrs []string, port int, d driver, tlsConfig *tls.Config) error {
+	if len(addrs) == 0 {
+		addrs = []string{"*"}
+	}
+	opened := 0
+	for _, addr := range addrs {
+		optional := strings.HasPrefix(addr, "-")
+		host, network := strings.TrimPrefix(addr, "-"), "tcp"
+		switch host {
+		case "*":
+			host, network = "0.0.0.0", "tcp4"
+		case "::*":
+			host, network = "::", "tcp6"
+		}
+		l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(port)))
+		if err != nil {
+			if optional && !isAddrInUse(err) {
+				continue
+			}
+			return fmt.Errorf("resp: listen for clients: %w", err)
+		}
+		opened++
+		if tlsConfig != nil {
+			l = tls.NewListener(l, tlsConfig)
+		}
+		s.listeners = append(s.listeners, l)
+		s.group.Add(1)
+		go s.accept(l, d)
+	}
+	if opened == 0 {
+		return fmt.Errorf("resp: none of the addresses to bind to is there: %s", strings.Join(addrs, " "))
+	}
+	return nil
+}
+
+// Addrs returns the addresses that the server listens on.
+func (s *Server) Addrs() []net.Addr {
+	var addrs []net.Addr
+	for _, l := range s.listeners {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
+
+func (s *Server) accept(l net.Listener, d driver) {
+	defer s.group.Done()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			// Out of file descriptors, most likely: a client that leaves makes room.
+			s.log.Warn("accept a client", zap.Error(err))
+			select {
+			case <-s.stopC:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		s.admit(nc, d)
+	}
+}
+
+// admit hands an accepted connection to its driver, or sends it away.
+func (s *Server) admit(nc net.Conn, d driver) {
+	cfg := s.config()
+	s.stats.connections.Add(1)
+	refuse := ""
+	switch {
+	case s.clientCount() >= cfg.MaxClients:
+		refuse = errMaxClients
+	case cfg.ProtectedMode && cfg.RequirePass == "" && !isLoopback(nc.RemoteAddr()):
+		refuse = errProtected
+	}
+	if refuse != "" {
+		s.stats.rejected.Add(1)
+		// Whether the client reads it or not: it must not hold up the others.
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		if _, isTLS := nc.(*tls.Conn); !isTLS {
+			_, _ = nc.Write([]byte("-" + refuse + "\r\n"))
+		}
+		_ = nc.Close()
+		return
+	}
+	if tc := tcpConn(nc); tc != nil {
+		_ = tc.SetNoDelay(true)
+		if cfg.TCPKeepalive > 0 {
+			_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{
+				Enable: true, Idle: time.Duration(cfg.TCPKeepalive) * time.Second,
+				Interval: time.Duration(max(1, cfg.TCPKeepalive/3)) * time.Second, Count: 3,
+			})
+		} else {
+			_ = tc.SetKeepAlive(false)
+		}
+	}
+	if err := d.add(nc); err != nil {
+		s.log.Warn("take over a client", zap.Error(err))
+		_ = nc.Close()
+	}
+}
+
+func tcpConn(nc net.Conn) *net.TCPConn {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	tc, _ := nc.(*net.TCPConn)
+	return tc
+}
+
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
+// remember adds a connection to those that CLIENT LIST shows.
+func (s *Server) remember(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.clients[c.id] = c
+	return true
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clients[c.id] != c {
+		return
+	}
+	delete(s.clients, c.id)
+	if c.monitor {
+		s.monitors.Add(-1)
+	}
+}
+
+func (s *Server) clientCount() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.clients)
+}
+
+// eachClient calls visit for every connection, in the order of ids.
+func (s *Server) eachClient(visit func(*conn)) {
+	s.mu.Lock()
+	conns := make([]*conn, 0, len(s.clients))
+	for _, c := range s.clients {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	sortClients(conns)
+	for _, c := range conns {
+		visit(c)
+	}
+}
+
+// recovered keeps a panic in one command from ending the node: after is called,
+// which should end the connection.
+func (s *Server) recovered(what string, after func()) {
+	if r := recover(); r != nil {
+		s.log.Error("panic", zap.String("in", what), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+		after()
+	}
+}
+
+// cron does what has to be done now and then: move the coarse clock, close idle
+// clients and those that do not read their replies.
+func (s *Server) cron() {
+	defer s.group.Done()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-s.stopC:
+			return
+		case <-tick.C:
+		}
+		now := s.now().UnixMilli()
+		s.coarse.Store(now)
+		s.rates.sample(now, s.stats.commands.Load(), s.stats.netIn.Load(), s.stats.netOut.Load())
+		if p := s.pause.Load(); p != nil && now >= p.until {
+			s.unpause(p)
+		}
+		if n%10 == 0 {
+			s.closeIdle(now)
+		}
+	}
+}
+
+func (s *Server) closeIdle(now int64) {
+	cfg := s.config()
+	limit := cfg.OutputLimits.Normal
+	if cfg.Timeout == 0 && limit.Soft == 0 {
+		return
+	}
+	s.eachClient(func(c *conn) {
+		c.face.mu.Lock()
+		idle, blocked := now-c.face.active, c.face.blocked
+		c.face.mu.Unlock()
+		if cfg.Timeout > 0 && !blocked && !c.isMonitor() && idle > int64(cfg.Timeout)*1000 {
+			c.link.kill()
+			return
+		}
+		if limit.Soft > 0 && c.overSoft(now, limit) {
+			s.stats.outputKill.Add(1)
+			c.link.kill()
+		}
+	})
+}
+
+// Close stops listening, lets clients take the replies to what they have sent,
+// for as long as ctx allows, and closes their connections.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closing = true
+	s.mu.Unlock()
+	s.closeListeners()
+	err := s.drain(ctx)
+	s.eachClient(func(c *conn) { c.link.kill() })
+	close(s.stopC)
+	if s.plain != nil {
+		s.plain.stop()
+		s.tls.stop()
+	}
+	s.group.Wait()
+	return err
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// drain waits until no connection has a command on its way or a reply unsent.
+func (s *Server) drain(ctx context.Context) error {
+	for {
+		busy := false
+		s.eachClient(func(c *conn) { busy = busy || c.busy() })
+		if !busy {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
