@@ -54,7 +54,9 @@ func decodeObject(k Kind, d *Decoder) Object {
 	case Hash:
 		return decodeHash(d)
 	case ZSet:
-		return decodeSortedSet(d)
+		return decodeZSet(d)
+	case Stream:
+		return decodeStream(d)
 	default:
 		d.fail("unknown kind of value")
 		return nil
