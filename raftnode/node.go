@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -25,6 +26,7 @@ type Node struct {
 
 	inbox   *inbox
 	queue   *storageQueue
+	lock    *fileutil.LockedFile // of the data directory
 	disk    *disk
 	network *network
 	view    atomic.Pointer[view]
@@ -95,6 +97,14 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 // start does everything of New that can fail.
 func (n *Node) start() (c *core, err error) {
 	cfg := &n.cfg
+	if n.lock, err = lockDir(cfg); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.lock.Close())
+		}
+	}()
 	if err := prepareDir(cfg); err != nil {
 		return nil, err
 	}
@@ -124,7 +134,6 @@ func (n *Node) start() (c *core, err error) {
 		}
 	}()
 	n.cluster = who.Cluster
-	// Behind the lock of the WAL: two processes must not get the same number.
 	if n.incarnation, err = nextIncarnation(cfg); err != nil {
 		return nil, err
 	}
@@ -232,7 +241,7 @@ func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
 	<-n.storageC
 	n.wg.Wait()
 	n.network.stop()
-	if err := n.disk.close(); err != nil {
+	if err := errors.Join(n.disk.close(), n.lock.Close()); err != nil {
 		n.stop(err)
 	}
 	select {

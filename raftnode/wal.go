@@ -23,6 +23,7 @@ import (
 //	wal/          the log, in segments (etcd's WAL)
 //	snap/         *.snap descriptors and *.snap.db bodies
 //	incarnation   how often this node was started
+//	lock          held while a process uses the directory
 type disk struct {
 	cfg  *Config
 	lg   *zap.Logger
@@ -56,12 +57,21 @@ const wayOut = "the other members have everything: remove this member (RAFT REMO
 func walDir(cfg *Config) string  { return filepath.Join(cfg.Dir, walDirName) }
 func snapDir(cfg *Config) string { return filepath.Join(cfg.Dir, snapDirName) }
 
-// prepareDir makes the data directory and clears away what a crash in the middle
-// of writing a snapshot left behind.
-func prepareDir(cfg *Config) error {
+// lockDir makes the data directory and takes it for this process.
+func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
 	if err := os.MkdirAll(snapDir(cfg), 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	l, err := fileutil.TryLockFile(filepath.Join(cfg.Dir, "lock"), os.O_CREATE|os.O_WRONLY, fileutil.PrivateFileMode)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s is in use by another process: %w", cfg.Dir, err)
+	}
+	return l, nil
+}
+
+// prepareDir makes the data directory durable and clears away what a crash in the
+// middle of writing a snapshot left behind. REQUIRES: the directory is locked.
+func prepareDir(cfg *Config) error {
 	for _, dir := range []string{cfg.Dir, filepath.Dir(cfg.Dir)} {
 		if err := syncDir(dir); err != nil {
 			return fmt.Errorf("sync directory: %w", err)
@@ -121,9 +131,6 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 
 	for repaired := false; ; repaired = true {
 		w, err := wal.Open(d.lg, walDir(cfg), start)
-		if errors.Is(err, fileutil.ErrLocked) {
-			return nil, who, from, fmt.Errorf("open WAL: %s is in use by another process: %w", cfg.Dir, err)
-		}
 		if err != nil {
 			return nil, who, from, corrupt("open WAL", err)
 		}

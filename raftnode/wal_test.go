@@ -1,0 +1,171 @@
+package raftnode
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+)
+
+func onlySegment(t *testing.T, m *member) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(m.cfg.Dir, "wal", "*.wal"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("segments %v, %v", names, err)
+	}
+	return names[len(names)-1]
+}
+
+// endOfLog is the offset behind the last byte that is not zero.
+func endOfLog(t *testing.T, path string) ([]byte, int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, len(bytes.TrimRight(b, "\x00"))
+}
+
+func TestTornTailIsRepaired(t *testing.T) {
+	ms := newCluster(t, 1, nil)
+	m := ms[0]
+	for i := range 5 {
+		m.propose(fmt.Sprint("r", i))
+	}
+	m.stop()
+	path := onlySegment(t, m)
+	_, end := endOfLog(t, path)
+	if err := os.Truncate(path, int64(end-3)); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	m.store.await("what was before the tear", func() bool { return m.store.has("r3") })
+	m.propose("after")
+	m.stop()
+	m.start()
+	m.store.await("after", func() bool { return m.store.has("after") })
+}
+
+func TestFlippedBitInTheMiddleIsRefused(t *testing.T) {
+	ms := newCluster(t, 1, nil)
+	m := ms[0]
+	for i := range 5 {
+		m.propose(fmt.Sprint("request number ", i))
+	}
+	m.stop()
+	path := onlySegment(t, m)
+	b, _ := endOfLog(t, path)
+	i := bytes.Index(b, []byte("request number 2"))
+	b[i] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := m.tryStart()
+	if !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("started, or: %v", err)
+	}
+	t.Log(err)
+	after, _ := endOfLog(t, path)
+	if !bytes.Equal(b, after) {
+		t.Error("the evidence was changed")
+	}
+}
+
+func entry(index, term uint64) *raftpb.Entry {
+	return &raftpb.Entry{Index: new(index), Term: new(term), Data: fmt.Appendf(nil, "%d.%d", term, index)}
+}
+
+func hardState(term, vote, commit uint64) *raftpb.HardState {
+	return &raftpb.HardState{Term: new(term), Vote: new(vote), Commit: new(commit)}
+}
+
+// Entries that raft had truncated must not come back when the overwriting entry is
+// at or below the snapshot that the log is opened at.
+// https://github.com/etcd-io/etcd/issues/22442
+func TestTruncatedEntriesStayTruncated(t *testing.T) {
+	cfg := testConfig(t, 1, []Peer{{1, "http://127.0.0.1:1"}})
+	cfg.EnsureDefaults()
+	l, err := lockDir(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	d, err := createDisk(&cfg, identity{Version: 1, Cluster: clusterID(cfg.sortedPeers()), Member: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Term 1 wrote 1..6; the leader of term 2 overwrote from 3 on, up to 4.
+	must(d.save(hardState(1, 1, 2), []*raftpb.Entry{entry(1, 1), entry(2, 1), entry(3, 1), entry(4, 1), entry(5, 1), entry(6, 1)}, false))
+	must(d.save(hardState(2, 2, 4), []*raftpb.Entry{entry(3, 2), entry(4, 2)}, false))
+	snap := &raftpb.Snapshot{
+		Data: newMembership().describe(4, 0),
+		Metadata: &raftpb.SnapshotMetadata{Index: new(uint64(4)), Term: new(uint64(2)),
+			ConfState: &raftpb.ConfState{Voters: []uint64{1}}},
+	}
+	must(os.WriteFile(bodyPath(&cfg, 4), []byte("body"), 0o600))
+	must(d.saveSnapshot(snap, false))
+	must(d.close())
+
+	// What etcd's WAL says.
+	w, err := wal.Open(zap.NewNop(), walDir(&cfg), &walpb.Snapshot{Index: new(uint64(4)), Term: new(uint64(2))})
+	must(err)
+	_, _, ents, err := w.ReadAll()
+	must(err)
+	must(w.Close())
+	if len(ents) == 0 {
+		t.Log("this version of etcd's WAL needs no guard")
+	}
+
+	d, _, from, err := openDisk(&cfg)
+	must(err)
+	defer d.close()
+	if len(from.entries) != 0 {
+		t.Fatalf("%d entries came back from the dead: %v", len(from.entries), from.entries)
+	}
+}
+
+func TestCutStale(t *testing.T) {
+	for _, test := range []struct {
+		snapshotTerm uint64
+		terms        []uint64
+		kept         int
+	}{
+		{0, nil, 0},
+		{0, []uint64{1, 1, 2, 5}, 4},
+		{2, []uint64{1, 1}, 0},
+		{2, []uint64{2, 3, 1, 1}, 2},
+		{2, []uint64{2, 2, 1, 4}, 2},
+	} {
+		var entries []*raftpb.Entry
+		for i, term := range test.terms {
+			entries = append(entries, entry(uint64(i+1), term))
+		}
+		if got := cutStale(entries, test.snapshotTerm, zap.NewNop()); len(got) != test.kept {
+			t.Errorf("snapshot term %d, terms %v: kept %d instead of %d", test.snapshotTerm, test.terms, len(got), test.kept)
+		}
+	}
+}
+
+func TestDurabilityModesSurviveARestart(t *testing.T) {
+	for _, mode := range []Durability{Always, EverySec, No} {
+		m := newCluster(t, 1, func(c *Config) { c.Durability = mode; smallLogs(c) })[0]
+		fill(m, "r", 30)
+		m.stop()
+		m.start()
+		m.store.await("everything", func() bool { return len(m.store.requests) == 30 })
+		m.stop()
+	}
+}
