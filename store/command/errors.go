@@ -1,6 +1,9 @@
 package command
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Error texts, byte for byte Redis's.
 const (
@@ -11,7 +14,22 @@ const (
 	ErrNoSuchKey  = "ERR no such key"
 	ErrOverflow   = "ERR increment or decrement would overflow"
 	ErrDBIndex    = "ERR DB index is out of range"
+	ErrSameObject = "ERR source and destination objects are the same"
+
+	errStringTooLong = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+	errNaNOrInf      = "ERR increment would produce NaN or Infinity"
 )
+
+// errExpireTime is the answer to a time to live that is out of range.
+func errExpireTime(c *Call) string {
+	return fmt.Sprintf("ERR invalid expire time in '%s' command", appendLower(nil, c.Args[0]))
+}
+
+// ErrUnknownSubcommand is the answer to a subcommand that a container command
+// has not. Both names are as the client wrote them.
+func ErrUnknownSubcommand(container, sub []byte) string {
+	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", sub, bytes.ToUpper(container))
+}
 
 // ErrArity is the answer to a wrong number of arguments. name is the full name
 // in lower case, a subcommand's with its container: "object|encoding".

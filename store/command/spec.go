@@ -1,5 +1,7 @@
 package command
 
+import "strings"
+
 // Spec declares one command. It is the only place that a command is known in.
 type Spec struct {
 	Name       string // lower case; a subcommand's is its own name alone
@@ -22,9 +24,31 @@ type Spec struct {
 	Read        func(*Read)
 	Write       func(*Write)
 	Local       bool
-	Subcommands []*Spec // a container command, such as OBJECT
+	Answer      func(Reply) // a Local command's reply, where it is always the same
+	Subcommands []*Spec     // a container command, such as OBJECT
 
 	Block *Block // for a command that may wait: BLPOP and its like
+}
+
+// Help returns the subcommand HELP of a container, which answers with these
+// lines between those that Redis puts around them.
+func Help(container, group, since string, lines ...string) *Spec {
+	return &Spec{
+		Name: "help", Arity: 2, Group: group, Since: since,
+		Flags:      Loading | Stale,
+		Complexity: "O(1)",
+		Summary:    "Show helpful text about the different subcommands",
+		Local:      true,
+		Answer: func(reply Reply) {
+			reply.Array(len(lines) + 3)
+			reply.Status(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+			for _, line := range lines {
+				reply.Status(line)
+			}
+			reply.Status("HELP")
+			reply.Status("    Prints this help.")
+		},
+	}
 }
 
 // Flags are Redis's command flags. Each also implies ACL categories, as in
@@ -33,26 +57,26 @@ type Flags uint32
 
 // The flags that a Spec may set. Readonly and Write are derived.
 const (
-	Readonly       Flags = 1 << iota // has a Read handler
-	WriteFlag                        // has a Write handler
-	DenyOOM                          // may grow the data: refused when memory is full
-	Admin                            // @admin, @dangerous
-	PubSub                           //
-	NoScript                         // not from a script
-	Blocking                         // may block the client
-	Loading                          // allowed before the first snapshot is loaded
-	Stale                            // allowed without a leader when stale data are refused
-	SkipMonitor                      //
-	SkipSlowlog                      //
-	Fast                             // O(1) or O(log n); @fast, else @slow
-	NoAuth                           // allowed before AUTH
-	MayReplicate                     //
-	NoAsyncLoading                   //
-	NoMulti                          // not inside MULTI
-	MovableKeys                      // keys are found by Keys' keyword or number, not by position alone
-	AllowBusy                        //
-	NoMandatoryKeys                  // may be called without any key
-	Dangerous                        // @dangerous without @admin (KEYS, FLUSHALL, SORT)
+	Readonly        Flags = 1 << iota // has a Read handler
+	WriteFlag                         // has a Write handler
+	DenyOOM                           // may grow the data: refused when memory is full
+	Admin                             // @admin, @dangerous
+	PubSub                            //
+	NoScript                          // not from a script
+	Blocking                          // may block the client
+	Loading                           // allowed before the first snapshot is loaded
+	Stale                             // allowed without a leader when stale data are refused
+	SkipMonitor                       //
+	SkipSlowlog                       //
+	Fast                              // O(1) or O(log n); @fast, else @slow
+	NoAuth                            // allowed before AUTH
+	MayReplicate                      //
+	NoAsyncLoading                    //
+	NoMulti                           // not inside MULTI
+	MovableKeys                       // keys are found by Keys' keyword or number, not by position alone
+	AllowBusy                         //
+	NoMandatoryKeys                   // may be called without any key
+	Dangerous                         // @dangerous without @admin (KEYS, FLUSHALL, SORT)
 )
 
 // KeySpec says where keys stand among the arguments, as Redis 7's key specs do.

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -15,8 +17,19 @@ type Table struct {
 // allocation.
 const maxName = 32
 
+// Data returns the commands that are about data, all families of this package.
+func Data() []*Spec {
+	return slices.Concat(
+		Strings(),
+		Generic(),
+		Streams(),
+	)
+}
+
 // NewTable joins families of commands (Strings(), Generic(), the front's own)
-// and refuses what is declared twice or not consistently.
+// and refuses what is declared twice or not consistently. A container may be
+// declared in several families: MEMORY USAGE is about data, MEMORY STATS about
+// the node.
 func NewTable(families ...[]*Spec) (*Table, error) {
 	t := &Table{byName: make(map[string]*Spec)}
 	for _, family := range families {
@@ -24,8 +37,11 @@ func NewTable(families ...[]*Spec) (*Table, error) {
 			if err := s.check(); err != nil {
 				return nil, fmt.Errorf("command %q: %w", s.Name, err)
 			}
-			if t.byName[s.Name] != nil {
-				return nil, fmt.Errorf("command %q is declared twice", s.Name)
+			if have := t.byName[s.Name]; have != nil {
+				if err := have.join(s); err != nil {
+					return nil, fmt.Errorf("command %q: %w", s.Name, err)
+				}
+				continue
 			}
 			t.byName[s.Name] = s
 			t.sorted = append(t.sorted, s)
@@ -33,6 +49,20 @@ func NewTable(families ...[]*Spec) (*Table, error) {
 	}
 	sort.Slice(t.sorted, func(i, j int) bool { return t.sorted[i].Name < t.sorted[j].Name })
 	return t, nil
+}
+
+// join takes over the subcommands of another declaration of the same container.
+func (s *Spec) join(other *Spec) error {
+	if len(s.Subcommands) == 0 || len(other.Subcommands) == 0 {
+		return errors.New("declared twice")
+	}
+	for _, sub := range other.Subcommands {
+		if s.Sub([]byte(sub.Name)) != nil {
+			return fmt.Errorf("subcommand %q is declared twice", sub.Name)
+		}
+		s.Subcommands = append(s.Subcommands, sub)
+	}
+	return nil
 }
 
 func (s *Spec) check() error {
@@ -47,6 +77,8 @@ func (s *Spec) check() error {
 		return fmt.Errorf("name of %d bytes", len(s.Name))
 	case handlers == 0 || handlers > 1 && !(s.Local && len(s.Subcommands) > 0):
 		return fmt.Errorf("needs exactly one of Read, Write, Local and Subcommands")
+	case s.Answer != nil && !s.Local:
+		return errors.New("only a Local command can have an Answer")
 	case s.Arity == 0 || s.Summary == "" || s.Since == "" || s.Group == "":
 		return fmt.Errorf("arity, summary, since and group are all needed")
 	}

@@ -23,6 +23,7 @@ type value struct {
 	access  uint32 // seconds on the reader's clock; this node's own, not state
 	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
 	private bool   // str was copied for this key alone
+	raw     bool   // str has been changed in place since it was set: OBJECT ENCODING tells
 }
 
 // goneBuckets is how many buckets the versions of absent keys share. Two keys
@@ -111,6 +112,15 @@ func (val *value) kind() Kind {
 	default:
 		return val.obj.Kind()
 	}
+}
+
+// Touch notes an access to key and reports whether it is there.
+func (v *View) Touch(key []byte) bool {
+	_, val := v.lookup(key)
+	if val != nil {
+		v.used(val)
+	}
+	return val != nil
 }
 
 // Exists reports whether key is there.
@@ -220,7 +230,9 @@ func goneBucket(key []byte) int {
 
 // Info describes the value at key for OBJECT and MEMORY USAGE.
 type Info struct {
-	Encoding string // empty for a string: it follows from the bytes
+	Encoding string // empty for a string: it follows from Str and Raw
+	Str      []byte // aliases the keyspace, see Get
+	Raw      bool
 	Access   uint32 // seconds, on the reader's clock
 	Hits     uint8
 	Bytes    int
@@ -232,7 +244,7 @@ func (v *View) Info(key []byte) (Info, bool) {
 	if val == nil {
 		return Info{}, false
 	}
-	in := Info{Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + len(val.str)}
+	in := Info{Str: val.str, Raw: val.raw, Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + len(val.str)}
 	if val.obj != nil {
 		in.Encoding, in.Bytes = val.obj.Encoding(), in.Bytes+val.obj.Bytes()
 	}
@@ -328,6 +340,7 @@ func (db *DB) Set(key, s []byte, expire int64) {
 	} else {
 		val.str, val.obj, val.private = append(make([]byte, 0, len(s)), s...), nil, true
 	}
+	val.raw = false
 	db.replaced(pos, val)
 }
 
@@ -335,7 +348,7 @@ func (db *DB) Set(key, s []byte, expire int64) {
 // holds.
 func (db *DB) SetOwned(key, s []byte, expire int64) {
 	pos, val := db.replace(key, expire)
-	val.str, val.obj, val.private = s, nil, true
+	val.str, val.obj, val.private, val.raw = s, nil, true, false
 	db.replaced(pos, val)
 }
 
@@ -343,7 +356,7 @@ func (db *DB) SetOwned(key, s []byte, expire int64) {
 // (0: none; KeepTTL: what it has). o must not be held by another key.
 func (db *DB) SetObject(key []byte, o Object, expire int64) {
 	pos, val := db.replace(key, expire)
-	val.str, val.obj, val.private = nil, o, false
+	val.str, val.obj, val.private, val.raw = nil, o, false, false
 	db.replaced(pos, val)
 }
 
@@ -382,6 +395,7 @@ func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
 		return nil, ErrWrongType
 	}
 	val := db.put(key)
+	val.raw = true
 	old := len(val.str)
 	switch {
 	case size > cap(val.str):
@@ -475,7 +489,7 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos)
 	pos, moved := to.replace(dst, val.expire)
-	moved.str, moved.obj, moved.private = val.str, val.obj, val.private
+	moved.str, moved.obj, moved.private, moved.raw = val.str, val.obj, val.private, val.raw
 	to.replaced(pos, moved)
 	return true
 }
@@ -487,9 +501,11 @@ func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
 	if val == nil {
 		return false
 	}
-	expire := val.expire
+	expire, s, raw := val.expire, val.str, val.raw // val points elsewhere once dst comes or goes
 	if val.obj == nil {
-		to.Set(dst, val.str, expire)
+		pos, dup := to.replace(dst, expire)
+		dup.str, dup.obj, dup.private, dup.raw = append(make([]byte, 0, len(s)), s...), nil, true, raw
+		to.replaced(pos, dup)
 		return true
 	}
 	to.SetObject(dst, cloneObject(val.obj), expire)

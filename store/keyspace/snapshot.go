@@ -6,6 +6,10 @@ import (
 	"math"
 )
 
+// rawString marks the kind of a string that OBJECT ENCODING calls raw because it
+// has been changed in place.
+const rawString = 0x80
+
 // Encode writes the frozen keyspace: the limits; for each database that has
 // anything its number plus one, its keys in order and the versions of what is
 // gone; then 0.
@@ -27,7 +31,11 @@ func (f *Frozen) Encode(e *Encoder) {
 		for j := range d.keys.n {
 			it := d.keys.at(j)
 			val := &it.val
-			e.Byte(byte(val.kind()))
+			kind := byte(val.kind())
+			if val.raw {
+				kind |= rawString
+			}
+			e.Byte(kind)
 			e.String(it.key)
 			e.Uvarint(uint64(val.expire))
 			e.Uvarint(val.version)
@@ -68,9 +76,10 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			return nil, errors.New("wrong number of version buckets")
 		}
 		for keys := d.Uvarint(); keys > 0 && d.Err() == nil; keys-- {
-			k := Kind(d.Byte())
+			kind := d.Byte()
+			k := Kind(kind &^ rawString)
 			key := d.String()
-			val := value{expire: int64(d.Uvarint()), version: d.Uvarint()}
+			val := value{expire: int64(d.Uvarint()), version: d.Uvarint(), raw: kind&rawString != 0}
 			if k == String {
 				val.str = d.Bytes()
 			} else {
@@ -79,8 +88,8 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			if d.Err() != nil {
 				return nil, d.Err()
 			}
-			if val.expire < 0 {
-				return nil, errors.New("negative deadline")
+			if val.expire < 0 || val.raw && k != String {
+				return nil, errors.New("impossible deadline or kind of value")
 			}
 			if db.keys.find([]byte(key)) >= 0 {
 				return nil, errors.New("key listed twice")

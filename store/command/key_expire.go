@@ -1,0 +1,139 @@
+package command
+
+import "math"
+
+func expireSpecs() []*Spec {
+	expire := func(name, since, summary, syntax string, write func(*Write)) *Spec {
+		return &Spec{
+			Name: name, Arity: -3, Group: "generic", Since: since, Flags: Fast,
+			Keys: One(1, "RW UPDATE"), Complexity: "O(1)", Summary: summary, Syntax: syntax, Write: write,
+		}
+	}
+	ttl := func(name, since, tips, summary string, read func(*Read)) *Spec {
+		return &Spec{
+			Name: name, Arity: 2, Group: "generic", Since: since, Flags: Fast, Tips: tips,
+			Keys: One(1, "RO ACCESS"), Complexity: "O(1)", Summary: summary, Syntax: "key", Read: read,
+		}
+	}
+	return []*Spec{
+		expire("expire", "1.0.0", "Set a key's time to live in seconds", "key seconds [NX | XX | GT | LT]",
+			func(w *Write) { expireKey(w, 1000, w.Now) }),
+		expire("pexpire", "2.6.0", "Set a key's time to live in milliseconds", "key milliseconds [NX | XX | GT | LT]",
+			func(w *Write) { expireKey(w, 1, w.Now) }),
+		expire("expireat", "1.2.0", "Set the expiration for a key as a UNIX timestamp", "key unix-time-seconds [NX | XX | GT | LT]",
+			func(w *Write) { expireKey(w, 1000, 0) }),
+		expire("pexpireat", "2.6.0", "Set the expiration for a key as a UNIX timestamp specified in milliseconds", "key unix-time-milliseconds [NX | XX | GT | LT]",
+			func(w *Write) { expireKey(w, 1, 0) }),
+		ttl("ttl", "1.0.0", "nondeterministic_output", "Get the time to live for a key in seconds",
+			func(r *Read) { replyTTL(r, 1000, r.Now) }),
+		ttl("pttl", "2.6.0", "nondeterministic_output", "Get the time to live for a key in milliseconds",
+			func(r *Read) { replyTTL(r, 1, r.Now) }),
+		ttl("expiretime", "7.0.0", "", "Get the expiration Unix timestamp for a key",
+			func(r *Read) { replyTTL(r, 1000, 0) }),
+		ttl("pexpiretime", "7.0.0", "", "Get the expiration Unix timestamp for a key in milliseconds",
+			func(r *Read) { replyTTL(r, 1, 0) }),
+		{
+			Name: "persist", Arity: 2, Group: "generic", Since: "2.2.0",
+			Flags:      Fast,
+			Keys:       One(1, "RW UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Remove the expiration from a key",
+			Syntax:     "key",
+			Write:      persist,
+		},
+	}
+}
+
+// expireCondition says when EXPIRE and its like do anything.
+type expireCondition struct{ nx, xx, gt, lt bool }
+
+func parseExpireCondition(c *Call) (e expireCondition, ok bool) {
+	for i := 3; i < len(c.Args); i++ {
+		switch {
+		case c.Is(i, "nx"):
+			e.nx = true
+		case c.Is(i, "xx"):
+			e.xx = true
+		case c.Is(i, "gt"):
+			e.gt = true
+		case c.Is(i, "lt"):
+			e.lt = true
+		default:
+			c.Reply.Error("ERR Unsupported option " + string(c.Args[i]))
+			return e, false
+		}
+	}
+	switch {
+	case e.nx && (e.xx || e.gt || e.lt):
+		c.Reply.Error("ERR NX and XX, GT or LT options at the same time are not compatible")
+	case e.gt && e.lt:
+		c.Reply.Error("ERR GT and LT options at the same time are not compatible")
+	default:
+		return e, true
+	}
+	return e, false
+}
+
+// holds reports whether the condition allows a deadline to be set where the
+// current one is current, 0 for none, which counts as infinitely late.
+func (e expireCondition) holds(deadline, current int64) bool {
+	switch {
+	case e.nx && current != 0,
+		e.xx && current == 0,
+		e.gt && (current == 0 || deadline <= current),
+		e.lt && current != 0 && deadline >= current:
+		return false
+	}
+	return true
+}
+
+// expireKey is EXPIRE and its like: the time is in units of so many ms, and
+// counts from base.
+func expireKey(w *Write, unit, base int64) {
+	condition, ok := parseExpireCondition(&w.Call)
+	if !ok {
+		return
+	}
+	n, ok := w.Int(2)
+	if !ok {
+		return
+	}
+	if n > math.MaxInt64/unit || n < math.MinInt64/unit || n*unit > math.MaxInt64-base {
+		w.Reply.Error(errExpireTime(&w.Call))
+		return
+	}
+	deadline := n*unit + base
+	current, ok := w.DB.Expire(w.Args[1])
+	switch {
+	case !ok || !condition.holds(deadline, current):
+		w.Reply.Int(0)
+		return
+	case deadline <= w.Now:
+		w.DB.Delete(w.Args[1])
+	default:
+		w.DB.SetExpire(w.Args[1], deadline)
+	}
+	w.Reply.Int(1)
+}
+
+// replyTTL replies how far the deadline is from base, rounded to units of so
+// many ms; -1 if there is none, -2 if there is no key.
+func replyTTL(r *Read, unit, base int64) {
+	at, ok := r.DB.Expire(r.Args[1])
+	switch {
+	case !ok:
+		r.Reply.Int(-2)
+	case at == 0:
+		r.Reply.Int(-1)
+	default:
+		r.Reply.Int((at - base + unit/2) / unit)
+	}
+}
+
+func persist(w *Write) { w.IntBool(persistKey(w, w.Args[1])) }
+
+// persistKey takes away the deadline of key and reports whether it had one.
+func persistKey(w *Write, key []byte) bool {
+	at, ok := w.DB.Expire(key)
+	return ok && at != 0 && w.DB.SetExpire(key, 0)
+}

@@ -1,0 +1,153 @@
+package command
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// space runs commands as the store will: each write is a log entry of its own,
+// applied to two keyspaces. The twin is now and then restored from a snapshot of
+// itself; the two must not be told apart by anything.
+type space struct {
+	t     testing.TB
+	table *Table
+	ks    *keyspace.Keyspace
+	twin  *keyspace.Keyspace
+	index uint64
+	now   int64
+	seed  uint64
+	resp3 bool
+}
+
+// epoch is the time at which the state clock of every test starts.
+var epoch = time.Date(2023, 11, 14, 22, 13, 20, 0, time.UTC)
+
+func testTable(t testing.TB) *Table {
+	t.Helper()
+	table, err := NewTable(Data())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func newSpace(t testing.TB) *space {
+	t.Helper()
+	s := &space{t: t, table: testTable(t), ks: keyspace.New(), twin: keyspace.New(), index: 1, now: epoch.UnixMilli()}
+	s.begin()
+	return s
+}
+
+func (s *space) begin() {
+	s.ks.Begin(s.index, s.now)
+	s.twin.Begin(s.index, s.now)
+}
+
+// advance lets time pass.
+func (s *space) advance(d time.Duration) { s.now += d.Milliseconds() }
+
+// do runs one line, as typed into redis-cli, against database 0.
+func (s *space) do(line string) string {
+	s.t.Helper()
+	argv, err := splitArgs(line)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.call(0, argv...).String()
+}
+
+// call runs one command and returns its reply.
+func (s *space) call(db int, argv ...[]byte) *node {
+	s.t.Helper()
+	spec := s.table.Resolve(argv)
+	switch {
+	case spec == nil:
+		s.t.Fatalf("unknown command %q", argv[0])
+	case !spec.ArityOK(len(argv)):
+		return &node{kind: '-', text: ErrArity(string(argv[0]))}
+	}
+	if spec.Read == nil && spec.Write == nil {
+		s.t.Fatalf("%q has no handler", argv)
+	}
+	s.seed++
+	if spec.Write != nil {
+		s.index++
+	}
+	a, b := s.run(s.ks, db, spec, argv), s.run(s.twin, db, spec, argv)
+	if a.String() != b.String() {
+		s.t.Fatalf("%q: the twin answers differently:\n%s%s", argv, a, b)
+	}
+	return a
+}
+
+func (s *space) run(ks *keyspace.Keyspace, db int, spec *Spec, argv [][]byte) *node {
+	s.t.Helper()
+	rec, rnd := &recorder{resp3: s.resp3}, keyspace.NewRand(s.seed)
+	// A handler must not keep its arguments, nor depend on who else has them.
+	own := make([][]byte, len(argv))
+	for i, a := range argv {
+		own[i] = bytes.Clone(a)
+	}
+	call := Call{Args: own, Now: s.now, Rand: &rnd, Reply: rec}
+	if spec.Read != nil {
+		view := ks.View(db, s.now)
+		spec.Read(&Read{Call: call, DB: &view})
+	} else {
+		ks.Begin(s.index, s.now)
+		d := ks.DB(db)
+		spec.Write(&Write{Call: call, DB: &d, Space: ks})
+	}
+	for _, a := range own {
+		for i := range a {
+			a[i] = '!'
+		}
+	}
+	n, err := rec.reply()
+	if err != nil {
+		s.t.Fatalf("%q: %v", argv, err)
+	}
+	return n
+}
+
+func encoding(ks *keyspace.Keyspace) []byte {
+	var e keyspace.Encoder
+	ks.Capture().Encode(&e)
+	return e.Take()
+}
+
+// restoreTwin replaces the twin by what a snapshot of it restores.
+func (s *space) restoreTwin() {
+	s.t.Helper()
+	d := keyspace.NewDecoder(encoding(s.twin))
+	twin, err := keyspace.Decode(d)
+	if err != nil {
+		s.t.Fatalf("cannot restore a snapshot: %v", err)
+	}
+	twin.Begin(s.index, s.now)
+	s.twin = twin
+}
+
+// checkTwin compares everything that a snapshot holds.
+func (s *space) checkTwin() {
+	s.t.Helper()
+	if a, b := encoding(s.ks), encoding(s.twin); !bytes.Equal(a, b) {
+		at := 0
+		for at < min(len(a), len(b)) && a[at] == b[at] {
+			at++
+		}
+		from := max(0, at-60)
+		s.t.Fatalf("the states differ from byte %d on:\n%q\n%q", at, a[from:min(len(a), at+60)], b[from:min(len(b), at+60)])
+	}
+}
+
+func args(words ...any) [][]byte {
+	out := make([][]byte, len(words))
+	for i, w := range words {
+		out[i] = fmt.Append(nil, w)
+	}
+	return out
+}

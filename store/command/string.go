@@ -1,0 +1,472 @@
+package command
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// maxString is the longest string there may be: Redis's proto-max-bulk-len. It
+// is a constant because whether a command is applied must not depend on how a
+// node is configured.
+const maxString = 512 << 20
+
+// Strings returns the commands of the group "string".
+func Strings() []*Spec {
+	return append(stringSpecs(), stringRangeSpecs()...)
+}
+
+func stringSpecs() []*Spec {
+	return []*Spec{
+		{
+			Name: "get", Arity: 2, Group: "string", Since: "1.0.0",
+			Flags:      Fast,
+			Keys:       One(1, "RO ACCESS"),
+			Complexity: "O(1)",
+			Summary:    "Get the value of a key",
+			Syntax:     "key",
+			Read:       get,
+		},
+		{
+			Name: "set", Arity: -3, Group: "string", Since: "1.0.0",
+			Flags:      DenyOOM,
+			Keys:       One(1, "RW ACCESS UPDATE VARIABLE_FLAGS"),
+			Complexity: "O(1)",
+			Summary:    "Set the string value of a key",
+			Syntax:     "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+			Write:      set,
+		},
+		{
+			Name: "setnx", Arity: 3, Group: "string", Since: "1.0.0",
+			Flags:      DenyOOM | Fast,
+			Keys:       One(1, "OW INSERT"),
+			Complexity: "O(1)",
+			Summary:    "Set the value of a key, only if the key does not exist",
+			Syntax:     "key value",
+			Write:      setnx,
+		},
+		{
+			Name: "setex", Arity: 4, Group: "string", Since: "2.0.0",
+			Flags:      DenyOOM,
+			Keys:       One(1, "OW UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Set the value and expiration of a key",
+			Syntax:     "key seconds value",
+			Write:      setex,
+		},
+		{
+			Name: "psetex", Arity: 4, Group: "string", Since: "2.6.0",
+			Flags:      DenyOOM,
+			Keys:       One(1, "OW UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Set the value and expiration in milliseconds of a key",
+			Syntax:     "key milliseconds value",
+			Write:      psetex,
+		},
+		{
+			Name: "getset", Arity: 3, Group: "string", Since: "1.0.0",
+			Flags:           DenyOOM | Fast,
+			Keys:            One(1, "RW ACCESS UPDATE"),
+			Complexity:      "O(1)",
+			Summary:         "Set the string value of a key and return its old value",
+			Syntax:          "key value",
+			DeprecatedSince: "6.2.0", ReplacedBy: "`SET` with the `!GET` argument",
+			Write: getset,
+		},
+		{
+			Name: "getdel", Arity: 2, Group: "string", Since: "6.2.0",
+			Flags:      Fast,
+			Keys:       One(1, "RW ACCESS DELETE"),
+			Complexity: "O(1)",
+			Summary:    "Get the value of a key and delete the key",
+			Syntax:     "key",
+			Write:      getdel,
+		},
+		{
+			Name: "getex", Arity: -2, Group: "string", Since: "6.2.0",
+			Flags:      Fast,
+			Keys:       One(1, "RW ACCESS UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Get the value of a key and optionally set its expiration",
+			Syntax:     "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+			Write:      getex,
+		},
+		{
+			Name: "mget", Arity: -2, Group: "string", Since: "1.0.0",
+			Flags:      Fast,
+			Keys:       All(1, 1, "RO ACCESS"),
+			Tips:       "request_policy:multi_shard",
+			Complexity: "O(N) where N is the number of keys to retrieve.",
+			Summary:    "Get the values of all the given keys",
+			Syntax:     "key [key ...]",
+			Read:       mget,
+		},
+		{
+			Name: "mset", Arity: -3, Group: "string", Since: "1.0.1",
+			Flags:      DenyOOM,
+			Keys:       All(1, 2, "OW UPDATE"),
+			Tips:       "request_policy:multi_shard response_policy:all_succeeded",
+			Complexity: "O(N) where N is the number of keys to set.",
+			Summary:    "Set multiple keys to multiple values",
+			Syntax:     "key value [key value ...]",
+			Write:      mset,
+		},
+		{
+			Name: "msetnx", Arity: -3, Group: "string", Since: "1.0.1",
+			Flags:      DenyOOM,
+			Keys:       All(1, 2, "OW INSERT"),
+			Tips:       "request_policy:multi_shard response_policy:agg_min",
+			Complexity: "O(N) where N is the number of keys to set.",
+			Summary:    "Set multiple keys to multiple values, only if none of the keys exist",
+			Syntax:     "key value [key value ...]",
+			Write:      msetnx,
+		},
+		{
+			Name: "incr", Arity: 2, Group: "string", Since: "1.0.0",
+			Flags:      DenyOOM | Fast,
+			Keys:       One(1, "RW ACCESS UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Increment the integer value of a key by one",
+			Syntax:     "key",
+			Write:      func(w *Write) { incrBy(w, 1) },
+		},
+		{
+			Name: "decr", Arity: 2, Group: "string", Since: "1.0.0",
+			Flags:      DenyOOM | Fast,
+			Keys:       One(1, "RW ACCESS UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Decrement the integer value of a key by one",
+			Syntax:     "key",
+			Write:      func(w *Write) { incrBy(w, -1) },
+		},
+		{
+			Name: "incrby", Arity: 3, Group: "string", Since: "1.0.0",
+			Flags:      DenyOOM | Fast,
+			Keys:       One(1, "RW ACCESS UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Increment the integer value of a key by the given amount",
+			Syntax:     "key increment",
+			Write:      incrby,
+		},
+		{
+			Name: "decrby", Arity: 3, Group: "string", Since: "1.0.0",
+			Flags:      DenyOOM | Fast,
+			Keys:       One(1, "RW ACCESS UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Decrement the integer value of a key by the given number",
+			Syntax:     "key decrement",
+			Write:      decrby,
+		},
+		{
+			Name: "incrbyfloat", Arity: 3, Group: "string", Since: "2.6.0",
+			Flags:      DenyOOM | Fast,
+			Keys:       One(1, "RW ACCESS UPDATE"),
+			Complexity: "O(1)",
+			Summary:    "Increment the float value of a key by the given amount",
+			Syntax:     "key increment",
+			Write:      incrbyfloat,
+		},
+	}
+}
+
+func get(r *Read) { replyString(&r.Call, r.DB, r.Args[1]) }
+
+// replyString replies the string at key, or null, and reports whether there was
+// no error. It is written out before the key may be changed: see View.Get.
+func replyString(c *Call, v *keyspace.View, key []byte) bool {
+	switch s, ok, err := v.Get(key); {
+	case err != nil:
+		c.Fail(err)
+		return false
+	case !ok:
+		c.Reply.Null()
+	default:
+		c.Reply.Bulk(s)
+	}
+	return true
+}
+
+func set(w *Write) {
+	if len(w.Args) == 3 {
+		w.DB.Set(w.Args[1], w.Args[2], 0)
+		w.OK()
+		return
+	}
+	o, ok := parseSetOptions(&w.Call, 3, true)
+	if !ok {
+		return
+	}
+	deadline := o.deadline
+	if o.keepTTL {
+		deadline = keyspace.KeepTTL
+	}
+	if o.get && !replyString(&w.Call, &w.DB.View, w.Args[1]) {
+		return
+	}
+	if exists := (o.nx || o.xx) && w.DB.Exists(w.Args[1]); o.nx && exists || o.xx && !exists {
+		if !o.get {
+			w.Reply.Null()
+		}
+		return
+	}
+	setUntil(w, w.Args[1], w.Args[2], deadline)
+	if !o.get {
+		w.OK()
+	}
+}
+
+// setUntil sets key, or deletes it if the deadline has passed already.
+func setUntil(w *Write, key, value []byte, deadline int64) {
+	if deadline > 0 && deadline <= w.Now {
+		w.DB.Delete(key)
+		return
+	}
+	w.DB.Set(key, value, deadline)
+}
+
+// setOptions are what SET and GETEX take after their key and value.
+type setOptions struct {
+	nx, xx, get      bool
+	keepTTL, persist bool
+	deadline         int64 // absolute, 0 if none was given
+	expireArg        int   // position of the time, 0 if none was given
+	unit             int64
+	relative         bool
+}
+
+// time notes that argument i is a time and returns i.
+func (o *setOptions) time(i int, unit int64, relative bool) int {
+	o.expireArg, o.unit, o.relative = i, unit, relative
+	return i
+}
+
+// parseSetOptions parses the arguments from i on, for SET or else for GETEX.
+func parseSetOptions(c *Call, i int, forSet bool) (o setOptions, ok bool) {
+	var expire string // the option that was given
+	for ; i < len(c.Args); i++ {
+		more := i+1 < len(c.Args)
+		free := func(option string) bool {
+			return more && !o.keepTTL && !o.persist && (expire == "" || expire == option)
+		}
+		switch {
+		case forSet && c.Is(i, "nx") && !o.xx:
+			o.nx = true
+		case forSet && c.Is(i, "xx") && !o.nx:
+			o.xx = true
+		case forSet && c.Is(i, "get"):
+			o.get = true
+		case forSet && c.Is(i, "keepttl") && expire == "":
+			o.keepTTL = true
+		case !forSet && c.Is(i, "persist") && expire == "":
+			o.persist = true
+		case c.Is(i, "ex") && free("ex"):
+			expire, i = "ex", o.time(i+1, 1000, true)
+		case c.Is(i, "px") && free("px"):
+			expire, i = "px", o.time(i+1, 1, true)
+		case c.Is(i, "exat") && free("exat"):
+			expire, i = "exat", o.time(i+1, 1000, false)
+		case c.Is(i, "pxat") && free("pxat"):
+			expire, i = "pxat", o.time(i+1, 1, false)
+		default:
+			c.Reply.Error(ErrSyntax)
+			return o, false
+		}
+	}
+	if o.expireArg == 0 || !forSet { // GETEX looks at its key first
+		return o, true
+	}
+	o.deadline, ok = parseDeadline(c, o.expireArg, o.unit, o.relative)
+	return o, ok
+}
+
+// parseDeadline parses a time of the given unit, in ms, into a deadline. It must
+// be positive.
+func parseDeadline(c *Call, i int, unit int64, relative bool) (int64, bool) {
+	n, ok := c.Int(i)
+	if !ok {
+		return 0, false
+	}
+	base := int64(0)
+	if relative {
+		base = c.Now
+	}
+	if n <= 0 || n > math.MaxInt64/unit || n*unit > math.MaxInt64-base {
+		c.Reply.Error(errExpireTime(c))
+		return 0, false
+	}
+	return n*unit + base, true
+}
+
+func setnx(w *Write) {
+	if w.DB.Exists(w.Args[1]) {
+		w.Reply.Int(0)
+		return
+	}
+	w.DB.Set(w.Args[1], w.Args[2], 0)
+	w.Reply.Int(1)
+}
+
+func setex(w *Write) { setexUnit(w, 1000) }
+
+func psetex(w *Write) { setexUnit(w, 1) }
+
+func setexUnit(w *Write, unit int64) {
+	deadline, ok := parseDeadline(&w.Call, 2, unit, true)
+	if !ok {
+		return
+	}
+	w.DB.Set(w.Args[1], w.Args[3], deadline)
+	w.OK()
+}
+
+func getset(w *Write) {
+	if replyString(&w.Call, &w.DB.View, w.Args[1]) {
+		w.DB.Set(w.Args[1], w.Args[2], 0)
+	}
+}
+
+func getdel(w *Write) {
+	if replyString(&w.Call, &w.DB.View, w.Args[1]) {
+		w.DB.Delete(w.Args[1])
+	}
+}
+
+func getex(w *Write) {
+	o, ok := parseSetOptions(&w.Call, 2, false)
+	if !ok {
+		return
+	}
+	key := w.Args[1]
+	s, ok, err := w.DB.Get(key)
+	switch {
+	case err != nil:
+		w.Fail(err)
+		return
+	case !ok:
+		w.Reply.Null()
+		return
+	}
+	if o.expireArg > 0 {
+		if o.deadline, ok = parseDeadline(&w.Call, o.expireArg, o.unit, o.relative); !ok {
+			return
+		}
+	}
+	w.Reply.Bulk(s)
+	switch {
+	case o.deadline > 0 && o.deadline <= w.Now:
+		w.DB.Delete(key)
+	case o.deadline > 0:
+		w.DB.SetExpire(key, o.deadline)
+	case o.persist:
+		persistKey(w, key)
+	}
+}
+
+func mget(r *Read) {
+	r.Reply.Array(len(r.Args) - 1)
+	for _, key := range r.Args[1:] {
+		if s, ok, err := r.DB.Get(key); ok && err == nil {
+			r.Reply.Bulk(s)
+		} else {
+			r.Reply.Null()
+		}
+	}
+}
+
+func mset(w *Write) {
+	if len(w.Args)%2 == 0 {
+		w.Reply.Error(ErrArity("mset"))
+		return
+	}
+	msetAll(w)
+	w.OK()
+}
+
+func msetnx(w *Write) {
+	if len(w.Args)%2 == 0 {
+		w.Reply.Error(ErrArity("msetnx"))
+		return
+	}
+	for i := 1; i < len(w.Args); i += 2 {
+		if w.DB.Exists(w.Args[i]) {
+			w.Reply.Int(0)
+			return
+		}
+	}
+	msetAll(w)
+	w.Reply.Int(1)
+}
+
+func msetAll(w *Write) {
+	for i := 1; i < len(w.Args); i += 2 {
+		w.DB.Set(w.Args[i], w.Args[i+1], 0)
+	}
+}
+
+func incrby(w *Write) {
+	if n, ok := w.Int(2); ok {
+		incrBy(w, n)
+	}
+}
+
+func decrby(w *Write) {
+	n, ok := w.Int(2)
+	switch {
+	case !ok:
+	case n == math.MinInt64: // has no negative
+		w.Reply.Error("ERR decrement would overflow")
+	default:
+		incrBy(w, -n)
+	}
+}
+
+func incrBy(w *Write, by int64) {
+	s, ok, err := w.DB.Get(w.Args[1])
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	var n int64
+	if ok {
+		if n, ok = ParseInt(s); !ok {
+			w.Reply.Error(ErrNotInteger)
+			return
+		}
+	}
+	if by < 0 && n < math.MinInt64-by || by > 0 && n > math.MaxInt64-by {
+		w.Reply.Error(ErrOverflow)
+		return
+	}
+	n += by
+	var buf [20]byte
+	w.DB.Set(w.Args[1], strconv.AppendInt(buf[:0], n, 10), keyspace.KeepTTL)
+	w.Reply.Int(n)
+}
+
+func incrbyfloat(w *Write) {
+	s, ok, err := w.DB.Get(w.Args[1])
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	var old longDouble
+	if ok {
+		old, ok = parseLongDouble(s)
+	} else {
+		ok = true
+	}
+	by, byOK := parseLongDouble(w.Args[2])
+	if !ok || !byOK {
+		w.Reply.Error(ErrNotFloat)
+		return
+	}
+	sum, ok := old.add(by)
+	if !ok {
+		w.Reply.Error(errNaNOrInf)
+		return
+	}
+	result := sum.append(nil)
+	w.DB.Set(w.Args[1], result, keyspace.KeepTTL)
+	w.Reply.Bulk(result)
+}

@@ -1,0 +1,156 @@
+package command
+
+// lcsOptions are those of LCS.
+type lcsOptions struct {
+	length, index, withMatchLen bool
+	minMatchLen                 int64
+}
+
+func parseLCS(c *Call) (o lcsOptions, ok bool) {
+	for i := 3; i < len(c.Args); i++ {
+		switch {
+		case c.Is(i, "idx"):
+			o.index = true
+		case c.Is(i, "len"):
+			o.length = true
+		case c.Is(i, "withmatchlen"):
+			o.withMatchLen = true
+		case c.Is(i, "minmatchlen") && i+1 < len(c.Args):
+			i++
+			if o.minMatchLen, ok = c.Int(i); !ok {
+				return o, false
+			}
+		default:
+			c.Reply.Error(ErrSyntax)
+			return o, false
+		}
+	}
+	if o.index && o.length {
+		c.Reply.Error("ERR If you want both the length and indexes, please just use IDX.")
+		return o, false
+	}
+	return o, true
+}
+
+func lcs(r *Read) {
+	a, _, errA := r.DB.Get(r.Args[1])
+	b, _, errB := r.DB.Get(r.Args[2])
+	if errA != nil || errB != nil {
+		r.Reply.Error("ERR The specified keys must contain string values")
+		return
+	}
+	o, ok := parseLCS(&r.Call)
+	if !ok {
+		return
+	}
+	if uint64(len(a)+1)*uint64(len(b)+1)*4 > maxString {
+		r.Reply.Error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+		return
+	}
+	t := newLCSTable(a, b)
+	if o.length {
+		r.Reply.Int(int64(t.length()))
+		return
+	}
+	common, matches := t.walk()
+	if !o.index {
+		r.Reply.Bulk(common)
+		return
+	}
+	kept := matches[:0]
+	for _, m := range matches {
+		if int64(m.len()) >= o.minMatchLen {
+			kept = append(kept, m)
+		}
+	}
+	r.Reply.Map(2)
+	r.Reply.BulkString("matches")
+	r.Reply.Array(len(kept))
+	for _, m := range kept {
+		if o.withMatchLen {
+			r.Reply.Array(3)
+		} else {
+			r.Reply.Array(2)
+		}
+		for _, from := range [2]int{m.a, m.b} {
+			r.Reply.Array(2)
+			r.Reply.Int(int64(from))
+			r.Reply.Int(int64(from + m.len() - 1))
+		}
+		if o.withMatchLen {
+			r.Reply.Int(int64(m.len()))
+		}
+	}
+	r.Reply.BulkString("len")
+	r.Reply.Int(int64(t.length()))
+}
+
+// lcsTable holds, for each pair of prefixes of a and b, the length of their
+// longest common subsequence.
+type lcsTable struct {
+	a, b []byte
+	cell []uint32
+}
+
+func newLCSTable(a, b []byte) *lcsTable {
+	t := &lcsTable{a: a, b: b, cell: make([]uint32, (len(a)+1)*(len(b)+1))}
+	width := len(b) + 1
+	for i := range a {
+		above, row := t.cell[i*width:(i+1)*width], t.cell[(i+1)*width:(i+2)*width]
+		for j := range b {
+			if a[i] == b[j] {
+				row[j+1] = above[j] + 1
+			} else {
+				row[j+1] = max(above[j+1], row[j])
+			}
+		}
+	}
+	return t
+}
+
+func (t *lcsTable) at(i, j int) uint32 { return t.cell[i*(len(t.b)+1)+j] }
+func (t *lcsTable) length() int        { return int(t.at(len(t.a), len(t.b))) }
+
+// lcsMatch is a stretch that a and b have in common.
+type lcsMatch struct{ a, b, end int } // end is that in a, exclusive
+
+func (m lcsMatch) len() int { return m.end - m.a }
+
+// walk goes from the ends of both strings to their beginnings, as Redis does,
+// and returns the common subsequence and its contiguous stretches, the last
+// first. Where there are several answers the choices made here decide which one
+// it is.
+func (t *lcsTable) walk() (common []byte, matches []lcsMatch) {
+	left := t.length()
+	common = make([]byte, left)
+	open := false
+	var m lcsMatch
+	for i, j := len(t.a), len(t.b); i > 0 && j > 0; {
+		emit := false
+		if t.a[i-1] == t.b[j-1] {
+			left--
+			common[left] = t.a[i-1]
+			switch {
+			case !open:
+				m, open = lcsMatch{i - 1, j - 1, i}, true
+			case m.a == i && m.b == j:
+				m.a, m.b = m.a-1, m.b-1
+			default:
+				emit = true
+			}
+			emit = emit || m.a == 0 || m.b == 0
+			i, j = i-1, j-1
+		} else {
+			if t.at(i-1, j) > t.at(i, j-1) {
+				i--
+			} else {
+				j--
+			}
+			emit = open
+		}
+		if emit {
+			matches, open = append(matches, m), false
+		}
+	}
+	return common, matches
+}
