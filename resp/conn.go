@@ -232,7 +232,7 @@ func (c *conn) settle() {
 // to go on with. It returns nil if there are none, or if they are not to be
 // touched now because the store is adding to them.
 func (c *conn) output(spare []byte) []byte {
-	if c.ownedByOthers() || len(c.enc.buf) == 0 {
+	if c.state == forBatch || c.state == forTask || len(c.enc.buf) == 0 {
 		return nil
 	}
 	out := c.enc.buf

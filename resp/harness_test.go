@@ -1,0 +1,228 @@
+package resp
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// loopback is a cluster of one without raft: what is proposed is sealed and
+// committed at once, unless held.
+type loopback struct {
+	store    *store.Store
+	proposeC chan *commit.Proposal
+	commitC  chan *commit.Batch
+	index    uint64
+	leader   atomic.Uint64
+	failRead atomic.Bool
+	reads    atomic.Int64
+
+	mu   sync.Mutex
+	cond *sync.Cond
+	held bool
+	done chan struct{}
+}
+
+func (l *loopback) Load() (*commit.Snapshot, error) { return nil, nil }
+
+func (l *loopback) ReadIndex(context.Context) (uint64, error) {
+	l.reads.Add(1)
+	if l.failRead.Load() || l.leader.Load() == 0 {
+		return 0, commit.ErrNoLeader
+	}
+	return l.store.AppliedIndex(), nil
+}
+
+func (l *loopback) Status() commit.Status {
+	return commit.Status{
+		ID: 1, ClusterID: 0xabc, Term: 1, Leader: l.leader.Load(), Role: "leader", Commit: l.index,
+		FirstIndex: 1, LastIndex: l.index,
+		Members:  []commit.Member{{ID: 1, PeerURL: "http://127.0.0.1:9021", ClientAddr: "127.0.0.1:6379"}},
+		Progress: map[uint64]commit.Progress{1: {Match: l.index, Next: l.index + 1, State: "replicate", RecentActive: true}},
+	}
+}
+func (l *loopback) Leader() (uint64, string)               { return l.leader.Load(), "127.0.0.1:6379" }
+func (l *loopback) IsLeader() bool                         { return l.leader.Load() == 1 }
+func (l *loopback) Transfer(context.Context, uint64) error { return errors.New("there is nobody to take over") }
+func (l *loopback) Snapshot(context.Context) error         { return nil }
+func (l *loopback) Incarnation() uint64                    { return 1 }
+
+// hold keeps proposals from being committed until it is called with false.
+func (l *loopback) hold(held bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = held
+	l.cond.Broadcast()
+}
+
+func (l *loopback) run() {
+	defer close(l.done)
+	for p := range l.proposeC {
+		l.mu.Lock()
+		for l.held {
+			l.cond.Wait()
+		}
+		l.mu.Unlock()
+		if l.leader.Load() == 0 {
+			continue // the store sends it again
+		}
+		if ok, _ := p.Take(); !ok {
+			continue
+		}
+		l.index++
+		entry := commit.Entry{Index: l.index, Term: 1, Data: l.store.Seal([][]byte{p.Data})}
+		l.commitC <- &commit.Batch{Entries: []commit.Entry{entry}, ApplyDoneC: make(chan struct{})}
+	}
+}
+
+func testTable(t testing.TB) *command.Table {
+	t.Helper()
+	table, err := command.NewTable(command.Data(), Commands())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// newLoopback returns a running store.
+func newLoopback(t testing.TB) *loopback {
+	t.Helper()
+	l := &loopback{proposeC: make(chan *commit.Proposal, 64), commitC: make(chan *commit.Batch), done: make(chan struct{})}
+	l.cond = sync.NewCond(&l.mu)
+	l.leader.Store(1)
+	l.store = store.New(store.Config{Table: testTable(t), Member: 1, ProposalTimeout: 2 * time.Second}, l.proposeC, nil)
+	snapshotterReady := make(chan commit.Snapshotter, 1)
+	snapshotterReady <- l
+	go l.run()
+	l.store.Start(l, l.commitC, snapshotterReady)
+	t.Cleanup(func() {
+		l.hold(false)
+		l.store.Close()
+		close(l.proposeC)
+		for {
+			select {
+			case <-l.done:
+				return
+			case <-l.commitC:
+			}
+		}
+	})
+	eventually(t, "the store is ready", l.store.Ready)
+	return l
+}
+
+// newServer returns a server on a free port of the loopback interface.
+func newServer(t testing.TB, change func(*Options)) (*Server, *loopback) {
+	t.Helper()
+	l := newLoopback(t)
+	opts := Options{Config: DefaultConfig(), Store: l.store, Table: testTable(t), Version: "test", RunID: "0123456789012345678901234567890123456789"}
+	if tt, ok := t.(*testing.T); ok {
+		opts.Logger = zaptest.NewLogger(tt)
+	}
+	opts.Config.Bind, opts.Config.Port = []string{"127.0.0.1"}, freePort(t)
+	opts.Config.DebugCommand = "yes"
+	if change != nil {
+		change(&opts)
+	}
+	s, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+	return s, l
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// eventually waits until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// client is a bare socket.
+type client struct {
+	t testing.TB
+	net.Conn
+	buf []byte
+}
+
+func dial(t testing.TB, s *Server) *client {
+	t.Helper()
+	nc, err := net.Dial("tcp", s.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nc.Close() })
+	return &client{t: t, Conn: nc}
+}
+
+func (c *client) send(s string) {
+	c.t.Helper()
+	_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Write([]byte(s)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// expect reads exactly want.
+func (c *client) expect(want string) {
+	c.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	got := make([]byte, len(want))
+	n, err := io.ReadFull(c, got)
+	if err != nil || string(got) != want {
+		c.t.Fatalf("got %q (%v), want %q", got[:n], err, want)
+	}
+}
+
+// expectEOF reads to the end, which has to come.
+func (c *client) expectEOF() []byte {
+	c.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var all bytes.Buffer
+	if _, err := io.Copy(&all, c); err != nil {
+		var nerr net.Error
+		if errors.As(err, &nerr) && nerr.Timeout() {
+			c.t.Fatalf("still open after %q", all.Bytes())
+		}
+	}
+	return all.Bytes()
+}
+
+func (c *client) ask(send, want string) {
+	c.t.Helper()
+	c.send(send)
+	c.expect(want)
+}
