@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 DURATION ?= 10m
 SEED ?= 0
 COUNT ?= 20
-GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
 
 .DEFAULT_GOAL := help
@@ -22,10 +22,11 @@ build: ## Build bin/raftredis
 
 .PHONY: cluster
 cluster: ## Run the Procfile's three nodes until Ctrl-C (no Procfile runner needed)
-	@trap 'trap - TERM; kill 0; wait; exit 0' INT TERM; \
+	@pids=(); trap 'trap "" INT TERM; kill "$${pids[@]}"; wait; exit 0' INT TERM; \
 	while IFS=: read -r name command; do \
 		case "$$name" in ''|\#*) continue;; esac; \
-		( eval "exec $$command" 2>&1 | while IFS= read -r line; do printf '%s | %s\n' "$$name" "$$line"; done ) & \
+		eval "exec $$command" > >(trap '' INT; while IFS= read -r line; do printf '%s | %s\n' "$$name" "$$line"; done) 2>&1 & \
+		pids+=($$!); \
 	done < Procfile; wait
 
 .PHONY: test

@@ -26,8 +26,7 @@ Three nodes; the same --cluster on each, and its own --id:
   raftredis --id 1 --cluster http://10.0.0.1:16379,http://10.0.0.2:16379,http://10.0.0.3:16379 --bind 10.0.0.1 --requirepass secret
 
 One more node, later:
-  raftredis --id 4 --join --cluster 4=http://10.0.0.4:16379 --bind 10.0.0.4 --requirepass secret
-  redis-cli -h 10.0.0.1 -a secret raft add 4 http://10.0.0.4:16379
+  raftredis --id 4 --join --cluster 1=http://10.0.0.1:16379,4=http://10.0.0.4:16379 --bind 10.0.0.4 --requirepass secret
 
 Again, after a stop: id, members and addresses are in the data directory.
   raftredis --dir ./raftredis-data

@@ -36,12 +36,15 @@ type options struct {
 	tlsKey       text
 	tlsCA        text
 
+	tlsAuthClients oneOf
+
 	// front is the settings of package resp, which declares them itself.
 	front resp.Config
 
 	dir           text
 	appendfsync   oneOf
 	snapshotBytes memory
+	catchUpBytes  memory
 
 	proposalTimeout period
 	nodeTimeout     period
@@ -61,6 +64,8 @@ type options struct {
 	// given says where an option's value comes from; what is not in it has its
 	// default.
 	given map[string]string
+	// restart says that the data directory has a log: it knows the members.
+	restart bool
 }
 
 // Annotations of a flag, for --help.
@@ -79,16 +84,19 @@ func newOptions() *options {
 		announceIP:   text{kind: "host"},
 		announcePort: number{0, 0, 65535},
 		clusterPort:  number{0, 0, 65535},
-		peerListen:   text{kind: "url"},
+		peerListen:   text{kind: "address"},
 		tlsCert:      text{kind: "file"},
 		tlsKey:       text{kind: "file"},
 		tlsCA:        text{kind: "file"},
+
+		tlsAuthClients: oneOf{"yes", []string{"yes", "no", "optional"}},
 
 		front: resp.DefaultConfig(),
 
 		dir:           text{"./raftredis-data", "path"},
 		appendfsync:   oneOf{"always", []string{"always", "everysec", "no"}},
 		snapshotBytes: 64 << 20,
+		catchUpBytes:  16 << 20,
 
 		proposalTimeout: period{5 * time.Second, time.Millisecond},
 		nodeTimeout:     period{500 * time.Millisecond, time.Millisecond},
@@ -139,9 +147,9 @@ func (o *options) declare() {
 	add(&o.cluster, "cluster", "URLs where the members reach each other, the same list on every node: by position (the first is id 1) or as id=url. Alone by default",
 		"1=http://10.0.0.1:16379,2=http://10.0.0.2:16379,3=http://10.0.0.3:16379")
 	addFront("port")
-	add(&o.join, "join", "join a running cluster instead of starting a new one: then say RAFT ADD <id> <url> on any member")
+	add(&o.join, "join", "join a running cluster through any of the members in --cluster, instead of starting a new one")
 	add(&o.clusterPort, "cluster-port", "port for the other members, where --cluster does not say it; 0 is the client port plus 10000")
-	add(&o.peerListen, "peer-listen", "where to listen for the other members, if that is not this node's own URL", "http://0.0.0.0:16379")
+	add(&o.peerListen, "peer-listen", "where to listen for the other members, if that is not this node's own URL", "0.0.0.0:16379")
 	add(&o.announceIP, "cluster-announce-ip", "host under which clients reach this node, told to the other members; the first of --bind by default")
 	add(&o.announcePort, "cluster-announce-port", "port under which clients reach this node; 0 is --port")
 	add(&o.tlsCluster, "tls-cluster", "mutual TLS between the members (their URLs are then https)")
@@ -153,6 +161,7 @@ func (o *options) declare() {
 	add(&o.dir, "dir", "data directory; it belongs to one node")
 	add(&o.appendfsync, "appendfsync", "when the log is forced to disk: before a write is acknowledged, once a second, or when the system likes")
 	add(&o.snapshotBytes, "snapshot-bytes", "bytes of log between two snapshots")
+	add(&o.catchUpBytes, "snapshot-catch-up-bytes", "bytes of log from before a snapshot that are kept for members that are a little behind")
 	addFront("read-mode")
 	addFront("replica-serve-stale-data")
 	add(&o.proposalTimeout, "proposal-timeout", "how long a write may wait for its outcome before its client gets an error")
@@ -162,6 +171,8 @@ func (o *options) declare() {
 	addFront("bind", "127.0.0.1,10.0.0.1")
 	addFront("protected-mode")
 	addFront("requirepass")
+	addFront("tls-port")
+	add(&o.tlsAuthClients, "tls-auth-clients", "whether clients of --tls-port must have a certificate as well")
 	for _, name := range rest {
 		if f := front[name]; f != nil && !observing(name) {
 			addFront(name)
@@ -432,6 +443,14 @@ func (o *options) validate() error {
 	}
 	if o.proposalTimeout.value < time.Millisecond {
 		return errors.New("--proposal-timeout must be at least 1 ms")
+	}
+	if l := o.peerListen.value; l != "" && !strings.Contains(l, "://") {
+		o.peerListen.value = o.scheme() + "://" + l
+	}
+	if l := o.peerListen.value; l != "" {
+		if err := checkPeerURL(l, bool(o.tlsCluster)); err != nil {
+			return fmt.Errorf("--peer-listen: %w", err)
+		}
 	}
 	if o.dir.value == "" {
 		return errors.New("--dir needs a path")

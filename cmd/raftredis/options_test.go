@@ -135,7 +135,8 @@ func TestPeers(t *testing.T) {
 	}{
 		{"--id 2 --cluster http://a:1,http://b:2,http://c:3", "1=http://a:1 2=http://b:2 3=http://c:3"},
 		{"--id 7 --cluster 7=http://a:1,9=http://b:2/", "7=http://a:1 9=http://b:2"},
-		{"--id 4 --join --port 7000", "4=http://127.0.0.1:17000"},
+		{"--id 4 --port 7000", "4=http://127.0.0.1:17000"},
+		{"--id 4 --join --port 7000", "--cluster 1=http://host:port,4=http://127.0.0.1:17000"},
 		{"--port 60000", "1=http://127.0.0.1:50000"},
 		{"--cluster-port 7 --bind 10.0.0.1", "1=http://10.0.0.1:7"},
 		{"--bind 0.0.0.0 --cluster-announce-ip node1", "1=http://node1:16379"},

@@ -12,9 +12,15 @@ import (
 )
 
 // peers reads --cluster: URLs by position, as raftexample has them, or id=url.
-// Left out, it is this node alone.
+// Left out, it is this node alone, or whoever the data directory names.
 func (o *options) peers() ([]raftnode.Peer, error) {
 	id := uint64(o.id.value)
+	if o.cluster.value == "" && o.restart {
+		return nil, nil // they are in the data directory
+	}
+	if bool(o.join) && !o.restart && !strings.ContainsAny(o.cluster.value, ", ") {
+		return nil, fmt.Errorf("--join needs a running member to ask: --cluster 1=http://host:port,%d=%s", id, o.defaultPeerURL())
+	}
 	if o.cluster.value == "" {
 		return []raftnode.Peer{{ID: id, URL: o.defaultPeerURL()}}, nil
 	}
@@ -57,10 +63,7 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 // checkPeerURL finds what rafthttp would not take, and says it in the user's
 // words.
 func checkPeerURL(s string, tls bool) error {
-	scheme := "http"
-	if tls {
-		scheme = "https"
-	}
+	scheme := map[bool]string{false: "http", true: "https"}[tls]
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme == "":
@@ -79,20 +82,24 @@ func checkPeerURL(s string, tls bool) error {
 	return nil
 }
 
+func (o *options) scheme() string {
+	if o.tlsCluster {
+		return "https"
+	}
+	return "http"
+}
+
 // defaultPeerURL is where the other members reach a node that --cluster does
 // not mention.
 func (o *options) defaultPeerURL() string {
-	scheme, port := "http", o.clusterPort.value
-	if o.tlsCluster {
-		scheme = "https"
-	}
+	port := o.clusterPort.value
 	if port == 0 {
 		// As Redis Cluster does. Beyond the last port, below instead of above.
 		if port = int64(o.front.Port) + 10000; port > 65535 {
 			port = int64(o.front.Port) - 10000
 		}
 	}
-	return scheme + "://" + net.JoinHostPort(o.host(), strconv.FormatInt(port, 10))
+	return o.scheme() + "://" + net.JoinHostPort(o.host(), strconv.FormatInt(port, 10))
 }
 
 // host is the name under which others reach this node.

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// logs is the node's log. Its level can be changed while the node runs.
+type logs struct {
+	*zap.Logger
+	atomic zap.AtomicLevel
+	name   string // of the level, as redis.conf has it
+	file   *os.File
+}
+
+// levels are Redis's, in zap's words. Nothing at all is above every level.
+var levels = map[string]zapcore.Level{
+	"debug":   zapcore.DebugLevel,
+	"verbose": zapcore.InfoLevel,
+	"notice":  zapcore.InfoLevel,
+	"warning": zapcore.WarnLevel,
+	"nothing": zapcore.FatalLevel + 1,
+}
+
+func openLogs(o *options) (*logs, error) {
+	l := &logs{atomic: zap.NewAtomicLevel(), file: os.Stderr}
+	if err := l.setLevel(o.loglevel.value); err != nil {
+		return nil, err
+	}
+	if o.logfile.value != "" {
+		var err error
+		if l.file, err = os.OpenFile(o.logfile.value, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+			return nil, fmt.Errorf("--logfile: %w", err)
+		}
+	}
+	encoder := zap.NewProductionEncoderConfig()
+	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	encoder.EncodeLevel = zapcore.LowercaseLevelEncoder
+	encoder.ConsoleSeparator = " "
+	l.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(l.file), l.atomic))
+	return l, nil
+}
+
+func (l *logs) level() string { return l.name }
+
+// setLevel is called by openLogs and then by CONFIG SET, which is serialized.
+func (l *logs) setLevel(name string) error {
+	v := oneOf{choices: []string{"debug", "verbose", "notice", "warning", "nothing"}}
+	if err := v.Set(name); err != nil {
+		return err
+	}
+	l.name = v.value
+	l.atomic.SetLevel(levels[v.value])
+	return nil
+}
+
+func (l *logs) close() error {
+	err := l.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTTY) || errors.Is(err, syscall.EBADF) {
+		err = nil // standard error is a pipe or a terminal
+	}
+	if l.file != os.Stderr {
+		err = errors.Join(err, l.file.Close())
+	}
+	return err
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	// Redis ignores it as well: a node outlives the terminal it was started from.
+	signal.Ignore(syscall.SIGHUP)
+	stopC := make(chan os.Signal, 2)
+	signal.Notify(stopC, syscall.SIGINT, syscall.SIGTERM)
+	os.Exit(realMain(os.Args[1:], os.Environ(), stopC))
+}
+
+// realMain runs the program and returns its exit status. Whatever goes wrong
+// ends with one line that says what.
+func realMain(args, environ []string, stopC <-chan os.Signal) int {
+	o, err := parseOptions(args, environ)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "raftredis:", err)
+		return 2
+	}
+	switch {
+	case o.help:
+		o.printHelp(os.Stdout)
+		return 0
+	case o.version:
+		fmt.Fprintln(os.Stdout, version())
+		return 0
+	}
+	if err := run(o, stopC); err != nil {
+		fmt.Fprintln(os.Stderr, "raftredis:", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode"
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/resp"
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// part is what main builds and joins: one member of one group, and its front.
+type part struct {
+	o           *options
+	log         *logs
+	proposeC    chan *commit.Proposal
+	confChangeC chan *commit.ConfChange
+	node        *raftnode.Node
+	errorC      <-chan error
+	store       *store.Store
+	server      *resp.Server
+	stopC       chan bool // SHUTDOWN asks here; true: take a snapshot first
+}
+
+// proposeDepth is how many proposals may wait between store and raft node. It
+// only evens out scheduling: the bounds that count are in bytes.
+const proposeDepth = 1024
+
+// run is the life of a node: it returns when the node was asked to stop (nil) or
+// cannot go on.
+func run(o *options, signalC <-chan os.Signal) (err error) {
+	if err := o.recall(); err != nil {
+		return err
+	}
+	log, err := openLogs(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.close()) }()
+	tuneGC()
+
+	p := &part{o: o, log: log, stopC: make(chan bool, 1)}
+	monitor, err := p.startDebug()
+	if err != nil {
+		return err
+	}
+	defer monitor.close()
+	if err := p.start(); err != nil {
+		return err
+	}
+	monitor.watch(p.store)
+	log.Info("ready for clients", zap.Strings("addresses", addresses(p.server)), zap.Int64("id", o.id.value),
+		zap.String("dir", o.dir.value), zap.String("version", version()))
+
+	snapshot := false
+	select {
+	case s := <-signalC:
+		log.Info("stopping", zap.String("signal", s.String()))
+	case snapshot = <-p.stopC:
+		log.Info("stopping", zap.String("because", "SHUTDOWN"))
+	case err = <-p.errorC:
+		err = fmt.Errorf("the raft node stopped: %w", orStopped(err))
+	case err = <-p.store.ErrorC():
+		err = fmt.Errorf("the state machine stopped: %w", err)
+	}
+	return errors.Join(err, p.stop(err == nil, snapshot))
+}
+
+// orStopped: errorC is closed without an error when the node stops by itself.
+func orStopped(err error) error {
+	if err == nil {
+		return commit.ErrStopped
+	}
+	return err
+}
+
+// start builds the three parts and joins them with the channels:
+//
+//	resp -> store -> proposeC, confChangeC -> raftnode -> commitC -> store -> resp
+func (p *part) start() error {
+	o := p.o
+	peers, err := o.peers()
+	if err != nil {
+		return err
+	}
+	table, err := command.NewTable(command.Data(), resp.Commands())
+	if err != nil {
+		return err
+	}
+	now := func() time.Time { return time.Now().Add(o.clockOffset.value) }
+
+	p.proposeC = make(chan *commit.Proposal, proposeDepth)
+	p.confChangeC = make(chan *commit.ConfChange)
+
+	p.store = store.New(store.Config{
+		Table:           table,
+		Member:          uint64(o.id.value),
+		ProposalTimeout: o.proposalTimeout.value,
+		Now:             now,
+		Logger:          p.log.Named("store"),
+	}, p.proposeC, p.confChangeC)
+
+	cfg, err := o.raftConfig(peers)
+	if err != nil {
+		return err
+	}
+	cfg.Seal = p.store.Seal
+	cfg.Logger = p.log.Named("raft")
+	if !o.restart {
+		// Before the log exists: a restart must find out whose it is even if this
+		// start does not get any further.
+		if err := o.remember(); err != nil {
+			return err
+		}
+	}
+	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
+	if err != nil {
+		return friendlier(err, o)
+	}
+	p.node, p.errorC = node, errorC
+	p.store.Start(node, commitC, snapshotterReady)
+
+	if err := p.serve(table, now); err != nil {
+		return errors.Join(err, p.stop(false, false))
+	}
+	return nil
+}
+
+// serve opens the front.
+func (p *part) serve(table *command.Table, now func() time.Time) error {
+	o := p.o
+	id := make([]byte, 20)
+	if _, err := rand.Read(id); err != nil {
+		return err
+	}
+	clientTLS, err := o.clientTLS()
+	if err != nil {
+		return err
+	}
+	options := resp.Options{
+		Config:  o.front,
+		Store:   p.store,
+		Table:   table,
+		TLS:     clientTLS,
+		Version: release,
+		RunID:   hex.EncodeToString(id),
+		Extra:   o.extra(p.log),
+		Stop: func(snapshot bool) {
+			select {
+			case p.stopC <- snapshot:
+			default: // it is stopping already
+			}
+		},
+		Now:    now,
+		Logger: p.log.Named("resp"),
+	}
+	if o.config.value != "" {
+		options.Rewrite = func(changed map[string]string) error { return rewriteConf(o.config.value, changed) }
+	}
+	if p.server, err = resp.New(options); err != nil {
+		return err
+	}
+	if err := p.server.Start(); err != nil {
+		p.server = nil
+		return err
+	}
+	return o.remember()
+}
+
+// stopTimeout bounds each step of stopping that waits for other members.
+const stopTimeout = 5 * time.Second
+
+// stop ends the parts in the order in which nobody loses anything: leadership
+// goes to another member while clients can still be served through it, clients
+// get the replies to what they have sent, and then the log is closed.
+func (p *part) stop(healthy, snapshot bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if healthy && snapshot {
+		if err := p.store.Snapshot(ctx); err != nil {
+			p.log.Warn("no snapshot before the end", zap.Error(err))
+		}
+	}
+	if healthy && p.node.IsLeader() && len(p.node.Members()) > 1 {
+		if err := p.node.Transfer(ctx, 0); err != nil {
+			p.log.Warn("no successor", zap.Error(err))
+		}
+	}
+	if p.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(p.o.front.ShutdownTimeout)*time.Second)
+		if !healthy {
+			cancel() // replies that wait for the log will not come
+		}
+		if err := p.server.Close(ctx); err != nil && healthy {
+			p.log.Warn("clients were cut off", zap.Error(err))
+		}
+		cancel()
+	}
+	p.store.Close()
+	close(p.proposeC) // stops raft, as in raftexample
+	close(p.confChangeC)
+	p.node.Stop()
+	p.log.Info("stopped")
+	return nil
+}
+
+// raftConfig says what the raft node is to be.
+func (o *options) raftConfig(peers []raftnode.Peer) (raftnode.Config, error) {
+	cfg := raftnode.Config{
+		ID:            uint64(o.id.value),
+		Dir:           o.dir.value,
+		Peers:         peers,
+		Join:          bool(o.join),
+		ListenURL:     o.peerListen.value,
+		ClientAddr:    o.clientAddr(),
+		SnapshotBytes: uint64(o.snapshotBytes),
+		CatchUpBytes:  uint64(o.catchUpBytes),
+		TickInterval:  o.nodeTimeout.value / electionTicks,
+		ElectionTicks: electionTicks,
+		Failpoint:     o.failpointHook(),
+	}
+	switch o.appendfsync.value {
+	case "always":
+		cfg.Durability = raftnode.Always
+	case "everysec":
+		cfg.Durability = raftnode.EverySec
+	case "no":
+		cfg.Durability = raftnode.No
+	}
+	if o.tlsCluster {
+		cfg.PeerTLS = raftnode.TLS{CertFile: o.tlsCert.value, KeyFile: o.tlsKey.value, CAFile: o.tlsCA.value}
+	}
+	return cfg, nil
+}
+
+// electionTicks divide --cluster-node-timeout. A leader sends a heartbeat every
+// tick.
+const electionTicks = 10
+
+// clientTLS is the server side of --tls-port.
+func (o *options) clientTLS() (*tls.Config, error) {
+	if o.front.TLSPort == 0 {
+		return nil, nil
+	}
+	if o.tlsCert.value == "" || o.tlsKey.value == "" {
+		return nil, errors.New("--tls-port needs --tls-cert-file and --tls-key-file")
+	}
+	cert, err := tls.LoadX509KeyPair(o.tlsCert.value, o.tlsKey.value)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-cert-file: %w", err)
+	}
+	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	switch o.tlsAuthClients.value {
+	case "yes":
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	case "optional":
+		c.ClientAuth = tls.VerifyClientCertIfGiven
+	case "no":
+		return c, nil
+	}
+	if o.tlsCA.value == "" {
+		return nil, errors.New("--tls-port needs --tls-ca-cert-file to check the certificates of clients (or --tls-auth-clients no)")
+	}
+	pem, err := os.ReadFile(o.tlsCA.value)
+	if err != nil {
+		return nil, fmt.Errorf("--tls-ca-cert-file: %w", err)
+	}
+	c.ClientCAs = x509.NewCertPool()
+	if !c.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--tls-ca-cert-file: %s has no certificate", o.tlsCA.value)
+	}
+	return c, nil
+}
+
+// extra is what CONFIG GET and CONFIG SET know beyond the front's own settings.
+func (o *options) extra(log *logs) []resp.Extra {
+	fixed := func(name string) resp.Extra {
+		return resp.Extra{Name: name, Get: func() string { return o.flags.Lookup(name).Value.String() }}
+	}
+	all := []resp.Extra{{Name: "loglevel", Get: log.level, Set: log.setLevel}}
+	for _, name := range []string{
+		"dir", "appendfsync", "snapshot-bytes", "proposal-timeout", "cluster-node-timeout", "logfile",
+		"cluster-announce-ip", "cluster-announce-port", "cluster-port", "tls-cluster", "tls-auth-clients", "snapshot-catch-up-bytes",
+		"tls-cert-file", "tls-key-file", "tls-ca-cert-file",
+	} {
+		all = append(all, fixed(name))
+	}
+	return all
+}
+
+func addresses(s *resp.Server) []string {
+	var all []string
+	for _, a := range s.Addrs() {
+		all = append(all, a.String())
+	}
+	return all
+}
+
+// friendlier adds what a user can do about an error.
+func friendlier(err error, o *options) error {
+	switch {
+	case errors.Is(err, raftnode.ErrWrongDir) && o.given["dir"] == "":
+		return fmt.Errorf("%w (each node needs a --dir of its own)", err)
+	case strings.Contains(err.Error(), "address already in use"):
+		return fmt.Errorf("%w (another node, or another program, listens there; see --cluster and --cluster-port)", err)
+	}
+	return err
+}
+
+// tuneGC trades memory for fewer collections where the user has said how much
+// memory there is: with GOMEMLIMIT set, the limit keeps the heap from growing
+// too far, so that the heap may triple before it is collected. GOGC, if it is
+// set, is the user's own word.
+func tuneGC() {
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") != "" {
+		debug.SetGCPercent(200)
+	}
+}

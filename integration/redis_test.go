@@ -1,0 +1,63 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/raftredis/raftredis/integration/cluster"
+)
+
+// oracleVersion is the Redis whose behaviour is the specification.
+const oracleVersion = "7.0."
+
+// startRedis starts a real redis-server that ends with the test, and returns
+// its address.
+func startRedis(t testing.TB, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		skip(t, "no redis-server is installed to compare with")
+	}
+	out, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(out), "v="+oracleVersion) {
+		skip(t, fmt.Sprintf("redis-server to compare with is not %sx: %s", oracleVersion, out))
+	}
+	addr, err := cluster.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(addr)
+	dir := newDir(t)
+	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir,
+		"--logfile", filepath.Join(dir, "redis.log"), "--enable-debug-command", "yes"}, args...)
+	cmd := exec.Command(path, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	eventually(t, "redis-server", func() error {
+		_, err := ask(addr, "PING")
+		return err
+	})
+	return addr
+}
+
+// tool finds one of the programs of redis-tools.
+func tool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		skip(t, "no "+name+" is installed")
+	}
+	return path
+}
