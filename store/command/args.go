@@ -1,6 +1,7 @@
 package command
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
@@ -157,6 +158,16 @@ func (c *Call) IntOr(i int, text string) (int64, bool) {
 	return n, ok
 }
 
+// IntRange is Int with bounds.
+func (c *Call) IntRange(i int, lo, hi int64) (int64, bool) {
+	n, ok := c.Int(i)
+	if ok && (n < lo || n > hi) {
+		c.Reply.Error(fmt.Sprintf("ERR value is out of range, value must between %d and %d", lo, hi))
+		return 0, false
+	}
+	return n, ok
+}
+
 // Float returns argument i as a float. If it is none, Float has written the
 // error and the handler returns.
 func (c *Call) Float(i int) (float64, bool) {
@@ -170,7 +181,7 @@ func (c *Call) Float(i int) (float64, bool) {
 // Database returns argument i as the number of a database. If it is none, it has
 // written the error.
 func (c *Call) Database(i int) (int, bool) {
-	n, ok := c.Int(i)
+	n, ok := c.IntRange(i, math.MinInt32, math.MaxInt32)
 	if ok && (n < 0 || n >= keyspace.Databases) {
 		c.Reply.Error(ErrDBIndex)
 		return 0, false

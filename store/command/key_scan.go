@@ -73,8 +73,11 @@ func (o *ScanOptions) Wants(s string) bool { return o.pattern == nil || MatchStr
 // error. Redis uses C's strtoul, so it may have a sign.
 func ParseCursor(c *Call, i int) (uint64, bool) {
 	digits := c.Args[i]
+	if len(digits) == 0 {
+		return 0, true
+	}
 	negative := false
-	if len(digits) > 0 && (digits[0] == '-' || digits[0] == '+') {
+	if digits[0] == '-' || digits[0] == '+' {
 		negative, digits = digits[0] == '-', digits[1:]
 	}
 	n, err := strconv.ParseUint(string(digits), 10, 64)

@@ -94,6 +94,10 @@ func objectIdletime(r *Read) {
 		r.Reply.Null()
 		return
 	}
+	if in.Access == 0 { // restored from a snapshot and not used since
+		r.Reply.Int(0)
+		return
+	}
 	r.Reply.Int(max(0, r.Now/1000-int64(in.Access)))
 }
 

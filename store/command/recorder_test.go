@@ -23,6 +23,8 @@ type node struct {
 	elems []*node
 }
 
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
+
 func (r *recorder) add(n *node) {
 	parent := &r.root
 	if len(r.open) > 0 {
@@ -42,7 +44,7 @@ func (r *recorder) add(n *node) {
 }
 
 func (r *recorder) Status(s string)     { r.add(&node{kind: '+', text: s}) }
-func (r *recorder) Error(err string)    { r.add(&node{kind: '-', text: err}) }
+func (r *recorder) Error(err string)    { r.add(&node{kind: '-', text: oneLine.Replace(err)}) }
 func (r *recorder) Int(n int64)         { r.add(&node{kind: ':', text: strconv.FormatInt(n, 10)}) }
 func (r *recorder) Bulk(b []byte)       { r.BulkString(string(b)) }
 func (r *recorder) BulkString(s string) { r.add(&node{kind: '$', text: s}) }

@@ -6,7 +6,7 @@ package command
 // filled with exactly so many replies.
 type Reply interface {
 	Status(s string)        // +OK and its like
-	Error(err string)       // the whole line without '-': "ERR ...", "WRONGTYPE ..."
+	Error(err string)       // the whole line without '-': "ERR ..."; may quote arguments, so CR and LF become spaces
 	Int(n int64)            //
 	Bulk(b []byte)          // binary safe; b is copied
 	BulkString(s string)    //

@@ -28,6 +28,17 @@ type Spec struct {
 	Subcommands []*Spec     // a container command, such as OBJECT
 
 	Block *Block // for a command that may wait: BLPOP and its like
+
+	container string // the name of the command that this is a subcommand of
+}
+
+// FullName is the name by which Redis knows the command in errors and COMMAND: a
+// subcommand's is "object|encoding".
+func (s *Spec) FullName() string {
+	if s.container == "" {
+		return s.Name
+	}
+	return s.container + "|" + s.Name
 }
 
 // Help returns the subcommand HELP of a container, which answers with these

@@ -43,6 +43,7 @@ func NewTable(families ...[]*Spec) (*Table, error) {
 				}
 				continue
 			}
+			s.adopt(s.Subcommands)
 			t.byName[s.Name] = s
 			t.sorted = append(t.sorted, s)
 		}
@@ -51,11 +52,18 @@ func NewTable(families ...[]*Spec) (*Table, error) {
 	return t, nil
 }
 
+func (s *Spec) adopt(subs []*Spec) {
+	for _, sub := range subs {
+		sub.container = s.Name
+	}
+}
+
 // join takes over the subcommands of another declaration of the same container.
 func (s *Spec) join(other *Spec) error {
 	if len(s.Subcommands) == 0 || len(other.Subcommands) == 0 {
 		return errors.New("declared twice")
 	}
+	s.adopt(other.Subcommands)
 	for _, sub := range other.Subcommands {
 		if s.Sub([]byte(sub.Name)) != nil {
 			return fmt.Errorf("subcommand %q is declared twice", sub.Name)
@@ -119,6 +127,22 @@ func (t *Table) Resolve(argv [][]byte) *Spec {
 		}
 	}
 	return s
+}
+
+// Find is Resolve with the checks that Redis makes before it calls a command: if
+// there is no such command or subcommand, or the number of arguments is wrong, it
+// returns nil and the error to reply.
+func (t *Table) Find(argv [][]byte) (*Spec, string) {
+	s := t.Resolve(argv)
+	switch {
+	case s == nil:
+		return nil, errUnknownCommand(argv)
+	case len(s.Subcommands) > 0 && len(argv) > 1 && !s.Local:
+		return nil, ErrUnknownSubcommand(argv[0], argv[1])
+	case !s.ArityOK(len(argv)):
+		return nil, ErrArity(s.FullName())
+	}
+	return s, ""
 }
 
 // All returns every command in the order of names. The slice is the table's
