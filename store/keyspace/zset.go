@@ -7,10 +7,10 @@ import (
 	"unsafe"
 )
 
-// SortedSetView is a sorted set for reading. The members that it hands out
+// ZSetView is a sorted set for reading. The members that it hands out
 // alias the keyspace: they are valid while the lock is held and nothing is
 // written, and must not be written to.
-type SortedSetView struct {
+type ZSetView struct {
 	// The small form, if members is nil.
 	packed packed
 
@@ -21,30 +21,29 @@ type SortedSetView struct {
 	size    int // bytes of all members together
 }
 
-// SortedSet is a sorted set for reading and writing.
-type SortedSet struct{ SortedSetView }
+// ZSetObject is a sorted set for changing. The zero value is an empty one.
+type ZSetObject struct{ ZSetView }
 
-var _ Object = (*SortedSet)(nil)
+var _ Object = (*ZSetObject)(nil)
 
 // ZSetAt returns the sorted set at key for reading, nil if there is none. The
 // error is ErrWrongType.
-func (v *View) ZSetAt(key []byte) (*SortedSetView, error) {
+func (v *View) ZSetAt(key []byte) (*ZSetView, error) {
 	o, err := v.object(key, ZSet)
 	if o == nil {
 		return nil, err
 	}
-	return &o.(*SortedSet).SortedSetView, nil
+	return &o.(*ZSetObject).ZSetView, nil
 }
 
-// ZSetForUpdate returns the sorted set at key for changing, a new and empty one
-// if there is none: the caller must then put something into it. The error is
-// ErrWrongType.
-func (db *DB) ZSetForUpdate(key []byte) (*SortedSet, error) {
-	o, err := db.objectForUpdate(key, ZSet, func() Object { return &SortedSet{} })
+// ZSetForUpdate returns the sorted set at key for changing, nil if there is none
+// and create is not set. Whoever empties a set deletes its key.
+func (db *DB) ZSetForUpdate(key []byte, create bool) (*ZSetObject, error) {
+	o, err := db.objectForUpdate(key, ZSet, creator(create, func() Object { return &ZSetObject{} }))
 	if o == nil {
 		return nil, err
 	}
-	return o.(*SortedSet), nil
+	return o.(*ZSetObject), nil
 }
 
 // Member is a member of a sorted set with its score.
@@ -53,14 +52,14 @@ type Member struct {
 	Score float64
 }
 
-// NewSortedSet makes a set of members, which it sorts and copies. No name may
+// NewZSet makes a set of members, which it sorts and copies. No name may
 // occur twice. The set is big only if it is above the limits.
-func NewSortedSet(members []Member, lim *Limits) *SortedSet {
+func NewZSet(members []Member, lim *Limits) *ZSetObject {
 	slices.SortFunc(members, func(a, b Member) int {
 		x := scored{a.Score, zsetString(a.Name)}
 		return x.compare(&scored{b.Score, zsetString(b.Name)})
 	})
-	z := &SortedSet{}
+	z := &ZSetObject{}
 	small := int64(len(members)) <= lim.ZSetMaxListpackEntries
 	for i := range members {
 		small = small && int64(len(members[i].Name)) <= lim.ZSetMaxListpackValue
@@ -80,7 +79,7 @@ func NewSortedSet(members []Member, lim *Limits) *SortedSet {
 }
 
 // grow gives z, which is empty, the big form with items, which are in order.
-func (z *SortedSet) grow(items []scored) {
+func (z *ZSetObject) grow(items []scored) {
 	z.packed = packed{}
 	z.members = &dict[float64]{}
 	for _, it := range items {
@@ -90,23 +89,23 @@ func (z *SortedSet) grow(items []scored) {
 	z.order = newOrder(items)
 }
 
-// zsetBytes returns the bytes of s without a copy, for reading only.
-func zsetBytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
 // zsetString returns b as a string without a copy, for use while b is not
 // written to.
 func zsetString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Len returns the number of members.
-func (z *SortedSetView) Len() int {
+func (z *ZSetView) Len() int {
 	if z.members == nil {
 		return z.packed.n
 	}
 	return z.members.len()
 }
 
+// Small reports whether the set has its small form.
+func (z *ZSetView) Small() bool { return z.members == nil }
+
 // Score returns the score of a member.
-func (z *SortedSetView) Score(member []byte) (float64, bool) {
+func (z *ZSetView) Score(member []byte) (float64, bool) {
 	if z.members == nil {
 		off, score, _ := z.packed.find(member)
 		return score, off >= 0
@@ -118,7 +117,7 @@ func (z *SortedSetView) Score(member []byte) (float64, bool) {
 }
 
 // Rank returns how many members stand before member.
-func (z *SortedSetView) Rank(member []byte) (int, bool) {
+func (z *ZSetView) Rank(member []byte) (int, bool) {
 	if z.members == nil {
 		_, _, rank := z.packed.find(member)
 		return rank, rank >= 0
@@ -133,23 +132,23 @@ func (z *SortedSetView) Rank(member []byte) (int, bool) {
 
 // At returns member i of [0, Len) in an order of its own that is the same on
 // every node. It is not the rank, and faster.
-func (z *SortedSetView) At(i int) (member []byte, score float64) {
+func (z *ZSetView) At(i int) (member []byte, score float64) {
 	if z.members == nil {
 		member, score, _ = z.packed.entry(z.packed.offset(i))
 		return member, score
 	}
 	it := z.members.at(i)
-	return zsetBytes(it.key), it.val
+	return stringBytes(it.key), it.val
 }
 
 // Range visits the members of ranks [lo, hi), from the last to the first if
 // rev, until visit answers false.
-func (z *SortedSetView) Range(lo, hi int, rev bool, visit func(member []byte, score float64) bool) {
+func (z *ZSetView) Range(lo, hi int, rev bool, visit func(member []byte, score float64) bool) {
 	lo, hi = max(lo, 0), min(hi, z.Len())
 	if lo >= hi {
 		return
 	}
-	item := func(it *scored) bool { return visit(zsetBytes(it.member), it.score) }
+	item := func(it *scored) bool { return visit(stringBytes(it.member), it.score) }
 	switch {
 	case z.members == nil && rev:
 		z.packed.walkBack(lo, hi, visit)
@@ -164,16 +163,16 @@ func (z *SortedSetView) Range(lo, hi int, rev bool, visit func(member []byte, sc
 
 // Scan visits up to count members from cursor and returns the next cursor, 0 at
 // the end. A small set is visited whole. See dict for what it guarantees.
-func (z *SortedSetView) Scan(cursor uint64, count int, visit func(member []byte, score float64)) uint64 {
+func (z *ZSetView) Scan(cursor uint64, count int, visit func(member []byte, score float64)) uint64 {
 	if z.members == nil {
 		z.packed.walk(0, z.packed.n, func(m []byte, s float64) bool { visit(m, s); return true })
 		return 0
 	}
-	return z.members.scan(cursor, count, func(it *item[float64]) { visit(zsetBytes(it.key), it.val) })
+	return z.members.scan(cursor, count, func(it *item[float64]) { visit(stringBytes(it.key), it.val) })
 }
 
 // Put gives member a score, which must not be NaN, adding it if it is absent.
-func (z *SortedSet) Put(member []byte, score float64, lim *Limits) {
+func (z *ZSetObject) Put(member []byte, score float64, lim *Limits) {
 	if z.members == nil {
 		off, _, _ := z.packed.find(member)
 		if off >= 0 {
@@ -208,7 +207,7 @@ func (z *SortedSet) Put(member []byte, score float64, lim *Limits) {
 
 // Remove deletes a member and reports whether it was there. A set that it has
 // emptied must be deleted by the caller.
-func (z *SortedSet) Remove(member []byte) bool {
+func (z *ZSetObject) Remove(member []byte) bool {
 	if z.members == nil {
 		off, _, _ := z.packed.find(member)
 		if off >= 0 {
@@ -228,7 +227,7 @@ func (z *SortedSet) Remove(member []byte) bool {
 }
 
 // RemoveRange deletes the members of ranks [lo, hi).
-func (z *SortedSet) RemoveRange(lo, hi int) {
+func (z *ZSetObject) RemoveRange(lo, hi int) {
 	if lo >= hi {
 		return
 	}
@@ -242,15 +241,15 @@ func (z *SortedSet) RemoveRange(lo, hi int) {
 		return true
 	})
 	for _, name := range names {
-		z.Remove(zsetBytes(name))
+		z.Remove(stringBytes(name))
 	}
 }
 
 // Kind is ZSet.
-func (z *SortedSet) Kind() Kind { return ZSet }
+func (z *ZSetObject) Kind() Kind { return ZSet }
 
 // Encoding is listpack or skiplist: Redis's words for small and big.
-func (z *SortedSet) Encoding() string {
+func (z *ZSetObject) Encoding() string {
 	if z.members == nil {
 		return "listpack"
 	}
@@ -259,8 +258,8 @@ func (z *SortedSet) Encoding() string {
 
 // Fork implements Object. The order goes with the live set: nobody asks a
 // frozen one for ranks.
-func (z *SortedSet) Fork() Object {
-	live := &SortedSet{SortedSetView{size: z.size}}
+func (z *ZSetObject) Fork() Object {
+	live := &ZSetObject{ZSetView{size: z.size}}
 	if z.members == nil {
 		live.packed = packed{bytes.Clone(z.packed.buf), z.packed.n}
 		return live
@@ -271,7 +270,7 @@ func (z *SortedSet) Fork() Object {
 }
 
 // Bytes implements Object.
-func (z *SortedSet) Bytes() int {
+func (z *ZSetObject) Bytes() int {
 	const (
 		set    = 96 // the struct
 		member = 88 // slot in the vector, part of the index, item in the order
@@ -284,7 +283,7 @@ func (z *SortedSet) Bytes() int {
 
 // Encode implements Object: the form, and the members in the order of ranks or,
 // for the big form, of the vector.
-func (z *SortedSet) Encode(e *Encoder) {
+func (z *ZSetObject) Encode(e *Encoder) {
 	if z.members == nil {
 		e.Byte(0)
 		e.Uvarint(uint64(z.packed.n))
@@ -305,8 +304,8 @@ func (z *SortedSet) Encode(e *Encoder) {
 	}
 }
 
-func decodeSortedSet(d *Decoder) *SortedSet {
-	z := &SortedSet{}
+func decodeZSet(d *Decoder) *ZSetObject {
+	z := &ZSetObject{}
 	form, n := d.Byte(), d.Uvarint()
 	if form > 1 {
 		d.fail("unknown form of sorted set")
@@ -327,8 +326,8 @@ func decodeSortedSet(d *Decoder) *SortedSet {
 				d.fail("sorted set out of order")
 			}
 			items = append(items[:0], it) // only the last is compared with
-			z.packed.append(zsetBytes(it.member), it.score)
-		case z.members.find(zsetBytes(it.member)) >= 0:
+			z.packed.append(stringBytes(it.member), it.score)
+		case z.members.find(stringBytes(it.member)) >= 0:
 			d.fail("member listed twice")
 		default:
 			z.members.add(it.member, it.score)

@@ -47,16 +47,16 @@ func (r *LexRange) empty() bool {
 }
 
 // count returns how many members stand before the first one that below rejects.
-func (z *SortedSetView) count(below func(member []byte, score float64) bool) int {
+func (z *ZSetView) count(below func(member []byte, score float64) bool) int {
 	if z.members == nil {
 		_, rank := z.packed.seek(below)
 		return rank
 	}
-	return z.order.count(func(it *scored) bool { return below(zsetBytes(it.member), it.score) })
+	return z.order.count(func(it *scored) bool { return below(stringBytes(it.member), it.score) })
 }
 
 // ScoreSpan returns the ranks [lo, hi) of the members in r.
-func (z *SortedSetView) ScoreSpan(r ScoreRange) (lo, hi int) {
+func (z *ZSetView) ScoreSpan(r ScoreRange) (lo, hi int) {
 	lo = z.count(func(_ []byte, s float64) bool { return s < r.Min || r.MinEx && s == r.Min })
 	hi = z.count(func(_ []byte, s float64) bool { return s < r.Max || !r.MaxEx && s == r.Max })
 	return lo, max(lo, hi)
@@ -65,7 +65,7 @@ func (z *SortedSetView) ScoreSpan(r ScoreRange) (lo, hi int) {
 // LexSpan returns the ranks [lo, hi) of the members in r, as found from the
 // start or, if rev, from the end. Where scores differ the two are not the same,
 // and a small set answers as Redis's small one does.
-func (z *SortedSetView) LexSpan(r LexRange, rev bool) (lo, hi int) {
+func (z *ZSetView) LexSpan(r LexRange, rev bool) (lo, hi int) {
 	n := z.Len()
 	if n == 0 || r.empty() {
 		return 0, 0

@@ -33,7 +33,7 @@ func (m zsetModel) clone() zsetModel {
 	return c
 }
 
-func zsetItems(z *SortedSetView, rev bool) []scored {
+func zsetItems(z *ZSetView, rev bool) []scored {
 	var all []scored
 	z.Range(0, z.Len(), rev, func(m []byte, s float64) bool {
 		all = append(all, scored{s, string(m)})
@@ -42,15 +42,15 @@ func zsetItems(z *SortedSetView, rev bool) []scored {
 	return all
 }
 
-func (m zsetModel) check(t interface{ Fatalf(string, ...any) }, z *SortedSet) {
+func (m zsetModel) check(t interface{ Fatalf(string, ...any) }, z *ZSetObject) {
 	want := m.sorted()
 	if z.Len() != len(want) {
 		t.Fatalf("Len %d, want %d", z.Len(), len(want))
 	}
-	if got := zsetItems(&z.SortedSetView, false); !slices.Equal(got, want) {
+	if got := zsetItems(&z.ZSetView, false); !slices.Equal(got, want) {
 		t.Fatalf("members %v, want %v", got, want)
 	}
-	got := zsetItems(&z.SortedSetView, true)
+	got := zsetItems(&z.ZSetView, true)
 	slices.Reverse(got)
 	if !slices.Equal(got, want) {
 		t.Fatalf("members backwards %v, want %v", got, want)
@@ -108,22 +108,22 @@ func checkOrder(t interface{ Fatalf(string, ...any) }, o *order) {
 	}
 }
 
-func encodeZSet(z *SortedSet) string {
+func encodeZSet(z *ZSetObject) string {
 	var e Encoder
 	z.Encode(&e)
 	return string(e.Take())
 }
 
-// TestSortedSetModel runs random changes against a map, with forks and
+// TestZSetModel runs random changes against a map, with forks and
 // restorations between them, in both forms.
-func TestSortedSetModel(t *testing.T) {
+func TestZSetModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lim := DefaultLimits()
 		lim.ZSetMaxListpackEntries = rapid.SampledFrom([]int64{0, 4, 128}).Draw(t, "entries")
 		lim.ZSetMaxListpackValue = 8
-		z, m := &SortedSet{}, zsetModel{}
+		z, m := &ZSetObject{}, zsetModel{}
 		type picture struct {
-			z       *SortedSet
+			z       *ZSetObject
 			encoded string
 		}
 		var frozen []picture
@@ -154,13 +154,13 @@ func TestSortedSetModel(t *testing.T) {
 				}
 				z.RemoveRange(lo, hi)
 			case 6:
-				live := z.Fork().(*SortedSet)
+				live := z.Fork().(*ZSetObject)
 				frozen = append(frozen, picture{z, encodeZSet(live)})
 				z = live
 			case 7:
 				before := encodeZSet(z)
 				d := NewDecoder([]byte(before))
-				z = decodeSortedSet(d)
+				z = decodeZSet(d)
 				if d.Err() != nil {
 					t.Fatalf("decode: %v", d.Err())
 				}
@@ -186,7 +186,7 @@ func TestSortedSetModel(t *testing.T) {
 				for _, it := range m.sorted() {
 					members = append(members, Member{[]byte(it.member), it.score})
 				}
-				built := NewSortedSet(members, &lim)
+				built := NewZSet(members, &lim)
 				m.check(t, built)
 			}
 			m.check(t, z)
@@ -199,13 +199,13 @@ func TestSortedSetModel(t *testing.T) {
 	})
 }
 
-// TestSortedSetLex checks ranges of members where all scores are equal.
-func TestSortedSetLex(t *testing.T) {
+// TestZSetLex checks ranges of members where all scores are equal.
+func TestZSetLex(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lim := DefaultLimits()
 		lim.ZSetMaxListpackEntries = rapid.SampledFrom([]int64{0, 128}).Draw(t, "entries")
 		word := rapid.StringOfN(rapid.SampledFrom([]rune{'a', 'b', 'c'}), 0, 3, -1)
-		z, m := &SortedSet{}, zsetModel{}
+		z, m := &ZSetObject{}, zsetModel{}
 		for _, w := range rapid.SliceOf(word).Draw(t, "words") {
 			z.Put([]byte(w), 0, &lim)
 			m[w] = 0
@@ -233,8 +233,8 @@ func TestSortedSetLex(t *testing.T) {
 	})
 }
 
-// TestSortedSetDecodeRefuses feeds damaged encodings.
-func TestSortedSetDecodeRefuses(t *testing.T) {
+// TestZSetDecodeRefuses feeds damaged encodings.
+func TestZSetDecodeRefuses(t *testing.T) {
 	encode := func(form byte, members ...scored) []byte {
 		var e Encoder
 		e.Byte(form)
@@ -254,17 +254,17 @@ func TestSortedSetDecodeRefuses(t *testing.T) {
 		"short":     encode(1, scored{1, "a"})[:5],
 	} {
 		d := NewDecoder(b)
-		if decodeSortedSet(d); d.Err() == nil {
+		if decodeZSet(d); d.Err() == nil {
 			t.Errorf("%s: decoded", name)
 		}
 	}
 }
 
-func BenchmarkSortedSetPut(b *testing.B) {
+func BenchmarkZSetPut(b *testing.B) {
 	lim := DefaultLimits()
 	for _, size := range []int{100, 100_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			z := &SortedSet{}
+			z := &ZSetObject{}
 			r := NewRand(1)
 			names := make([][]byte, size)
 			for i := range names {
