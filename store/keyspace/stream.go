@@ -124,12 +124,18 @@ func (s *StreamView) Top() (id StreamID) {
 }
 
 // Exists reports whether there is an entry of that ID.
-func (s *StreamView) Exists(id StreamID) (found bool) {
-	s.Visit(StreamRange{Start: id, End: id}, func(*StreamEntry) bool {
-		found = true
+func (s *StreamView) Exists(id StreamID) bool {
+	_, ok := s.Entry(id)
+	return ok
+}
+
+// Entry returns the entry of that ID.
+func (s *StreamView) Entry(id StreamID) (entry StreamEntry, ok bool) {
+	s.Visit(StreamRange{Start: id, End: id}, func(e *StreamEntry) bool {
+		entry, ok = *e, true
 		return false
 	})
-	return found
+	return entry, ok
 }
 
 // StreamRange is the entries from Start to End, both included, in that order or

@@ -91,6 +91,9 @@ func (s *StreamView) Group(name []byte) (g GroupView, ok bool) {
 	return g, g.g != nil
 }
 
+// Stream is the stream that the group is of.
+func (g GroupView) Stream() *StreamView { return g.s }
+
 // Name is the group's name.
 func (g GroupView) Name() string { return g.g.name }
 
