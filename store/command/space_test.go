@@ -65,7 +65,7 @@ func (s *space) call(db int, argv ...[]byte) *node {
 	s.t.Helper()
 	spec, text := s.table.Find(argv)
 	if spec == nil {
-		return &node{kind: '-', text: text}
+		return &node{kind: '-', text: oneLine.Replace(text)}
 	}
 	if spec.Answer != nil {
 		rec := &recorder{resp3: s.resp3}
