@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"fmt"
-	"math/rand/v2"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -82,7 +81,7 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 	case commit.Update:
 		cc.Type = raftpb.ConfChangeUpdateNode.Enum()
 	}
-	ch.ID = rand.Uint64() | 1 // never 0, which the bootstrap uses
+	ch.ID = c.random() | 1 // never 0, which the bootstrap uses
 	cc.Context = ch.encode()
 	if err := c.rn.ProposeConfChange(cc); err != nil {
 		// Dropped: leadership is being transferred.

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"fmt"
+	"math/rand/v2"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -23,6 +24,7 @@ type core struct {
 	rn      *raft.RawNode
 	storage *raft.MemoryStorage
 	env     environment
+	random  func() uint64 // ids of membership changes
 
 	now  uint64            // ticks since the start
 	soft raft.SoftState    // leader and role, as of the last Ready
@@ -85,7 +87,7 @@ type restored struct {
 // newCore makes the core of a node from what its disk holds.
 func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	c := &core{
-		cfg: cfg, id: cfg.ID, lg: cfg.Logger, env: env,
+		cfg: cfg, id: cfg.ID, lg: cfg.Logger, env: env, random: rand.Uint64,
 		storage:   raft.NewMemoryStorage(),
 		hard:      &raftpb.HardState{},
 		members:   newMembership(),

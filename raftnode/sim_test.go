@@ -1,0 +1,486 @@
+package raftnode
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// sim is a cluster on one goroutine: the cores of raftnode on simulated disks and
+// a simulated network, under a clock that moves when told to. It checks, as things
+// happen, what must never be violated.
+type sim struct {
+	cfg   Config // of every node, but for ID and Peers
+	nodes map[uint64]*simNode
+	net   []*raftpb.Message    // in flight
+	cut   map[[2]uint64]bool   // from, to
+	trace func(string, ...any) // may be nil
+	rng   *rand.Rand
+
+	// The invariants.
+	log      map[uint64]string // index -> what was applied there first
+	leaders  map[uint64]uint64 // term -> leader
+	acked    map[string]uint64 // request -> index at which its origin saw it applied
+	ackedTop uint64            // highest of those
+	refused  map[string]bool   // requests whose proposer was told "not applied"
+	failures []string
+	reads    int // answered
+	changes  int // membership changes that succeeded
+}
+
+type simNode struct {
+	s    *sim
+	id   uint64
+	cfg  Config
+	disk *simDisk
+
+	// All below is lost in a crash.
+	core   *core // nil: down
+	storer *storer
+	queue  []storageWork
+	bodies []pendingSnapshot
+	state  *simStore
+	term   uint64 // highest seen with this node as leader
+	open   map[string]*commit.Proposal
+	dead   error // why it will not come back
+}
+
+// simStore is the state machine: requests in order, each applied once.
+type simStore struct {
+	applied uint64
+	done    map[string]bool
+	order   []string
+	entries int
+}
+
+func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
+	cfg.Logger = zap.NewNop()
+	cfg.Seal = testSeal
+	cfg.EnsureDefaults()
+	s := &sim{
+		cfg: cfg, nodes: map[uint64]*simNode{}, cut: map[[2]uint64]bool{}, rng: rng,
+		log: map[uint64]string{}, leaders: map[uint64]uint64{}, acked: map[string]uint64{}, refused: map[string]bool{},
+	}
+	for i := range peers {
+		s.cfg.Peers = append(s.cfg.Peers, Peer{uint64(i + 1), fmt.Sprintf("http://node:%d", i+1)})
+	}
+	for _, p := range s.cfg.Peers {
+		s.add(p.ID)
+		s.start(p.ID)
+	}
+	return s
+}
+
+func (s *sim) add(id uint64) *simNode {
+	n := &simNode{s: s, id: id, cfg: s.cfg, disk: newSimDisk()}
+	n.cfg.ID = id
+	if s.trace != nil {
+		n.disk.trace = func(step string) { s.logf("%d disk: %s", id, step) }
+	}
+	s.nodes[id] = n
+	return n
+}
+
+func (s *sim) ids() []uint64 { return slices.Sorted(maps.Keys(s.nodes)) }
+
+func (s *sim) logf(format string, args ...any) {
+	if s.trace != nil {
+		s.trace(format, args...)
+	}
+}
+
+func (s *sim) failf(format string, args ...any) {
+	s.failures = append(s.failures, fmt.Sprintf(format, args...))
+	s.logf("FAILURE: "+format, args...)
+}
+
+// start brings a node up from its disk.
+func (s *sim) start(id uint64) {
+	n := s.nodes[id]
+	from, _, err := n.disk.replay()
+	if err != nil {
+		s.failf("%d cannot start: %v", id, err)
+		return
+	}
+	c, err := newCore(&n.cfg, from, n)
+	if err != nil {
+		s.failf("%d cannot start: %v", id, err)
+		return
+	}
+	if s.rng != nil {
+		c.random = s.rng.Uint64
+	}
+	n.core = c
+	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
+	n.state = &simStore{done: map[string]bool{}}
+	n.queue, n.bodies, n.open = nil, nil, map[string]*commit.Proposal{}
+	bootstrapped := slices.ContainsFunc(s.cfg.Peers, func(p Peer) bool { return p.ID == id })
+	if from.snapshot == nil && len(from.entries) == 0 && bootstrapped {
+		if err := c.bootstrap(); err != nil {
+			s.failf("%d: %v", id, err)
+			return
+		}
+	}
+	s.logf("%d started: snapshot %d, %d entries, term %d, commit %d", id,
+		c.snapshots.last, len(from.entries), c.hard.GetTerm(), c.hard.GetCommit())
+	n.do(func() {})
+}
+
+// crash takes a node down. What was in flight from it stays in flight.
+func (s *sim) crash(id uint64) {
+	n := s.nodes[id]
+	if n.core == nil {
+		return
+	}
+	n.disk.crash(s.rng)
+	n.core, n.storer, n.queue, n.bodies, n.state = nil, nil, nil, nil, nil
+	n.open = map[string]*commit.Proposal{}
+	s.logf("%d crashed", id)
+}
+
+// do has the core take an input, and everything that follows from it. The node
+// dies on the way if its fuse says so.
+func (n *simNode) do(input func()) {
+	if n.core == nil {
+		return
+	}
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case fuseBlown:
+			n.s.crash(n.id)
+		default:
+			panic(r)
+		}
+	}()
+	input()
+	if n.core != nil {
+		n.core.run()
+	}
+	n.check()
+}
+
+func (n *simNode) check() {
+	c := n.core
+	if c == nil || !c.isLeader() {
+		return
+	}
+	term := c.hard.GetTerm()
+	if other, ok := n.s.leaders[term]; ok && other != n.id {
+		n.s.failf("%d and %d both lead in term %d", other, n.id, term)
+	}
+	n.s.leaders[term] = n.id
+	if term < n.term {
+		n.s.failf("%d leads in term %d after term %d", n.id, term, n.term)
+	}
+	n.term = term
+}
+
+// The environment of the core.
+
+func (n *simNode) send(msgs []*raftpb.Message) {
+	for _, m := range msgs {
+		n.s.net = append(n.s.net, proto.Clone(m).(*raftpb.Message))
+	}
+}
+func (n *simNode) store(w storageWork)         { n.queue = append(n.queue, w) }
+func (n *simNode) storeIdle() bool             { return len(n.queue) == 0 }
+func (n *simNode) link(commit.Member)          {}
+func (n *simNode) relink(commit.Member)        {}
+func (n *simNode) unlink(uint64)               {}
+func (n *simNode) writeBody(p pendingSnapshot) { n.bodies = append(n.bodies, p) }
+func (n *simNode) publish(leader uint64, isLeader bool, _ *membership) {
+	if isLeader {
+		n.s.logf("%d leads", n.id)
+	}
+}
+
+func (n *simNode) stop(err error) {
+	n.dead = err
+	if !errors.Is(err, ErrRemoved) {
+		n.s.failf("%d stops: %v", n.id, err)
+	}
+	n.s.logf("%d stops: %v", n.id, err)
+}
+
+// deliver hands over the i-th message in flight.
+func (s *sim) deliver(i int) {
+	m := s.net[i]
+	s.net = slices.Delete(s.net, i, i+1)
+	from, to := s.nodes[m.GetFrom()], s.nodes[m.GetTo()]
+	lost := to == nil || to.core == nil || to.dead != nil || s.cut[[2]uint64{m.GetFrom(), m.GetTo()}]
+	if !lost && to.core.members.isRemoved(m.GetFrom()) {
+		lost = true
+	}
+	if m.GetType() == raftpb.MsgSnap {
+		s.deliverSnapshot(m, from, to, lost)
+		return
+	}
+	s.logf("%d->%d %s%s", m.GetFrom(), m.GetTo(), describe(m), map[bool]string{true: " LOST"}[lost])
+	if !lost {
+		to.do(func() { to.core.step(m) })
+	}
+}
+
+// drop loses the i-th message in flight. The transport notices when that happens to
+// a snapshot.
+func (s *sim) drop(i int) {
+	m := s.net[i]
+	s.net = slices.Delete(s.net, i, i+1)
+	if m.GetType() == raftpb.MsgSnap {
+		s.deliverSnapshot(m, s.nodes[m.GetFrom()], nil, true)
+	}
+}
+
+func (s *sim) deliverSnapshot(m *raftpb.Message, from, to *simNode, lost bool) {
+	index := m.GetSnapshot().GetMetadata().GetIndex()
+	var body []byte
+	if from != nil {
+		body = from.disk.bodies[index]
+	}
+	status := raft.SnapshotFinish
+	if lost || body == nil {
+		status = raft.SnapshotFailure
+	} else {
+		to.do(func() {
+			to.disk.writeBody(index, body)
+			to.core.step(m)
+		})
+	}
+	s.logf("%d->%d MsgSnap %d: %v", m.GetFrom(), m.GetTo(), index, status == raft.SnapshotFinish)
+	if from != nil {
+		from.do(func() { from.core.snapshotSent(m.GetTo(), status) })
+	}
+}
+
+// persist does the first k pieces of a node's storage work.
+func (n *simNode) persist(k int) {
+	if n.core == nil || len(n.queue) == 0 {
+		return
+	}
+	n.do(func() {
+		k = min(k, len(n.queue))
+		works := n.queue[:k:k]
+		out, err := n.storer.process(works)
+		if err != nil {
+			n.s.failf("%d: %v", n.id, err)
+			return
+		}
+		n.queue = n.queue[k:]
+		for _, snap := range out.snapshots {
+			d, err := decodeDescriptor(snap.GetData())
+			if err != nil {
+				n.s.failf("%d: %v", n.id, err)
+				return
+			}
+			n.core.snapshotSaved(snap, d.BodySize)
+		}
+		for _, m := range out.responses {
+			if m.GetTo() == n.id {
+				n.core.step(m)
+			} else {
+				n.send([]*raftpb.Message{m})
+			}
+		}
+	})
+	if n.dead != nil && n.core != nil {
+		n.s.crash(n.id)
+	}
+}
+
+// apply has the store take and finish one batch.
+func (n *simNode) apply() bool {
+	if n.core == nil {
+		return false
+	}
+	b, ok := n.core.applying.head()
+	if !ok {
+		return false
+	}
+	n.do(func() {
+		n.core.sentHead()
+		if b == nil {
+			n.load()
+			return
+		}
+		for _, e := range b.Entries {
+			n.applyEntry(e)
+		}
+		if b.CaptureC != nil {
+			order := slices.Clone(n.state.order)
+			b.CaptureC <- commit.Capture{Index: n.state.applied, Write: func(w io.Writer) error {
+				for _, r := range order {
+					if _, err := w.Write(testSeal([][]byte{[]byte(r)})); err != nil {
+						return err
+					}
+				}
+				return nil
+			}}
+		}
+		close(b.ApplyDoneC)
+		n.core.applied()
+	})
+	return true
+}
+
+func (n *simNode) applyEntry(e commit.Entry) {
+	s, st := n.s, n.state
+	what := fmt.Sprintf("%d:%s", e.Term, e.Data)
+	if first, ok := s.log[e.Index]; !ok {
+		s.log[e.Index] = what
+	} else if first != what {
+		s.failf("%d applies %q at %d, where %q was applied before", n.id, what, e.Index, first)
+	}
+	if e.Index <= st.applied {
+		return
+	}
+	if e.Index != st.applied+1 {
+		s.failf("%d applies %d after %d", n.id, e.Index, st.applied)
+	}
+	st.applied = e.Index
+	for _, r := range testUnseal(e.Data) {
+		if s.refused[r] {
+			s.failf("%d applies %q, which was reported as not applied", n.id, r)
+		}
+		if st.done[r] {
+			continue // a retry
+		}
+		st.done[r] = true
+		st.order = append(st.order, r)
+		if _, mine := n.open[r]; mine {
+			delete(n.open, r)
+			s.acked[r] = e.Index
+			s.ackedTop = max(s.ackedTop, e.Index)
+		}
+	}
+}
+
+func (n *simNode) load() {
+	index := n.disk.loadable
+	body, ok := n.disk.bodies[index]
+	if !ok {
+		n.s.failf("%d has no body for snapshot %d", n.id, index)
+		return
+	}
+	n.state = &simStore{applied: index, done: map[string]bool{}, order: testUnseal(body)}
+	for _, r := range n.state.order {
+		n.state.done[r] = true
+		if _, mine := n.open[r]; mine {
+			delete(n.open, r)
+			n.s.acked[r] = n.state.applied
+			n.s.ackedTop = max(n.s.ackedTop, n.state.applied)
+		}
+	}
+	n.s.logf("%d loaded snapshot %d with %d requests", n.id, n.state.applied, len(n.state.order))
+}
+
+// finishBody writes the oldest body that waits for it.
+func (n *simNode) finishBody() bool {
+	if n.core == nil || len(n.bodies) == 0 {
+		return false
+	}
+	p := n.bodies[0]
+	n.bodies = n.bodies[1:]
+	n.do(func() {
+		got := <-p.captureC // apply put it there
+		if got.Index != p.index {
+			n.core.bodyWritten(p, 0, 0, errOtherCapture)
+			return
+		}
+		var body bytes.Buffer
+		if err := got.Write(&body); err != nil {
+			n.s.failf("%d: %v", n.id, err)
+		}
+		n.disk.writeBody(p.index, append([]byte{}, body.Bytes()...))
+		n.core.bodyWritten(p, int64(body.Len()), 0, nil)
+	})
+	return true
+}
+
+// settle delivers, writes and applies until nothing is left to do.
+func (s *sim) settle() {
+	for range 100000 {
+		busy := false
+		for len(s.net) > 0 {
+			s.deliver(0)
+			busy = true
+		}
+		for _, id := range s.ids() {
+			n := s.nodes[id]
+			if n.core != nil && len(n.queue) > 0 {
+				n.persist(len(n.queue))
+				busy = true
+			}
+			for n.apply() {
+				busy = true
+			}
+			for n.finishBody() {
+				busy = true
+			}
+		}
+		if !busy {
+			return
+		}
+	}
+	s.failf("the cluster does not come to rest")
+}
+
+func (s *sim) leader() *simNode {
+	var l *simNode
+	for _, id := range s.ids() {
+		if n := s.nodes[id]; n.core != nil && n.core.isLeader() && (l == nil || n.core.hard.GetTerm() > l.core.hard.GetTerm()) {
+			l = n
+		}
+	}
+	return l
+}
+
+// digest is a fingerprint of everything that happened.
+func (s *sim) digest() uint64 {
+	h := fnv.New64a()
+	for _, i := range slices.Sorted(maps.Keys(s.log)) {
+		fmt.Fprintln(h, i, s.log[i])
+	}
+	for _, id := range s.ids() {
+		n := s.nodes[id]
+		fmt.Fprintln(h, id, n.disk.records == nil, len(n.disk.records), n.disk.term, n.disk.vote)
+	}
+	return h.Sum64()
+}
+
+func describe(m *raftpb.Message) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v", m.GetType())
+	if m.GetTerm() != 0 {
+		fmt.Fprintf(&b, " term=%d", m.GetTerm())
+	}
+	switch m.GetType() {
+	case raftpb.MsgApp:
+		fmt.Fprintf(&b, " after=%d/%d entries=%d commit=%d", m.GetIndex(), m.GetLogTerm(), len(m.GetEntries()), m.GetCommit())
+	case raftpb.MsgAppResp:
+		fmt.Fprintf(&b, " index=%d", m.GetIndex())
+	case raftpb.MsgVote, raftpb.MsgPreVote:
+		fmt.Fprintf(&b, " last=%d/%d", m.GetIndex(), m.GetLogTerm())
+	case raftpb.MsgHeartbeat:
+		fmt.Fprintf(&b, " commit=%d", m.GetCommit())
+	case raftpb.MsgProp:
+		fmt.Fprintf(&b, " requests=%d", len(m.GetEntries()))
+	}
+	if m.GetReject() {
+		b.WriteString(" REJECT")
+	}
+	return b.String()
+}

@@ -1,0 +1,162 @@
+package raftnode
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+)
+
+// simDisk is a stableStore that forgets in a crash what was not synced. It behaves
+// as disk does with etcd's WAL below it, down to wal.ReadAll's habit of bringing
+// truncated entries back (etcd issue 22442).
+type simDisk struct {
+	records     []simRecord
+	synced      int // records before this one survive a crash
+	descriptors map[uint64]*raftpb.Snapshot
+	bodies      map[uint64][]byte
+	term, vote  uint64
+	loadable    uint64 // index of the snapshot that a nil batch refers to
+
+	// fuse, if positive, counts down with every step of the persist path; the
+	// step that finds it at 1 panics with errFuse instead: the node dies there.
+	fuse int
+	// trace, if not nil, is told of every step.
+	trace func(string)
+}
+
+type simRecord struct {
+	hard     *raftpb.HardState
+	entry    *raftpb.Entry
+	snapshot *raftpb.SnapshotMetadata
+}
+
+type fuseBlown struct{ step string }
+
+func newSimDisk() *simDisk {
+	return &simDisk{descriptors: map[uint64]*raftpb.Snapshot{}, bodies: map[uint64][]byte{}}
+}
+
+func (d *simDisk) step(format string, args ...any) {
+	name := fmt.Sprintf(format, args...)
+	if d.fuse > 0 {
+		if d.fuse--; d.fuse == 0 {
+			if d.trace != nil {
+				d.trace("CRASH before " + name)
+			}
+			panic(fuseBlown{name})
+		}
+	}
+	if d.trace != nil {
+		d.trace(name)
+	}
+}
+
+func (d *simDisk) sync(what string) {
+	d.step("sync %s", what)
+	d.synced = len(d.records)
+}
+
+func (d *simDisk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) error {
+	mustSync := sync || len(entries) > 0 || hard.GetTerm() != d.term || hard.GetVote() != d.vote
+	if n := len(entries); n > 0 {
+		d.step("write entries %d-%d", entries[0].GetIndex(), entries[n-1].GetIndex())
+		for _, e := range entries {
+			d.records = append(d.records, simRecord{entry: e})
+		}
+	}
+	d.step("write term=%d vote=%d commit=%d", hard.GetTerm(), hard.GetVote(), hard.GetCommit())
+	d.records = append(d.records, simRecord{hard: hard})
+	d.term, d.vote = hard.GetTerm(), hard.GetVote()
+	if mustSync {
+		d.sync("wal")
+	}
+	return nil
+}
+
+func (d *simDisk) saveSnapshot(snap *raftpb.Snapshot, install bool) error {
+	index := snap.GetMetadata().GetIndex()
+	d.step("write and sync descriptor %d", index)
+	d.descriptors[index] = snap
+	d.step("write snapshot record %d", index)
+	d.records = append(d.records, simRecord{snapshot: snap.GetMetadata()})
+	d.sync("wal")
+	if install {
+		d.loadable = index
+	}
+	return nil
+}
+
+func (d *simDisk) release(index uint64) error {
+	d.step("release up to %d", index)
+	return nil
+}
+
+// writeBody stands for the whole of writeBody in snapfiles.go, which is atomic by
+// its rename.
+func (d *simDisk) writeBody(index uint64, body []byte) {
+	d.step("write and sync body %d", index)
+	d.bodies[index] = body
+}
+
+// crash forgets what was not synced, except for a random part that happened to
+// reach the disk.
+func (d *simDisk) crash(rng *rand.Rand) {
+	d.fuse = 0
+	keep := d.synced
+	if rng != nil && len(d.records) > d.synced {
+		keep += rng.IntN(len(d.records) - d.synced + 1)
+	}
+	d.records = d.records[:keep:keep]
+	d.synced = keep
+}
+
+// replay does what openDisk does.
+func (d *simDisk) replay() (from restored, body []byte, err error) {
+	from.hard = &raftpb.HardState{}
+	for _, r := range d.records {
+		if r.hard != nil {
+			from.hard = r.hard
+		}
+	}
+	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
+	known := map[uint64]bool{}
+	for _, r := range d.records { // wal.ValidSnapshotEntries
+		if r.snapshot == nil || r.snapshot.GetIndex() > from.hard.GetCommit() {
+			continue
+		}
+		index := r.snapshot.GetIndex()
+		known[index] = true
+		if s, ok := d.descriptors[index]; ok && d.bodies[index] != nil {
+			if from.snapshot == nil || index > from.snapshot.GetMetadata().GetIndex() {
+				from.snapshot = s
+			}
+		}
+	}
+	for index := range d.descriptors { // removeOrphans
+		if !known[index] {
+			delete(d.descriptors, index)
+		}
+	}
+	for index := range d.bodies {
+		if !known[index] {
+			delete(d.bodies, index)
+		}
+	}
+	start := from.snapshot.GetMetadata().GetIndex()
+	d.loadable = start
+	body = d.bodies[start]
+	for _, r := range d.records { // wal.ReadAll
+		if r.entry == nil || r.entry.GetIndex() <= start {
+			continue
+		}
+		offset := r.entry.GetIndex() - start - 1
+		if offset > uint64(len(from.entries)) {
+			return from, nil, fmt.Errorf("gap in the WAL: snapshot %d, entry %d, %d entries", start, r.entry.GetIndex(), len(from.entries))
+		}
+		from.entries = append(from.entries[:offset:offset], r.entry)
+	}
+	from.entries = cutStale(from.entries, from.snapshot.GetMetadata().GetTerm(), zap.NewNop())
+	return from, body, nil
+}
