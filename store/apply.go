@@ -28,18 +28,19 @@ type applier struct {
 	argv [][]byte
 	read *reading
 
-	seed    uint64
-	sent    int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
-	leading bool
-	started time.Time // of this hold of the lock
-	work    int
+	seed     uint64
+	mayBlock bool
+	sent     int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
+	leading  bool
+	started  time.Time // of this hold of the lock
+	work     int
 
 	finished []*Batch // answered, to be told once the lock is released
 }
 
 func newApplier() *applier {
 	a := &applier{read: newReading()}
-	a.call.DB, a.call.Rand = &a.db, &a.rand
+	a.call.DB = &a.db
 	return a
 }
 
@@ -258,7 +259,10 @@ func (s *Store) applyOps(c *cursor) error {
 // applyBatch applies a request of this node with the answers of everything that
 // stands around its writes.
 func (s *Store) applyBatch(c *cursor, b *Batch) error {
-	now := s.Now()
+	var now int64
+	if len(b.plan) > 1 { // there may be a read
+		now = s.Now()
+	}
 	for i := 0; i < len(b.plan); i++ {
 		st := &b.plan[i]
 		var err error
@@ -274,6 +278,12 @@ func (s *Store) applyBatch(c *cursor, b *Batch) error {
 			err = s.applyExec(c, b, b.plan[i+1:i+1+st.n])
 			i += st.n
 			s.yield(1 + st.n)
+		case stepBlock:
+			s.applier.mayBlock = true
+			err = s.applyOp(c, b.reply)
+			s.applier.mayBlock = false
+			b.blocked = s.applier.call.Blocked()
+		case stepGreeting:
 		default:
 			i += s.answerStep(b, i, s.applier.read, now)
 		}
@@ -295,9 +305,6 @@ func (s *Store) applyOp(c *cursor, reply command.Reply) error {
 	switch {
 	case c.err != nil:
 		return c.err
-	case kind == opWrite:
-		s.begin()
-		err = s.write(c, db, reply)
 	case kind == opExec:
 		err = s.applyExec(c, nil, nil)
 	case kind == opExpire:
@@ -305,8 +312,8 @@ func (s *Store) applyOp(c *cursor, reply command.Reply) error {
 		s.expire(c, db)
 		err = c.err
 	default:
-		c.fail("unknown kind of operation")
-		err = c.err
+		s.begin()
+		err = s.write(c, db, reply, kind == opAgain)
 	}
 	if err == nil {
 		s.yield(1 + (before-len(c.b))>>10)
@@ -326,7 +333,7 @@ func (s *Store) begin() {
 }
 
 // write runs the command that c stands at.
-func (s *Store) write(c *cursor, db int, reply command.Reply) error {
+func (s *Store) write(c *cursor, db int, reply command.Reply, again bool) error {
 	a := s.applier
 	a.argv = c.args(a.argv)
 	if c.err != nil {
@@ -338,7 +345,9 @@ func (s *Store) write(c *cursor, db int, reply command.Reply) error {
 	}
 	a.db = s.ks.DB(db)
 	a.call.Space = s.ks
-	a.call.Args, a.call.Now, a.call.Reply = a.argv, s.now, reply
+	// MayBlock differs between nodes. That is harmless: a command that finds
+	// nothing changes nothing, whatever it replies.
+	a.call.Call = command.Call{Args: a.argv, Now: s.now, Reply: reply, Rand: &a.rand, MayBlock: a.mayBlock, Again: again}
 	spec.Write(&a.call)
 	a.call.Args, a.call.Reply = nil, nil
 	s.stats.commands.Add(1)
@@ -366,7 +375,7 @@ func (s *Store) applyExec(c *cursor, b *Batch, steps []step) error {
 	}
 	if b == nil {
 		for ; n > 0; n-- {
-			if err := s.write(c, c.db(), command.Discard{}); err != nil {
+			if err := s.write(c, c.db(), command.Discard{}, false); err != nil {
 				return err
 			}
 		}
@@ -379,7 +388,7 @@ func (s *Store) applyExec(c *cursor, b *Batch, steps []step) error {
 		switch st.kind {
 		case stepExecWrite:
 			n--
-			if err := s.write(c, c.db(), b.reply); err != nil {
+			if err := s.write(c, c.db(), b.reply, false); err != nil {
 				return err
 			}
 		case stepRead:

@@ -18,6 +18,7 @@ type Batch struct {
 	args    []byte // arguments of the plan's reads
 	ops     int    // commands, as the client counts them
 	writes  bool
+	blocked bool
 
 	// While submitted the batch is also its own entry in the registry of
 	// requests in flight, so that a write needs no allocation for one.
@@ -58,6 +59,7 @@ const (
 	stepExecRead                  // a transaction without a write: the n steps that follow
 	stepRead
 	stepLocal
+	stepBlock    // the next op of the request, which may end without a reply
 	stepGreeting // of a request without contents: fails like a write
 )
 
@@ -81,7 +83,7 @@ func (b *Batch) Reset() {
 	}
 	clear(b.plan)
 	b.request, b.args, b.plan = b.request[:0], b.args[:0], b.plan[:0]
-	b.ops, b.writes = 0, false
+	b.ops, b.writes, b.blocked = 0, false, false
 	b.flight = flight{}
 }
 
@@ -120,6 +122,26 @@ func (b *Batch) addWrite() {
 	}
 	b.plan = append(b.plan, step{kind: stepWrites, n: 1})
 }
+
+// WriteBlocking adds a write command that may find nothing to take and wants to
+// wait then (command.Spec.Block). It must be the last of the batch. If it finds
+// nothing it changes nothing and replies nothing, and Blocked says so once the
+// batch is done; the caller waits (see Notify, which it should ask for before it
+// submits) and then submits the command once more, with again set.
+func (b *Batch) WriteBlocking(db int, _ *command.Spec, argv [][]byte, again bool) {
+	kind := opWrite
+	if again {
+		kind = opAgain
+	}
+	b.requestBody()
+	b.request = append(b.request, opHead(kind, db))
+	b.request = appendArgs(b.request, argv)
+	b.plan = append(b.plan, step{kind: stepBlock})
+	b.ops++
+}
+
+// Blocked reports whether the batch's last command ended without a reply.
+func (b *Batch) Blocked() bool { return b.blocked }
 
 // Read adds a command that reads and that stands behind a write: it runs on
 // this node between its neighbours, and does not go into the log. argv is

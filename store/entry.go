@@ -16,6 +16,7 @@ import (
 //	request  version(1) origin incarnation seq floor (uvarints) { op }
 //	op       head(1): kind in the low two bits, database above
 //	  write    argc { len arg }
+//	  again    the same, for a blocking command that has waited
 //	  exec     watches { db len key version } commands { db argc { len arg } }
 //	  expire   keys { len key }
 //
@@ -31,6 +32,7 @@ const (
 	opWrite  = 0 // one command
 	opExec   = 1 // a transaction: commands that all run, or none if a watched key has changed
 	opExpire = 2 // the leader's: delete those of the keys whose deadline has passed
+	opAgain  = 3 // one command, with command.Call.Again
 )
 
 const opKinds = 0b11

@@ -20,16 +20,20 @@ func newReading() *reading {
 	// Chance that nothing replicated depends on: any will do.
 	r := &reading{rand: keyspace.NewRand(rand.Uint64())}
 	r.call.DB = &r.view
-	r.call.Rand = &r.rand
 	return r
 }
 
 // do runs a command. Store.mu is held.
 func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
-	r.view = ks.View(db, now)
-	r.call.Args, r.call.Now, r.call.Reply = argv, now, reply
+	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand}
+	r.run(ks, db, spec)
+}
+
+// run runs the command that call holds.
+func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
+	r.view = ks.View(db, r.call.Now)
 	spec.Read(&r.call)
-	r.call.Args, r.call.Reply = nil, nil
+	r.call.Args, r.call.Reply = nil, nil // do not keep a connection's memory
 }
 
 // encoded runs a command whose arguments stand encoded in args.
@@ -58,6 +62,14 @@ func (s *Store) BeginRead() Reader {
 // Do runs a command that reads. argv is used until Do returns.
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
 	r.r.do(r.s.ks, r.now, db, spec, argv, reply)
+}
+
+// DoBlocking is Do for a command that may find nothing to read and wants to wait
+// then. If it answers true there is no reply: see Batch.WriteBlocking.
+func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply command.Reply, again bool) (blocked bool) {
+	r.r.call.Call = command.Call{Args: argv, Now: r.now, Reply: reply, Rand: &r.r.rand, MayBlock: true, Again: again}
+	r.r.run(r.s.ks, db, spec)
+	return r.r.call.Blocked()
 }
 
 // Version returns the version of a key, for Watched.
@@ -91,7 +103,7 @@ func (s *Store) answerWithout(b *Batch) {
 		case stepExec:
 			b.reply.Error(string(b.err))
 			i += st.n
-		case stepGreeting:
+		case stepBlock, stepGreeting:
 			b.reply.Error(string(b.err))
 		default:
 			i += s.answerStep(b, i, r, now)
