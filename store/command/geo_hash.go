@@ -97,20 +97,21 @@ func (b geoBits) move(dx, dy int) geoBits {
 	const odd, even = 0xaaaaaaaaaaaaaaaa, 0x5555555555555555
 	unused := 64 - 2*b.step
 	x, y := b.bits&odd, b.bits&even
-	// With the other coordinate's bits set, a carry passes over them.
+	// With the other coordinate's bits set, a carry passes over them. What does
+	// not move is not masked: on the very edge of the world a cell has a bit more.
 	switch dx {
 	case 1:
-		x += even>>unused + 1
+		x = (x + (even>>unused + 1)) & (odd >> unused)
 	case -1:
-		x = (x | even>>unused) - (even>>unused + 1)
+		x = ((x | even>>unused) - (even>>unused + 1)) & (odd >> unused)
 	}
 	switch dy {
 	case 1:
-		y += odd>>unused + 1
+		y = (y + (odd>>unused + 1)) & (even >> unused)
 	case -1:
-		y = (y | odd>>unused) - (odd>>unused + 1)
+		y = ((y | odd>>unused) - (odd>>unused + 1)) & (even >> unused)
 	}
-	return geoBits{x&(odd>>unused) | y&(even>>unused), b.step}
+	return geoBits{x | y, b.step}
 }
 
 // geoStepsFor estimates how fine the grid may be so that a cell and its eight

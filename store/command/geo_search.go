@@ -3,7 +3,6 @@ package command
 import (
 	"cmp"
 	"math"
-	"slices"
 
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -87,17 +86,19 @@ func geoFind(r *Read, form geoForm) (s geoSearch, points []geoPoint, ok bool) {
 		return s, nil, true
 	}
 	points = s.find(z)
+	n := len(points)
+	if s.count > 0 {
+		n = int(min(s.count, int64(n)))
+	}
 	if s.sort {
-		slices.SortStableFunc(points, func(a, b geoPoint) int {
+		sortPoints(points, n, func(a, b *geoPoint) int {
 			if s.desc {
 				a, b = b, a
 			}
 			return cmp.Compare(a.dist, b.dist)
 		})
 	}
-	if s.count > 0 && int64(len(points)) > s.count {
-		points = points[:s.count]
-	}
+	points = points[:n]
 	return s, points, true
 }
 

@@ -5,8 +5,9 @@ import "math"
 // Distances can become scores (STOREDIST), so that every node must compute the
 // same, and the same as Redis does with the C library. Go's math.Sin promises
 // neither: its last bit depends on the processor. What follows computes with
-// twice the precision of a float64 and rounds once, which is what a good C
-// library's result amounts to.
+// twice the precision of a float64 and rounds once. That is what a good C
+// library's result amounts to, but for the last bit of one in a thousand, which
+// glibc itself computes differently on different processors.
 
 // wide is an unevaluated sum of two floats, the second far smaller.
 type wide struct{ hi, lo float64 }
