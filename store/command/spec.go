@@ -27,6 +27,10 @@ type Spec struct {
 	Answer      func(Reply) // a Local command's reply, where it is always the same
 	Subcommands []*Spec     // a container command, such as OBJECT
 
+	// FindKeys, if not nil, finds the keys of a call instead of Keys, where that
+	// cannot say it all: SET's flags depend on GET, SORT's STORE may be anywhere.
+	FindKeys func(argv [][]byte) []KeyRef
+
 	Block *Block // for a command that may wait: BLPOP and its like
 
 	container string // the name of the command that this is a subcommand of

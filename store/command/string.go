@@ -35,6 +35,7 @@ func stringSpecs() []*Spec {
 			Complexity: "O(1)",
 			Summary:    "Set the string value of a key",
 			Syntax:     "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+			FindKeys:   setKeys,
 			Write:      set,
 		},
 		{
@@ -164,7 +165,7 @@ func stringSpecs() []*Spec {
 			Keys:       One(1, "RW ACCESS UPDATE"),
 			Complexity: "O(1)",
 			Summary:    "Increment the float value of a key by the given amount",
-			Syntax:     "key increment",
+			Syntax:     "key increment:double",
 			Write:      incrbyfloat,
 		},
 	}
@@ -214,6 +215,16 @@ func set(w *Write) {
 	if !o.get {
 		w.OK()
 	}
+}
+
+// setKeys knows that SET reads the old value only with GET.
+func setKeys(argv [][]byte) []KeyRef {
+	for _, a := range argv[3:] {
+		if EqualFold(a, "get") {
+			return []KeyRef{{1, "RW ACCESS UPDATE"}}
+		}
+	}
+	return []KeyRef{{1, "OW UPDATE"}}
 }
 
 // setUntil sets key, or deletes it if the deadline has passed already.

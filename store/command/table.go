@@ -23,6 +23,7 @@ func Data() []*Spec {
 		Strings(),
 		Generic(),
 		Streams(),
+		Dump(),
 	)
 }
 
@@ -89,6 +90,9 @@ func (s *Spec) check() error {
 		return errors.New("only a Local command can have an Answer")
 	case s.Arity == 0 || s.Summary == "" || s.Since == "" || s.Group == "":
 		return fmt.Errorf("arity, summary, since and group are all needed")
+	}
+	if _, err := s.Arguments(); err != nil {
+		return err
 	}
 	for _, sub := range s.Subcommands {
 		if err := sub.check(); err != nil {
