@@ -24,23 +24,18 @@ func configContainer() local {
 				Summary: "Reset the stats returned by INFO"}, when: inOrder, run: (*conn).cmdConfigResetstat},
 			{spec: command.Spec{Name: "rewrite", Arity: 2, Flags: flags, Since: "2.8.0", Complexity: "O(1)",
 				Summary: "Rewrite the configuration file with the in memory configuration"}, when: slow, run: (*conn).cmdConfigRewrite},
-			{spec: command.Spec{Name: "help", Arity: 2, Flags: command.Loading | command.Stale, Since: "5.0.0", Complexity: "O(1)",
-				Summary: "Show what CONFIG can do"}, when: anytime, run: func(c *conn, _ [][]byte) { c.help(configHelp) }},
+			{spec: *command.Help("config", "server", "5.0.0",
+				"GET <pattern>",
+				"    Return parameters matching the glob-like <pattern> and their values.",
+				"SET <directive> <value>",
+				"    Set the configuration <directive> to <value>.",
+				"RESETSTAT",
+				"    Reset statistics reported by the INFO command.",
+				"REWRITE",
+				"    Rewrite the configuration file.")},
 		},
 	}
 }
-
-const configHelp = `CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
-GET <pattern>
-    Return parameters matching the glob-like <pattern> and their values.
-SET <directive> <value>
-    Set the configuration <directive> to <value>.
-RESETSTAT
-    Reset statistics reported by the INFO command.
-REWRITE
-    Rewrite the configuration file.
-HELP
-    Prints this help.`
 
 // setting is one thing that CONFIG knows, whoever it belongs to.
 type setting struct {

@@ -1,24 +1,446 @@
 package resp
 
 import (
+	"context"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
 
+// adminTimeout bounds commands that ask something of the cluster.
+const adminTimeout = 30 * time.Second
+
 func serverFamily() []local {
 	const group = "server"
+	const admin = command.Admin | command.NoScript
 	return []local{
 		configContainer(),
 		commandContainer(),
+		slowlogContainer(),
+		latencyContainer(),
+		memoryContainer(),
+		debugContainer(),
 		{spec: command.Spec{Name: "info", Arity: -1, Flags: command.Loading | command.Stale | command.Dangerous, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get information and statistics about the server", Syntax: "[section [section ...]]"}, when: inOrder, run: (*conn).cmdInfo},
 		{spec: command.Spec{Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "2.6.0", Complexity: "O(1)",
 			Summary: "Return the current server time"}, when: anytime, run: (*conn).cmdTime},
+		{spec: command.Spec{Name: "role", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.Admin, Group: group, Since: "2.8.12", Complexity: "O(1)",
+			Summary: "Return the role of the instance in the context of replication"}, when: inOrder, run: (*conn).cmdRole},
+		{spec: command.Spec{Name: "wait", Arity: 3, Flags: command.NoScript, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
+			Summary: "Wait for the replication of all the write commands sent in the context of the current connection", Syntax: "numreplicas timeout"}, when: slow, run: (*conn).cmdWait},
+		{spec: command.Spec{Name: "lastsave", Arity: 1, Flags: command.Loading | command.Stale | command.Fast | command.Admin, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Get the UNIX time stamp of the last successful save to disk"}, when: inOrder, run: func(c *conn, _ [][]byte) { c.enc.Int(c.srv.lastSave()) }},
+		{spec: command.Spec{Name: "save", Arity: 1, Flags: admin | command.NoMulti | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the total number of keys in all databases",
+			Summary: "Take a snapshot of the data and wait for it"}, when: slow, run: (*conn).cmdSave},
+		{spec: command.Spec{Name: "bgsave", Arity: -1, Flags: admin | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Take a snapshot of the data in the background", Syntax: "[SCHEDULE]"}, when: inOrder, run: (*conn).cmdBgsave},
+		{spec: command.Spec{Name: "shutdown", Arity: -1, Flags: admin | command.NoMulti | command.Loading | command.Stale | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+			Summary: "Shut this node down", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"}, when: inOrder, run: (*conn).cmdShutdown},
+		{spec: command.Spec{Name: "monitor", Arity: 1, Flags: admin | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Listen for all requests received by this node in real time"}, when: inOrder, run: (*conn).cmdMonitor},
+		{spec: command.Spec{Name: "lolwut", Arity: -1, Flags: command.Fast, Group: group, Since: "5.0.0", Complexity: "O(1)",
+			Summary: "Display the Redis version that is spoken here", Syntax: "[VERSION version]"}, when: anytime, run: (*conn).cmdLolwut},
 	}
 }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (c *conn) cmdTime([][]byte) {
 	now := c.srv.now()
 	c.enc.Array(2)
 	c.enc.BulkString(decimal(now.Unix()))
 	c.enc.BulkString(decimal(int64(now.Nanosecond() / 1000)))
+}
+
+// cmdRole answers in the words of a primary with replicas, so that clients and
+// proxies that look for the primary find the leader.
+func (c *conn) cmdRole([][]byte) {
+	s := c.srv
+	if s.store.IsLeader() {
+		replicas := s.replicas()
+		c.enc.Array(3)
+		c.enc.BulkString("master")
+		c.enc.Int(int64(s.store.AppliedIndex()))
+		online := replicas[:0]
+		for _, r := range replicas {
+			if r.state == "online" {
+				online = append(online, r)
+			}
+		}
+		c.enc.Array(len(online))
+		for _, r := range online {
+			c.enc.strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
+		}
+		return
+	}
+	id, addr := s.store.Leader()
+	host, port := splitAddr(addr)
+	portNumber, _ := parseInt([]byte(port))
+	state := "connected"
+	if id == 0 {
+		state = "connect"
+	}
+	c.enc.Array(5)
+	c.enc.BulkString("slave")
+	c.enc.BulkString(host)
+	c.enc.Int(portNumber)
+	c.enc.BulkString(state)
+	c.enc.Int(int64(s.store.AppliedIndex()))
+}
+
+// cmdWait answers how many members beside the leader are known to hold what
+// this node has applied, which includes everything that this connection was
+// told is done. The leader knows that of each member. Others know that a
+// quorum does: nothing is acknowledged before.
+func (c *conn) cmdWait(argv [][]byte) {
+	want, ok := parseInt(argv[1])
+	if !ok {
+		c.enc.Error(command.ErrNotInteger)
+		return
+	}
+	ms, ok := parseInt(argv[2])
+	switch {
+	case !ok:
+		c.enc.Error("ERR timeout is not an integer or out of range")
+		return
+	case ms < 0:
+		c.enc.Error("ERR timeout is negative")
+		return
+	}
+	index := c.srv.store.AppliedIndex()
+	start := time.Now()
+	for {
+		have := c.srv.holders(index)
+		timeIsUp := ms > 0 && time.Since(start).Milliseconds() >= ms
+		if have >= want || timeIsUp || c.multi.on || c.gone.Load() {
+			c.enc.Int(have)
+			return
+		}
+		select {
+		case <-c.srv.stopC:
+			c.enc.Int(have)
+			return
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// holders counts the members beside the leader that are known to hold the log
+// up to index, which this node has applied.
+func (s *Server) holders(index uint64) int64 {
+	st := s.store.Status()
+	var voters, match int64
+	for _, m := range st.Members {
+		if !m.Learner {
+			voters++
+		}
+		if p, ok := st.Progress[m.ID]; ok && m.ID != st.ID && p.Match >= index {
+			match++
+		}
+	}
+	// An applied entry is committed, which takes a majority of the voters.
+	return max(match, voters/2)
+}
+
+func (s *Server) lastSave() int64 {
+	if at := s.store.LastSnapshot(); at != 0 {
+		return at
+	}
+	return s.started.Unix() // as Redis: no earlier than the start
+}
+
+func (s *Server) saveStatus() string {
+	if s.saveErr.Load() {
+		return "err"
+	}
+	return "ok"
+}
+
+// takeSnapshot has the raft node take one, and remembers how it went.
+func (s *Server) takeSnapshot() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	s.saving.Add(1)
+	defer s.saving.Add(-1)
+	err := s.store.Snapshot(ctx)
+	s.saveErr.Store(err != nil)
+	return err
+}
+
+func (c *conn) cmdSave([][]byte) {
+	if c.srv.saving.Load() > 0 {
+		c.enc.Error("ERR Background save already in progress")
+		return
+	}
+	c.done(c.srv.takeSnapshot())
+}
+
+func (c *conn) cmdBgsave(argv [][]byte) {
+	s := c.srv
+	switch {
+	case len(argv) > 2 || len(argv) == 2 && !command.EqualFold(argv[1], "schedule"):
+		c.enc.Error(command.ErrSyntax)
+		return
+	case s.saving.Load() > 0:
+		c.enc.Error("ERR Background save already in progress")
+		return
+	}
+	go func() {
+		if err := s.takeSnapshot(); err != nil {
+			s.log.Warn("background save", zap.Error(err))
+		}
+	}()
+	c.enc.Status("Background saving started")
+}
+
+// done answers a command that something was asked of.
+func (c *conn) done(err error) {
+	if err != nil {
+		c.enc.Error(oneLine(store.Line(err)))
+		return
+	}
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdShutdown(argv [][]byte) {
+	var save, nosave, abort, other bool
+	for _, a := range argv[1:] {
+		switch {
+		case command.EqualFold(a, "save"):
+			save = true
+		case command.EqualFold(a, "nosave"):
+			nosave = true
+		case command.EqualFold(a, "now"), command.EqualFold(a, "force"):
+			other = true
+		case command.EqualFold(a, "abort"):
+			abort = true
+		default:
+			c.enc.Error(command.ErrSyntax)
+			return
+		}
+	}
+	switch {
+	case save && nosave, abort && (save || nosave || other):
+		c.enc.Error(command.ErrSyntax)
+	case abort:
+		c.enc.Error("ERR No shutdown in progress.")
+	case c.srv.opts.Stop == nil:
+		c.enc.Error("ERR Errors trying to SHUTDOWN. Check logs.")
+	default:
+		// As Redis: no reply, the connection just ends.
+		c.srv.opts.Stop(save)
+		c.dead = true
+	}
+}
+
+func (c *conn) cmdMonitor([][]byte) {
+	if !c.monitor {
+		c.monitor = true
+		c.srv.monitors.Add(1)
+	}
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdLolwut(argv [][]byte) {
+	if len(argv) >= 3 && command.EqualFold(argv[1], "version") {
+		if _, ok := parseInt(argv[2]); !ok {
+			c.enc.Error(command.ErrNotInteger)
+			return
+		}
+	}
+	c.enc.Verbatim("txt", "Redis ver. "+redisVersion+"\n")
+}
+
+func slowlogContainer() local {
+	const flags = command.Admin | command.Loading | command.Stale
+	return local{
+		spec: command.Spec{Name: "slowlog", Arity: -2, Group: "server", Since: "2.2.12", Complexity: "Depends on subcommand.", Summary: "A container for slow log commands"},
+		subs: []local{
+			{spec: command.Spec{Name: "get", Arity: -2, Flags: flags, Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned",
+				Summary: "Get the slow log's entries", Syntax: "[count]"}, when: inOrder, run: (*conn).cmdSlowlogGet},
+			{spec: command.Spec{Name: "len", Arity: 2, Flags: flags, Since: "2.2.12", Complexity: "O(1)",
+				Summary: "Get the slow log's length"}, when: inOrder, run: func(c *conn, _ [][]byte) { c.enc.Int(int64(c.srv.slowlog.len())) }},
+			{spec: command.Spec{Name: "reset", Arity: 2, Flags: flags, Since: "2.2.12", Complexity: "O(N) where N is the number of entries in the slowlog",
+				Summary: "Clear all entries from the slow log"}, when: inOrder, run: func(c *conn, _ [][]byte) {
+				c.srv.slowlog.reset()
+				c.enc.Status("OK")
+			}},
+			{spec: *command.Help("slowlog", "server", "6.2.0",
+				"GET [<count>]",
+				"    Return top <count> entries from the slowlog (default: 10, -1 mean all).",
+				"    Entries are made of:",
+				"    id, timestamp, time in microseconds, arguments array, client IP and port,",
+				"    client name",
+				"LEN",
+				"    Return the length of the slowlog.",
+				"RESET",
+				"    Reset the slowlog.")},
+		},
+	}
+}
+
+func (c *conn) cmdSlowlogGet(argv [][]byte) {
+	count := int64(10)
+	if len(argv) > 3 {
+		c.enc.Error(subcommandSyntax(argv))
+		return
+	}
+	if len(argv) == 3 {
+		var ok bool
+		if count, ok = parseInt(argv[2]); !ok || count < -1 {
+			c.enc.Error("ERR count should be greater than or equal to -1")
+			return
+		}
+	}
+	entries := c.srv.slowlog.latest(int(min(count, math.MaxInt32)))
+	c.enc.Array(len(entries))
+	for _, e := range entries {
+		c.enc.Array(6)
+		c.enc.Int(e.id)
+		c.enc.Int(e.at.Unix())
+		c.enc.Int(e.usec)
+		c.enc.strings(e.argv...)
+		c.enc.BulkString(e.addr)
+		c.enc.BulkString(e.name)
+	}
+}
+
+func memoryContainer() local {
+	return local{
+		spec: command.Spec{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.", Summary: "A container for memory diagnostics commands"},
+		subs: []local{
+			{spec: command.Spec{Name: "stats", Arity: 2, Since: "4.0.0", Complexity: "O(1)", Summary: "Show memory usage details"}, when: inOrder, run: (*conn).cmdMemoryStats},
+			{spec: command.Spec{Name: "purge", Arity: 2, Since: "4.0.0", Complexity: "Depends on how much memory is allocated, could be slow", Summary: "Ask the allocator to release memory"}, when: slow, run: func(c *conn, _ [][]byte) {
+				freeMemory()
+				c.enc.Status("OK")
+			}},
+		},
+	}
+}
+
+func (c *conn) cmdMemoryStats([][]byte) {
+	m := memoryUse()
+	peak := c.srv.peakMemory(m.used)
+	var keys int64
+	for _, db := range c.srv.store.Keyspaces() {
+		keys += int64(db.Keys)
+	}
+	c.enc.Map(9)
+	for _, p := range []pair{
+		{"peak.allocated", peak}, {"total.allocated", m.used}, {"overhead.total", m.overhead},
+		{"keys.count", keys}, {"keys.bytes-per-key", max(0, m.used-m.overhead) / max(keys, 1)},
+		{"allocator.allocated", m.used}, {"allocator.active", m.active}, {"allocator.resident", m.resident},
+	} {
+		c.enc.BulkString(p.name)
+		c.enc.Int(p.value.(int64))
+	}
+	c.enc.BulkString("fragmentation")
+	c.enc.Double(float64(m.rss) / float64(max(m.used, 1)))
+}
+
+func debugContainer() local {
+	const flags = command.Admin | command.NoScript | command.Loading | command.Stale
+	sub := func(name string, arity int, summary, syntax string, w when, run func(*conn, [][]byte)) local {
+		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: "1.0.0", Complexity: "Depends on subcommand.", Summary: summary, Syntax: syntax}, when: w, run: run}
+	}
+	return local{
+		spec: command.Spec{Name: "debug", Arity: -2, Group: "server", Since: "1.0.0", Complexity: "Depends on subcommand.", Summary: "A container for debugging commands"},
+		subs: []local{
+			sub("sleep", 3, "Have this connection sleep", "seconds", slow, (*conn).cmdDebugSleep),
+			sub("digest", 2, "Get the digest of the whole state", "", slow, (*conn).cmdDebugDigest),
+			sub("error", 3, "Reply with an error", "message", anytime, func(c *conn, argv [][]byte) { c.enc.Error(oneLine(string(argv[2]))) }),
+			sub("log", 3, "Write a message to the server's log", "message", anytime, func(c *conn, argv [][]byte) {
+				c.srv.log.Warn("DEBUG LOG", zap.ByteString("message", argv[2]))
+				c.enc.Status("OK")
+			}),
+			sub("protocol", 3, "Reply with a value of a type of the protocol", "type", anytime, (*conn).cmdDebugProtocol),
+			{spec: *command.Help("debug", "server", "4.0.0",
+				"DIGEST",
+				"    Output a hex signature representing the current DB content.",
+				"ERROR <string>",
+				"    Return a Redis protocol error with <string> as message. Useful for clients",
+				"    unit tests to simulate Redis errors.",
+				"LOG <message>",
+				"    Write <message> to the server log.",
+				"PROTOCOL <type>",
+				"    Reply with a test value of the specified type. <type> can be: string,",
+				"    integer, double, bignum, null, array, set, map, push, verbatim,",
+				"    true, false.",
+				"SLEEP <seconds>",
+				"    Have this connection wait for <seconds>. Decimals allowed.")},
+		},
+	}
+}
+
+// cmdDebugSleep makes its own connection wait, and no other: what it does to a
+// single-threaded server is not worth imitating.
+func (c *conn) cmdDebugSleep(argv [][]byte) {
+	seconds, err := strconv.ParseFloat(string(argv[2]), 64)
+	if err != nil || math.IsNaN(seconds) {
+		seconds = 0 // as C's strtod
+	}
+	select {
+	case <-time.After(time.Duration(min(max(seconds, 0), 1e9) * float64(time.Second))):
+	case <-c.srv.stopC:
+	}
+	c.enc.Status("OK")
+}
+
+func (c *conn) cmdDebugDigest([][]byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	_, digest, err := c.srv.store.Digest(ctx)
+	if err != nil {
+		c.done(err)
+		return
+	}
+	c.enc.Status(digest)
+}
+
+func (c *conn) cmdDebugProtocol(argv [][]byte) {
+	e := &c.enc
+	switch kind := strings.ToLower(string(argv[2])); kind {
+	case "string":
+		e.BulkString("Hello World")
+	case "integer":
+		e.Int(12345)
+	case "double":
+		e.Double(3.141)
+	case "null":
+		e.Null()
+	case "array":
+		e.Array(3)
+		for i := range 3 {
+			e.Int(int64(i))
+		}
+	case "set":
+		e.Set(3)
+		for i := range 3 {
+			e.Int(int64(i))
+		}
+	case "map":
+		e.Map(3)
+		for i := range 3 {
+			e.Int(int64(i))
+			e.Bool(i == 1)
+		}
+	case "push":
+		e.Push(2)
+		e.BulkString("server-cpu-usage")
+		e.Int(42)
+	case "true", "false":
+		e.Bool(kind == "true")
+	case "verbatim":
+		e.Verbatim("txt", "This is a verbatim\nstring")
+	case "bignum":
+		e.BigNumber("1234567999999999999999999999999999999")
+	default:
+		e.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false")
+	}
 }

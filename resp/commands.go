@@ -38,7 +38,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), transactionFamily(), serverFamily()}
+	return [][]local{connectionFamily(), transactionFamily(), serverFamily(), raftFamily(), clusterFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for
@@ -55,7 +55,7 @@ func Commands() []*command.Spec {
 
 func (l *local) declare() *command.Spec {
 	s := l.spec
-	s.Local = l.run != nil
+	s.Local = s.Local || l.run != nil
 	for i := range l.subs {
 		sub := l.subs[i].declare()
 		if sub.Group == "" {

@@ -58,6 +58,7 @@ type conn struct {
 
 	enc   encoder // replies that the driver has not taken yet
 	state waiting
+	gone  atomic.Bool // the driver has let go of it
 	over  atomic.Bool // what the connection waits for has come
 
 	closing bool // no more commands; send what there is and close
@@ -262,19 +263,26 @@ const (
 	toDie                 // to be closed at once
 )
 
-// intent is asked for after run and output. While a client is blocked or paused
-// its connection still wants to be read, if only to see the client leave.
+// intent is asked for after run and output. While a client is blocked or a task
+// runs, its connection still wants to be read, up to a point, if only to see the
+// client leave. (A batch comes to its end by itself.)
 func (c *conn) intent() intent {
 	switch {
-	case c.ownedByOthers():
+	case c.ownedByOthers() && (c.state == forBatch || c.w-c.r >= readAhead):
 		return toWait
+	case c.ownedByOthers():
+		return toRead
 	case c.dead:
 		return toDie
 	case c.closing && c.state == forNothing:
 		return toClose
 	case c.runnable():
 		return toRun
-	case c.state == forNothing || c.state == forKeys || c.state == forPause:
+	case c.state == forNothing:
+		return toRead
+	case (c.state == forKeys || c.state == forPause) && c.w-c.r >= readAhead:
+		return toWait
+	case c.state == forKeys || c.state == forPause:
 		return toRead
 	default:
 		return toRun // what it waited for has come already
@@ -321,8 +329,10 @@ func (c *conn) submit() {
 
 // abandon is the driver's last word after a panic or a broken connection.
 func (c *conn) abandon() {
-	c.endRead()
-	c.dead = true
+	c.gone.Store(true)
+	if !c.ownedByOthers() {
+		c.endRead()
+	}
 	c.srv.forget(c)
 }
 

@@ -12,7 +12,7 @@ import (
 // to wait, and leaves replies in enc. The driver calls it after input and after
 // every wake.
 func (c *conn) run() {
-	if c.dead || c.ownedByOthers() {
+	if c.ownedByOthers() || c.dead {
 		return
 	}
 	c.takePushes()

@@ -20,6 +20,8 @@ type goroutineDriver struct {
 
 func newGoroutineDriver(s *Server) *goroutineDriver { return &goroutineDriver{srv: s} }
 
+func (d *goroutineDriver) name() string { return "goroutines" }
+
 func (d *goroutineDriver) stop() { d.group.Wait() }
 
 // handshakeTimeout bounds how long a client may take to agree on TLS.

@@ -53,11 +53,13 @@ func (l *loopback) Status() commit.Status {
 		Progress: map[uint64]commit.Progress{1: {Match: l.index, Next: l.index + 1, State: "replicate", RecentActive: true}},
 	}
 }
-func (l *loopback) Leader() (uint64, string)               { return l.leader.Load(), "127.0.0.1:6379" }
-func (l *loopback) IsLeader() bool                         { return l.leader.Load() == 1 }
-func (l *loopback) Transfer(context.Context, uint64) error { return errors.New("there is nobody to take over") }
-func (l *loopback) Snapshot(context.Context) error         { return nil }
-func (l *loopback) Incarnation() uint64                    { return 1 }
+func (l *loopback) Leader() (uint64, string) { return l.leader.Load(), "127.0.0.1:6379" }
+func (l *loopback) IsLeader() bool           { return l.leader.Load() == 1 }
+func (l *loopback) Transfer(context.Context, uint64) error {
+	return errors.New("there is nobody to take over")
+}
+func (l *loopback) Snapshot(context.Context) error { return nil }
+func (l *loopback) Incarnation() uint64            { return 1 }
 
 // hold keeps proposals from being committed until it is called with false.
 func (l *loopback) hold(held bool) {

@@ -69,6 +69,9 @@ type Server struct {
 	coarse   atomic.Int64 // ms, a tenth of a second behind at most
 	nextID   atomic.Int64
 	rates    rates
+	peak     atomic.Int64 // most memory seen in use
+	saving   atomic.Int64 // snapshots being taken for SAVE and BGSAVE
+	saveErr  atomic.Bool  // the last of them failed
 
 	mu        sync.Mutex
 	clients   map[int64]*conn
@@ -87,6 +90,8 @@ type driver interface {
 	add(nc net.Conn) error
 	// stop ends what add has begun, once all connections are gone.
 	stop()
+	// name is what INFO shows as multiplexing_api.
+	name() string
 }
 
 // New returns a server that does not listen yet.

@@ -1,0 +1,193 @@
+package resp
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// raftFamily is the cluster's administration. Every command that changes
+// something answers when the change is applied on this node.
+func raftFamily() []local {
+	const flags = command.Admin | command.NoScript | command.NoMulti | command.Loading | command.Stale
+	sub := func(name string, arity int, summary, syntax string, w when, run func(*conn, [][]byte)) local {
+		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: "7.0.0", Complexity: "O(1)", Summary: summary, Syntax: syntax}, when: w, run: run}
+	}
+	return []local{{
+		spec: command.Spec{Name: "raft", Arity: -2, Group: "raft", Since: "7.0.0", Complexity: "Depends on subcommand.", Summary: "A container for commands about the raft cluster"},
+		subs: []local{
+			sub("info", 2, "Describe this node's part in the cluster", "", inOrder, (*conn).cmdRaftInfo),
+			sub("status", 2, "Describe this node's part in the cluster", "", inOrder, (*conn).cmdRaftInfo),
+			sub("nodes", 2, "List the members of the cluster", "", inOrder, (*conn).cmdRaftNodes),
+			sub("add", 4, "Add a member, which learns first and votes once it has caught up", "id peer-url", slow, (*conn).cmdRaftAdd),
+			sub("remove", 3, "Remove a member for good", "id", slow, (*conn).cmdRaftRemove),
+			sub("promote", 3, "Make a learner that has caught up a voter", "id", slow, (*conn).cmdRaftPromote),
+			sub("transfer", -2, "Hand leadership to a member", "[id]", slow, (*conn).cmdRaftTransfer),
+			sub("snapshot", 2, "Take a snapshot on this node and compact its log", "", slow, func(c *conn, _ [][]byte) { c.done(c.srv.takeSnapshot()) }),
+			sub("digest", 2, "Get the applied index and the digest of the state there", "", slow, (*conn).cmdRaftDigest),
+			{spec: *command.Help("raft", "raft", "7.0.0",
+				"INFO",
+				"    Describe this node's part in the cluster. STATUS is the same.",
+				"NODES",
+				"    List the members: id, addresses, role, progress (progress on the leader only).",
+				"ADD <id> <peer-url>",
+				"    Add a member under an id that was never used. It receives the log first and",
+				"    is made a voter by itself once it has caught up.",
+				"REMOVE <id>",
+				"    Remove a member. Its id never comes back.",
+				"PROMOTE <id>",
+				"    Make a learner that has caught up a voter.",
+				"TRANSFER [<id>]",
+				"    Hand leadership to a member, or to whichever suits.",
+				"SNAPSHOT",
+				"    Take a snapshot on this node and compact its log.",
+				"DIGEST",
+				"    Return this node's applied index and a digest of its state at that index.",
+				"    Nodes that answer with the same index answer with the same digest.")},
+		},
+	}}
+}
+
+func (c *conn) cmdRaftInfo([][]byte) {
+	status := c.srv.raftStatus()
+	c.enc.Map(len(status))
+	for _, p := range status {
+		c.enc.BulkString(p.name)
+		if n, ok := p.value.(int64); ok {
+			c.enc.Int(n)
+		} else {
+			c.enc.BulkString(fmt.Sprint(p.value))
+		}
+	}
+}
+
+func (c *conn) cmdRaftNodes([][]byte) {
+	st := c.srv.store.Status()
+	c.enc.Array(len(st.Members))
+	for _, m := range st.Members {
+		role := "follower"
+		switch {
+		case m.ID == st.Leader:
+			role = "leader"
+		case m.Learner:
+			role = "learner"
+		}
+		p, known := st.Progress[m.ID]
+		pairs := 4
+		if known {
+			pairs = 7
+		}
+		c.enc.Map(pairs)
+		c.enc.BulkString("id")
+		c.enc.Int(int64(m.ID))
+		c.enc.BulkString("role")
+		c.enc.BulkString(role)
+		c.enc.BulkString("client_addr")
+		c.enc.BulkString(m.ClientAddr)
+		c.enc.BulkString("peer_url")
+		c.enc.BulkString(m.PeerURL)
+		if known {
+			c.enc.BulkString("match_index")
+			c.enc.Int(int64(p.Match))
+			c.enc.BulkString("state")
+			c.enc.BulkString(p.State)
+			c.enc.BulkString("active")
+			c.enc.Bool(p.RecentActive)
+		}
+	}
+}
+
+// memberID reads a member's id, or says what is wrong with it.
+func (c *conn) memberID(b []byte) (uint64, bool) {
+	id, ok := parseInt(b)
+	if !ok || id < 1 {
+		c.enc.Error("ERR a member's id is a positive number")
+		return 0, false
+	}
+	return uint64(id), true
+}
+
+// change runs a membership change for the connection.
+func (c *conn) change(do func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	c.done(do(ctx))
+}
+
+func (c *conn) cmdRaftAdd(argv [][]byte) {
+	if id, ok := c.memberID(argv[2]); ok {
+		c.change(func(ctx context.Context) error { return c.srv.store.AddMember(ctx, id, string(argv[3])) })
+	}
+}
+
+func (c *conn) cmdRaftRemove(argv [][]byte) {
+	if id, ok := c.memberID(argv[2]); ok {
+		c.change(func(ctx context.Context) error { return c.srv.store.RemoveMember(ctx, id) })
+	}
+}
+
+func (c *conn) cmdRaftPromote(argv [][]byte) {
+	if id, ok := c.memberID(argv[2]); ok {
+		c.change(func(ctx context.Context) error { return c.srv.store.PromoteMember(ctx, id) })
+	}
+}
+
+func (c *conn) cmdRaftTransfer(argv [][]byte) {
+	var id uint64
+	if len(argv) > 3 {
+		c.enc.Error(subcommandSyntax(argv))
+		return
+	}
+	if len(argv) == 3 {
+		var ok bool
+		if id, ok = c.memberID(argv[2]); !ok {
+			return
+		}
+	}
+	c.change(func(ctx context.Context) error { return c.srv.store.Transfer(ctx, id) })
+}
+
+func (c *conn) cmdRaftDigest([][]byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	index, digest, err := c.srv.store.Digest(ctx)
+	if err != nil {
+		c.done(err)
+		return
+	}
+	c.enc.Array(2)
+	c.enc.Int(int64(index))
+	c.enc.BulkString(digest)
+}
+
+// clusterFamily answers as a Redis without Redis Cluster does: every node here
+// has all the data, so there are no slots to ask about.
+func clusterFamily() []local {
+	const flags = command.Stale
+	disabled := func(c *conn, _ [][]byte) { c.enc.Error(errNoCluster) }
+	sub := func(name string, arity int, since, summary, syntax string) local {
+		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: since, Complexity: "O(1)", Summary: summary, Syntax: syntax}, when: anytime, run: disabled}
+	}
+	return []local{
+		{
+			spec: command.Spec{Name: "cluster", Arity: -2, Group: "cluster", Since: "3.0.0", Complexity: "Depends on subcommand.", Summary: "A container for cluster commands"},
+			subs: []local{
+				sub("info", 2, "3.0.0", "Provides info about Redis Cluster node state", ""),
+				sub("myid", 2, "3.0.0", "Return the node id", ""),
+				sub("nodes", 2, "3.0.0", "Get Cluster config for the node", ""),
+				sub("slots", 2, "3.0.0", "Get array of Cluster slot to node mappings", ""),
+				sub("shards", 2, "7.0.0", "Get array of cluster slots to node mappings", ""),
+				sub("links", 2, "7.0.0", "Returns a list of all TCP links to and from peer nodes in cluster", ""),
+				sub("keyslot", 3, "3.0.0", "Returns the hash slot of the specified key", "key"),
+				sub("countkeysinslot", 3, "3.0.0", "Return the number of local keys in the specified hash slot", "slot"),
+				sub("getkeysinslot", 4, "3.0.0", "Return local key names in the specified hash slot", "slot count"),
+				sub("reset", -2, "3.0.0", "Reset a Redis Cluster node", "[HARD | SOFT]"),
+				sub("replicas", 3, "5.0.0", "List replica nodes of the specified master node", "node-id"),
+				sub("help", 2, "5.0.0", "Show helpful text about the different subcommands", ""),
+			},
+		},
+		{spec: command.Spec{Name: "asking", Arity: 1, Flags: command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+			Summary: "Sent by cluster clients after an -ASK redirect"}, when: anytime, run: disabled},
+	}
+}
