@@ -41,9 +41,12 @@ func TestMain(m *testing.M) {
 }
 
 // binary returns the path of raftredis, built under the race detector if the
-// tests are.
+// tests are. RAFTREDIS_BINARY names one that is there already.
 func binary(t testing.TB) string {
 	t.Helper()
+	if path := os.Getenv("RAFTREDIS_BINARY"); path != "" {
+		return path
+	}
 	program.once.Do(func() {
 		if program.dir, program.err = os.MkdirTemp("", "raftredis-binary-"); program.err == nil {
 			program.path, program.err = cluster.Build(program.dir, raceDetector)

@@ -48,6 +48,7 @@ type Node struct {
 	URL    string   // where peers reach it: a proxy
 	Dir    string   // its data
 	Args   []string // its own options, beyond the cluster's
+	Bare   bool     // start it with nothing but its directory and Args: the rest is in its data
 	listen string   // where it really listens for peers
 	join   bool
 	seeds  string
@@ -159,6 +160,9 @@ func (n *Node) Start(extra ...string) error {
 	args := []string{"--id", strconv.FormatUint(n.ID, 10), "--cluster", n.seeds, "--port", port, "--dir", n.Dir, "--peer-listen", n.listen}
 	if n.join {
 		args = append(args, "--join")
+	}
+	if n.Bare {
+		args = []string{"--dir", n.Dir}
 	}
 	args = append(append(append(args, n.c.args...), n.Args...), extra...)
 	cmd := exec.Command(n.c.Binary, args...)
