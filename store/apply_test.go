@@ -1,0 +1,336 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// A handler that panics has broken an invariant: the node says so and ends, and
+// whoever waits gets no reply that might be a lie.
+func TestPanicStopsTheNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newFakeLog(t, 1)
+		n := log.start(1, 1, Config{}, nil)
+		eventually(t, "ready", n.store.Ready)
+		var reply recorder
+		var b Batch
+		add(&b, n.store, 0, "incr n")
+		add(&b, n.store, 0, "boom")
+		n.store.Submit(&b, &reply, func() { t.Error("was told that it is done") })
+		err := <-n.store.ErrorC()
+		if err == nil || !strings.Contains(err.Error(), "invariant") || !strings.Contains(err.Error(), "entry 2") || !strings.Contains(err.Error(), "fake_test.go") {
+			t.Errorf("%v", err)
+		}
+		if n.store.AppliedIndex() != 1 {
+			t.Errorf("the entry counts as applied")
+		}
+		c := client{t: t, s: n.store}
+		if got := c.do("incr n"); got != "-"+string(ErrStopped) {
+			t.Errorf("afterwards: %s", got)
+		}
+		n.stop()
+	})
+}
+
+// The signals of a batch come in their order: applied, answered, captured, done.
+func TestBatchIsSignalled(t *testing.T) {
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{}, nil)
+	defer n.stop()
+	c := client{t: t, s: n.store}
+	c.do("incr n")
+	n.hold(true)
+	captureC := make(chan commit.Capture, 1)
+	doneC := make(chan struct{})
+	index := n.store.AppliedIndex()
+	n.commit(&commit.Batch{
+		Entries:  []commit.Entry{{Index: index + 1, Term: 1, Data: sealEntry(1, 1, [][]byte{request(requestHead{5, 1, 1, 1}, func(b *Batch) { b.Write(0, nil, args("incr n")) })})}},
+		CaptureC: captureC, ApplyDoneC: doneC,
+	})
+	<-doneC
+	if got := get(n.store, 0, "get n"); got != `"2"` {
+		t.Errorf("done before it was applied: %s", got)
+	}
+	if capture := <-captureC; capture.Index != index+1 {
+		t.Errorf("captured at %d, want %d", capture.Index, index+1)
+	}
+}
+
+// A long batch lets readers in between two commands, and never between two
+// commands of one transaction.
+func TestReadersAreLetIn(t *testing.T) {
+	slow := make(chan struct{})
+	spec := func(name string, read func(*command.Read), write func(*command.Write)) *command.Spec {
+		return &command.Spec{Name: name, Arity: 1, Read: read, Write: write, Summary: "s", Since: "1", Group: "g"}
+	}
+	count := 0
+	table, err := command.NewTable([]*command.Spec{
+		spec("step", nil, func(w *command.Write) {
+			count++
+			<-slow // as long as a long command takes
+		}),
+		spec("count", func(r *command.Read) { r.Reply.Int(int64(count)) }, nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed := func(stop chan struct{}) {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				select {
+				case slow <- struct{}{}:
+				case <-stop:
+					return
+				}
+			case <-stop:
+				return
+			}
+		}
+	}
+	run := func(build func(*Batch)) map[string]bool {
+		s := offline(t, Config{Table: table, Member: 9}, 1)
+		count = 0
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() { feed(stop) })
+		seen := make(map[string]bool)
+		done := make(chan struct{})
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					seen[get(s, 0, "count")] = true
+				}
+			}
+		})
+		if err := applyData(s, sealEntry(1, 1, [][]byte{request(requestHead{1, 1, 1, 1}, build)})); err != nil {
+			t.Error(err)
+		}
+		close(done)
+		close(stop)
+		wg.Wait()
+		return seen
+	}
+	const n = 3 * holdWork
+	step := table.Lookup([]byte("step"))
+	seen := run(func(b *Batch) {
+		for range n {
+			b.Write(0, step, args("step"))
+		}
+	})
+	if len(seen) < 3 {
+		t.Errorf("readers saw only %v", seen)
+	}
+	seen = run(func(b *Batch) {
+		var qs []Queued
+		for range n {
+			qs = append(qs, Queued{Spec: step, Argv: args("step")})
+		}
+		b.Exec(nil, qs)
+	})
+	for got := range seen {
+		if got != "0" && got != "96" {
+			t.Errorf("a reader saw the middle of a transaction: %s", got)
+		}
+	}
+}
+
+func TestNotify(t *testing.T) {
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{}, nil)
+	defer n.stop()
+	c := client{t: t, s: n.store}
+	var mu sync.Mutex
+	woken := 0
+	times := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		defer func() { woken = 0 }()
+		return woken
+	}
+	cancel := n.store.Notify(0, [][]byte{[]byte("a"), []byte("b"), []byte("a")}, func() { mu.Lock(); woken++; mu.Unlock() })
+	for _, x := range []struct {
+		line string
+		want int
+	}{{"set a 1", 1}, {"set c 1", 0}, {"del b", 0}, {"set b 1", 1}, {"del b", 1}, {"incr a", 1}, {"get a", 0}} {
+		c.do(x.line)
+		if got := times(); got != x.want {
+			t.Errorf("%s: woken %d times, want %d", x.line, got, x.want)
+		}
+	}
+	c.run(func(b *Batch) { add(b, n.store, 1, "set a 1") })
+	if got := times(); got != 0 {
+		t.Errorf("another database: woken %d times", got)
+	}
+	c.do("flushall")
+	if got := times(); got == 0 {
+		t.Error("a flush woke nobody")
+	}
+	cancel()
+	cancel()
+	c.do("set a 1", "set b 1")
+	if got := times(); got != 0 {
+		t.Errorf("woken %d times after cancelling", got)
+	}
+	if len(n.store.notify.keys) != 0 || n.store.notify.watching.Load() != 0 {
+		t.Error("something is left")
+	}
+}
+
+func TestMembershipChange(t *testing.T) {
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{}, nil)
+	answer := func(err error) {
+		ch := <-n.confChangeC
+		ch.ResultC <- err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	go answer(nil)
+	if err := n.store.AddMember(ctx, 4, "http://x"); err != nil {
+		t.Error(err)
+	}
+	refused := errors.New("it would lose quorum")
+	go answer(refused)
+	if err := n.store.RemoveMember(ctx, 4); !errors.Is(err, refused) || Line(err) != "ERR it would lose quorum" {
+		t.Error(err)
+	}
+	go func() { <-n.confChangeC; cancel() }()
+	if err := n.store.PromoteMember(ctx, 4); !errors.Is(err, commit.ErrUnknown) || !strings.HasPrefix(Line(err), "UNKNOWN ") {
+		t.Error(err)
+	}
+	if err := n.store.PromoteMember(ctx, 4); errors.Is(err, commit.ErrUnknown) || !errors.Is(err, context.Canceled) {
+		t.Errorf("never sent: %v", err)
+	}
+	n.stop()
+	if err := n.store.RemoveMember(context.Background(), 4); !errors.Is(err, ErrStopped) {
+		t.Error(err)
+	}
+}
+
+func TestKeyspaces(t *testing.T) {
+	s := offline(t, Config{Member: 9, Now: func() time.Time { return time.UnixMilli(1000) }}, 1)
+	r := request(requestHead{1, 1, 1, 1}, func(b *Batch) {
+		for _, line := range []string{"set a v PX 1000", "set b v PX 3000", "set c v"} {
+			b.Write(2, nil, args(line))
+		}
+		b.Write(5, nil, args("set a v"))
+	})
+	if err := applyData(s, sealEntry(1000, 1, [][]byte{r})); err != nil {
+		t.Fatal(err)
+	}
+	got := s.Keyspaces()
+	if len(got) != 2 || got[0] != (DBInfo{2, 3, 2, 2000}) || got[1] != (DBInfo{5, 1, 0, 0}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// nobody is a Reply for measuring.
+type nobody struct{ command.Discard }
+
+// What a write and a read cost in allocations, beside what they store.
+func TestAllocations(t *testing.T) {
+	proposeC := make(chan *commit.Proposal, 1)
+	s := New(Config{Table: testTable(t), Member: 1}, proposeC, nil)
+	n := &fakeNode{log: &fakeLog{}, incarnation: 1}
+	s.node.Store(&node{n, 1})
+	s.retrying = true // no retry loop here
+	incr, getSpec := s.cfg.Table.Lookup([]byte("wait")), s.cfg.Table.Lookup([]byte("get"))
+	argv, getArgv := args("wait nosuch"), args("get nosuch")
+	var b Batch
+	reply := &nobody{}
+	finished := 0
+	done := func() { finished++ }
+	requests := make([][]byte, 1)
+	entries := make([]commit.Entry, 1)
+	batch := &commit.Batch{Entries: entries}
+	write := func() {
+		b.Reset()
+		b.Write(0, incr, argv)
+		b.Read(0, getSpec, getArgv)
+		s.Submit(&b, reply, done)
+		p := <-proposeC
+		p.Take()
+		requests[0] = p.Data
+		entries[0] = commit.Entry{Index: s.AppliedIndex() + 1, Term: 1, Data: s.Seal(requests)}
+		if err := s.apply(batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write()
+	// The entry itself is one; the proposals and their data are allocated many at
+	// a time.
+	if got := testing.AllocsPerRun(1000, write); got > 1 {
+		t.Errorf("a write and a read behind it allocate %v times", got)
+	}
+	if finished != 1002 {
+		t.Errorf("%d finished", finished)
+	}
+	if got := testing.AllocsPerRun(1000, func() {
+		r := s.BeginRead()
+		r.Do(0, getSpec, getArgv, reply)
+		r.Do(0, getSpec, getArgv, reply)
+		r.Version(0, getArgv[1])
+		r.End()
+	}); got != 0 {
+		t.Errorf("a read allocates %v times", got)
+	}
+	if got := testing.AllocsPerRun(1000, func() { s.Now() }); got != 0 {
+		t.Errorf("asking for the time allocates %v times", got)
+	}
+}
+
+// The whole way of a write but for raft.
+func BenchmarkWrite(b *testing.B) {
+	for _, group := range []int{1, 50} {
+		b.Run(map[int]string{1: "alone", 50: "grouped"}[group], func(b *testing.B) {
+			proposeC := make(chan *commit.Proposal, group)
+			s := New(Config{Table: testTable(b), Member: 1}, proposeC, nil)
+			s.node.Store(&node{&fakeNode{log: &fakeLog{}}, 1})
+			s.retrying = true
+			set, argv := s.cfg.Table.Lookup([]byte("set")), args("set key:000000000001 "+strings.Repeat("x", 64))
+			batches := make([]Batch, group)
+			var requests [][]byte
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += group {
+				requests = requests[:0]
+				for i := range batches {
+					batches[i].Reset()
+					batches[i].Write(0, set, argv)
+					s.Submit(&batches[i], command.Discard{}, func() {})
+					p := <-proposeC
+					p.Take()
+					requests = append(requests, p.Data)
+				}
+				err := s.apply(&commit.Batch{Entries: []commit.Entry{{Index: s.AppliedIndex() + 1, Term: 1, Data: s.Seal(requests)}}})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	s := offline(b, Config{Member: 9}, 1)
+	spec, argv := s.cfg.Table.Lookup([]byte("get")), args("get nosuch")
+	reply := &nobody{}
+	b.ReportAllocs()
+	for b.Loop() {
+		r := s.BeginRead()
+		r.Do(0, spec, argv, reply)
+		r.End()
+	}
+}

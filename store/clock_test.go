@@ -1,0 +1,139 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+// machine is a clock that a test turns by hand.
+type machine struct{ now time.Time }
+
+func (m *machine) clock() *clock         { return newClock(func() time.Time { return m.now }) }
+func (m *machine) sleep(d time.Duration) { m.now = m.now.Add(d) }
+func at(ms int64) *machine               { return &machine{time.UnixMilli(ms)} }
+
+const hour = int64(time.Hour / time.Millisecond)
+
+func TestClockLeader(t *testing.T) {
+	m := at(100 * hour)
+	c := m.clock()
+	if got := c.Stamp(); got != 100*hour {
+		t.Errorf("the first leader's stamp is its wall clock, got %d", got)
+	}
+	m.sleep(time.Second)
+	if got := c.Stamp(); got != 100*hour+1000 {
+		t.Errorf("a second later: %d", got)
+	}
+
+	// A state clock ahead of the wall clock goes on from where it is.
+	c = m.clock()
+	c.Load(200 * hour)
+	first := c.Stamp()
+	m.sleep(10 * time.Second)
+	if got := c.Stamp() - first; first != 200*hour || got < 9_980 || got > 10_000 {
+		t.Errorf("stamp %d, ten seconds later %+d", first, got)
+	}
+}
+
+// A new leader goes on from the old one's clock, and approaches its own slowly.
+func TestClockTakesOverFromLeader(t *testing.T) {
+	for _, skew := range []int64{hour, -hour} {
+		m := at(100*hour + skew)
+		c := m.clock()
+		c.Bracket(100*hour, c.mono())
+		m.sleep(10 * time.Second)
+		if got := c.Now() - 100*hour; got < 10_000 || got > 10_001 {
+			t.Fatalf("skew %d: a follower's estimate after 10 s: %+d", skew, got)
+		}
+		last := c.Stamp()
+		for range 1000 {
+			m.sleep(100 * time.Millisecond)
+			got := c.Stamp()
+			if step := got - last; step < 99 || step > 101 {
+				t.Fatalf("skew %d: in 100 ms the clock moved %d ms", skew, step)
+			}
+			last = got
+		}
+		drift := last - (100*hour + 110_000)
+		if want := skew / hour * 100; drift < want-15 || drift > want+15 {
+			t.Errorf("skew %d: in 100 s the clock was steered by %d ms", skew, drift)
+		}
+		// Not even a day without a write makes it jump.
+		m.sleep(24 * time.Hour)
+		if got := c.Stamp() - last - 24*hour; got < -1 || got > 1 {
+			t.Errorf("skew %d: jumped by %d ms after a day", skew, got)
+		}
+	}
+}
+
+func TestClockFollower(t *testing.T) {
+	m := at(300 * hour) // wrong by 200 hours
+	c := m.clock()
+	if c.Now() != 300*hour {
+		t.Error("before any stamp the wall clock has to do")
+	}
+	sent := c.mono()
+	m.sleep(20 * time.Millisecond)
+	c.Bracket(100*hour, sent)
+	if got := c.Now() - 100*hour; got < 0 || got > 21 {
+		t.Fatalf("the first answer corrects it at once: %+d", got)
+	}
+	// Later answers bound it from both sides.
+	m.sleep(time.Second)
+	c.Bracket(100*hour+1015, c.mono())
+	if got := c.Now() - 100*hour; got < 1015 || got > 1016+5 {
+		t.Errorf("%+d", got)
+	}
+	// Time never goes back for readers, although the estimate does.
+	before := c.Now()
+	c.Bracket(before-5, c.mono())
+	if got := c.Now(); got != before {
+		t.Errorf("from %d to %d", before, got)
+	}
+	if got := c.estimate(); got > before-4 {
+		t.Errorf("estimate %d", got)
+	}
+	m.sleep(10 * time.Millisecond)
+	if got := c.Now(); got < before+4 || got > before+6 {
+		t.Errorf("after 10 ms %+d", got-before)
+	}
+
+	// An entry that was long under way tells nearly nothing; one from ahead does.
+	est := c.estimate()
+	c.Observe(est-10_000, false)
+	if got := c.estimate(); est-got > 2 {
+		t.Errorf("an old entry moved the estimate by %d", got-est)
+	}
+	c.Observe(est+777, false)
+	if got := c.estimate(); got != est+777 {
+		t.Errorf("a stamp from ahead: %+d", got-est)
+	}
+
+	// A follower that writes nothing stays with a leader that is being steered
+	// down by 1 ms/s.
+	leader := c.estimate() * 1000
+	for range 1000 {
+		m.sleep(100 * time.Millisecond)
+		leader += 99_900
+		c.Observe(leader/1000, false)
+	}
+	if got := c.estimate() - leader/1000; got < 0 || got > 2 {
+		t.Errorf("%+d ms from the leader", got)
+	}
+}
+
+// The leader's own entries come back to it later than they were stamped, which
+// must not slow its clock.
+func TestClockLeaderIsNotDragged(t *testing.T) {
+	m := at(100 * hour)
+	c := m.clock()
+	for range 10_000 {
+		stamp, sent := c.Stamp(), c.mono()
+		m.sleep(3 * time.Millisecond)
+		c.Observe(stamp, true)
+		c.Bracket(stamp, sent)
+	}
+	if got := c.Stamp() - 100*hour - 30_000; got < -1 || got > 1 {
+		t.Errorf("after 30 s of writes it is off by %d ms", got)
+	}
+}
