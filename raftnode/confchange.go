@@ -21,6 +21,9 @@ type changes struct {
 	pending *pendingChange
 	waiting []waitingIndex
 
+	// last is the index of the newest change in the log, committed or not.
+	last uint64
+
 	// commitMark is the commit index some time ago, at most one election timeout:
 	// a learner that has it is caught up (thesis 4.2.1).
 	commitMark uint64
@@ -180,6 +183,28 @@ func (c *core) matchOf(id uint64) (match uint64) {
 func (c *core) caughtUp(id uint64) bool {
 	return c.heardFrom(id) && c.changes.commitMark > 0 && c.matchOf(id) >= c.changes.commitMark
 }
+
+// logged sees every entry that goes into the log.
+func (cs *changes) logged(e *raftpb.Entry) {
+	switch {
+	case e.GetType() != raftpb.EntryNormal:
+		cs.last = e.GetIndex()
+	case e.GetIndex() <= cs.last:
+		cs.last = 0 // overwritten
+	}
+}
+
+// settling reports whether a change in the log is not committed yet. The leader
+// proposes no requests meanwhile.
+//
+// Why: raft applies a change when it is committed, and a member knows what is
+// committed later than the leader. If a learner that is being promoted got entries
+// behind the change before it knew that, and the leader lost them in a crash, then
+// the leader would need the vote of the new voter, which would refuse it for having
+// the shorter log, while taking itself for a learner that may not stand. Nobody
+// could lead, ever. As it is, entries behind the change travel with a commit index
+// that covers it. (Found by TestRandomSchedules.)
+func (c *core) settling() bool { return c.changes.last > c.hard.GetCommit() }
 
 // appended sees every entry that this leader appends.
 func (cs *changes) appended(e *raftpb.Entry) {

@@ -36,6 +36,7 @@ type core struct {
 	storedTerm, storedVote uint64
 
 	handedOut position // the last entry that went into applying
+	leaving   uint64   // not 0: this member was removed, and stops when c.now gets there
 
 	members   *membership       // as of the last entry handed out for applying
 	confState *raftpb.ConfState // the same, in raft's words
@@ -131,6 +132,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	}
 	for _, e := range from.entries {
 		c.snapshots.appended(e)
+		c.changes.logged(e)
 	}
 
 	c.rn, err = raft.NewRawNode(&raft.Config{
@@ -176,6 +178,10 @@ func (c *core) bootstrap() error {
 // before: after a pause of the whole process the leader's messages count first.
 func (c *core) tick() {
 	c.now++
+	if c.leaving != 0 && c.now >= c.leaving {
+		c.env.stop(ErrRemoved)
+		return
+	}
 	c.rn.Tick()
 	if c.soft.Lead == 0 {
 		c.proposals.sweep()
@@ -197,6 +203,11 @@ func (c *core) step(m *raftpb.Message) {
 			c.proposals.forwarded(m)
 		}
 		return
+	case raftpb.MsgReadIndex:
+		if c.isLeader() && c.reads.tooEarly(c) {
+			c.reads.hold(m)
+			return
+		}
 	case raftpb.MsgAppResp, raftpb.MsgHeartbeatResp:
 		c.lastHeard[m.GetFrom()] = c.now
 	case raftpb.MsgStorageAppendResp:

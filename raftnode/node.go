@@ -509,7 +509,11 @@ func (n *Node) watchTransport(errorC <-chan error) {
 	select {
 	case err := <-errorC:
 		n.cfg.Logger.Warn("other members refuse this one", zap.Error(err))
-		n.stop(ErrRemoved)
+		select { // as in core.applyConfChange
+		case <-time.After(n.cfg.TickInterval * time.Duration(lingerTicks(&n.cfg))):
+			n.stop(ErrRemoved)
+		case <-n.endC:
+		}
 	case <-n.endC:
 	}
 }

@@ -51,7 +51,7 @@ func (c *core) propose() {
 	switch {
 	case len(p.own) == 0 && len(p.other) == 0:
 	case c.isLeader():
-		for len(p.inflight) < c.cfg.MaxInflightEntries && c.seal() {
+		for len(p.inflight) < c.cfg.MaxInflightEntries && !c.settling() && c.seal() {
 		}
 	case c.soft.Lead != 0:
 		c.forward()

@@ -31,11 +31,15 @@ type reads struct {
 
 	// leaderFrom is the index of the first entry of this leader's term. raft
 	// postpones reads until it is committed, because only then does the leader
-	// know the commit index, but not in a cluster of one: there it would answer
-	// with the commit index found on disk, which may lag behind what was
-	// acknowledged.
+	// know the commit index, but not if it is the only voter: there it would
+	// answer, its learners too, with the commit index found on disk, which may lag
+	// behind what was acknowledged. (Found by TestRandomSchedules.)
 	leaderFrom uint64
+	early      []*raftpb.Message // reads of other members that wait for it
 }
+
+// maxEarly reads of other members wait; they send again what is dropped.
+const maxEarly = 64
 
 // readWaiter is one caller of ReadIndex.
 type readWaiter struct {
@@ -71,7 +75,7 @@ func (r *reads) next(c *core) {
 	if len(r.inflight) > 0 || len(r.waiting) == 0 || c.soft.Lead == 0 {
 		return
 	}
-	if c.isLeader() && c.hard.GetCommit() < r.leaderFrom {
+	if c.isLeader() && r.tooEarly(c) {
 		return
 	}
 	r.inflight, r.waiting = r.waiting, nil
@@ -121,10 +125,31 @@ func (r *reads) tick(c *core) {
 func (r *reads) leaderChanged(c *core) { r.again(c) }
 
 // elected notes that this node leads from now on.
-func (r *reads) elected() { r.leaderFrom = math.MaxUint64 }
+func (r *reads) elected() {
+	r.leaderFrom = math.MaxUint64
+	r.early = nil
+}
+
+func (r *reads) tooEarly(c *core) bool { return c.hard.GetCommit() < r.leaderFrom }
+
+func (r *reads) hold(m *raftpb.Message) {
+	if len(r.early) < maxEarly {
+		r.early = append(r.early, m)
+	}
+}
 
 // appended sees every entry that this leader appends, the empty one of its term
 // first.
 func (r *reads) appended(e *raftpb.Entry) { r.leaderFrom = min(r.leaderFrom, e.GetIndex()) }
 
-func (r *reads) committed(c *core) { r.next(c) }
+// committed sees every new commit index.
+func (r *reads) committed(c *core) {
+	if len(r.early) > 0 && c.isLeader() && !r.tooEarly(c) {
+		early := r.early
+		r.early = nil
+		for _, m := range early {
+			c.step(m)
+		}
+	}
+	r.next(c)
+}

@@ -23,6 +23,7 @@ func (c *core) ready() {
 	c.reads.answered(c, rd.ReadStates) // 3
 	for _, e := range rd.Entries {     // 4
 		c.snapshots.appended(e)
+		c.changes.logged(e)
 		if c.isLeader() {
 			c.reads.appended(e)
 			c.proposals.appended(e)
@@ -102,6 +103,7 @@ type storageWork struct {
 	entries   []*raftpb.Entry
 	snapshot  *raftpb.Snapshot  // from the leader: replaces the log
 	responses []*raftpb.Message // to be delivered once all of this is durable
+	sync      bool              // make the commit index durable, too
 
 	// ownSnapshot is the descriptor of a snapshot that this node has taken; the
 	// body is already in place. release is the index up to which the log before
@@ -153,10 +155,11 @@ func (c *core) attachHardState(w *storageWork) {
 }
 
 // flush hands over what storeAppend held back. Called when the node stops, so
-// that the next start replays everything without asking the leader.
+// that the next start replays everything without asking the leader, and when the
+// membership has changed.
 func (c *core) flush() {
-	if c.hardDirty {
-		var w storageWork
+	if c.leaving == 0 && c.hardDirty { // see applyConfChange
+		w := storageWork{sync: true}
 		c.attachHardState(&w)
 		c.env.store(w)
 	}
@@ -194,6 +197,14 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 	c.requestSnapshot()
 }
 
+// applyConfChange makes a committed membership change take effect.
+//
+// From here on this node counts on the new majority, and must not fall back to the
+// old one in a crash: it may need the vote of a member that has been removed and
+// is gone. So the commit index becomes durable at once. The member that is removed
+// does the opposite: it keeps quiet about what it knows, on its disk as well, and
+// stays around to vote until the others have surely got that far. (Without this, a
+// cluster of two that becomes one can wedge; raft's README warns of it.)
 func (c *core) applyConfChange(e *raftpb.Entry) error {
 	cc := &raftpb.ConfChange{}
 	if err := unmarshalConfChange(e, cc); err != nil {
@@ -212,10 +223,14 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	c.changes.done(e.GetIndex(), ch.ID)
 	c.publish()
 	if c.members.isRemoved(c.id) {
-		c.env.stop(ErrRemoved)
+		c.leaving = c.now + lingerTicks(c.cfg)
 	}
+	c.flush()
 	return nil
 }
+
+// lingerTicks is how long a removed member stays around.
+func lingerTicks(cfg *Config) uint64 { return 2 * uint64(cfg.ElectionTicks) }
 
 func unmarshalConfChange(e *raftpb.Entry, cc *raftpb.ConfChange) error {
 	if err := proto.Unmarshal(e.GetData(), cc); err != nil {

@@ -56,6 +56,8 @@ type simNode struct {
 	term   uint64 // highest seen with this node as leader
 	open   map[string]*commit.Proposal
 	dead   error // why it will not come back
+
+	starts uint64 // its incarnation, which is on its disk
 }
 
 // simStore is the state machine: requests in order, each applied once.
@@ -123,6 +125,8 @@ func (s *sim) start(id uint64) {
 	if s.rng != nil {
 		c.random = s.rng.Uint64
 	}
+	n.starts++
+	c.reads.incarnation = n.starts
 	n.core = c
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
 	n.state = &simStore{done: map[string]bool{}}
@@ -171,6 +175,9 @@ func (n *simNode) do(input func()) {
 		n.core.run()
 	}
 	n.check()
+	if n.dead != nil && n.core != nil {
+		n.s.crash(n.id)
+	}
 }
 
 func (n *simNode) check() {
@@ -296,9 +303,6 @@ func (n *simNode) persist(k int) {
 			}
 		}
 	})
-	if n.dead != nil && n.core != nil {
-		n.s.crash(n.id)
-	}
 }
 
 // apply has the store take and finish one batch.

@@ -46,12 +46,14 @@ func (s *storer) process(works []storageWork) (stored, error) {
 	var out stored
 	for len(works) > 0 {
 		n := 0
+		sync := false
 		var entries []*raftpb.Entry
 		for n < len(works) && works[n].snapshot == nil && works[n].ownSnapshot == nil {
 			w := works[n]
 			if w.hard != nil {
 				s.hard = w.hard
 			}
+			sync = sync || w.sync
 			if entries == nil {
 				entries = w.entries
 			} else if len(w.entries) > 0 {
@@ -62,7 +64,7 @@ func (s *storer) process(works []storageWork) (stored, error) {
 		if n > 0 {
 			// The whole hard state goes along every time, so that a WAL segment
 			// can never lack it, however the ones before are purged.
-			if err := s.disk.save(s.hard, entries, false); err != nil {
+			if err := s.disk.save(s.hard, entries, sync); err != nil {
 				return out, fmt.Errorf("save to WAL: %w", err)
 			}
 			for _, w := range works[:n] {
