@@ -22,6 +22,9 @@ func Data() []*Spec {
 	return slices.Concat(
 		Strings(),
 		Generic(),
+		Lists(),
+		Hashes(),
+		Sets(),
 		Streams(),
 		Dump(),
 	)

@@ -110,6 +110,19 @@ func (h *HashView) At(i int) (field, value []byte) {
 	return field, value
 }
 
+// Picker returns At for many calls: it finds its way in a small hash only once.
+func (h *HashView) Picker() func(i int) (field, value []byte) {
+	if h.dict != nil {
+		return h.At
+	}
+	type pair struct{ field, value []byte }
+	pairs := make([]pair, 0, h.Len())
+	for field, value := range h.All() {
+		pairs = append(pairs, pair{field, value})
+	}
+	return func(i int) (field, value []byte) { return pairs[i].field, pairs[i].value }
+}
+
 // Scan visits up to count fields from cursor and returns the next cursor, 0 at
 // the end; a small hash it visits whole. See dict for what it guarantees.
 func (h *HashView) Scan(cursor uint64, count int, visit func(field, value []byte)) uint64 {

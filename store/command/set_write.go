@@ -1,0 +1,99 @@
+package command
+
+import "bytes"
+
+func sadd(w *Write) {
+	view, ok := w.View().set()
+	if !ok {
+		return
+	}
+	fresh := view == nil
+	for i := 2; i < len(w.Args) && !fresh; i++ {
+		fresh = !view.Has(w.Args[i])
+	}
+	if !fresh { // nothing is changed, so the key's version must not be
+		w.Reply.Int(0)
+		return
+	}
+	s, err := w.DB.SetForUpdate(w.Args[1], true)
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	added := 0
+	for _, member := range w.Args[2:] {
+		if s.Add(member, w.DB.Limits()) {
+			added++
+		}
+	}
+	w.Reply.Int(int64(added))
+}
+
+func srem(w *Write) {
+	view, ok := w.View().set()
+	if !ok {
+		return
+	}
+	there := false
+	for i := 2; view != nil && i < len(w.Args) && !there; i++ {
+		there = view.Has(w.Args[i])
+	}
+	if !there {
+		w.Reply.Int(0)
+		return
+	}
+	s, err := w.DB.SetForUpdate(w.Args[1], false)
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	removed := 0
+	for _, member := range w.Args[2:] {
+		if s.Remove(member) {
+			removed++
+		}
+	}
+	if s.Len() == 0 {
+		w.DB.Delete(w.Args[1])
+	}
+	w.Reply.Int(int64(removed))
+}
+
+func smove(w *Write) {
+	from, ok := w.View().set()
+	if !ok {
+		return
+	}
+	if from == nil {
+		w.Reply.Int(0)
+		return
+	}
+	to, err := w.DB.SetAt(w.Args[2])
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	member := w.Args[3]
+	if there := from.Has(member); !there || bytes.Equal(w.Args[1], w.Args[2]) {
+		w.IntBool(there)
+		return
+	}
+	src, err := w.DB.SetForUpdate(w.Args[1], false)
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	src.Remove(member)
+	if src.Len() == 0 {
+		w.DB.Delete(w.Args[1])
+	}
+	if to == nil || !to.Has(member) {
+		dst, err := w.DB.SetForUpdate(w.Args[2], true)
+		if err != nil {
+			w.Fail(err)
+			return
+		}
+		dst.Add(member, w.DB.Limits())
+	}
+	w.Reply.Int(1)
+}
