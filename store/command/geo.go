@@ -14,7 +14,7 @@ func Geo() []*Spec {
 			Name: "geodist", Arity: -4, Keys: One(1, "RO ACCESS"),
 			Group: "geo", Since: "3.2.0", Complexity: "O(log(N))",
 			Summary: "Returns the distance between two members of a geospatial index",
-			Syntax:  "key member1 member2 [m | km | ft | mi]",
+			Syntax:  "key member1 member2 [M | KM | FT | MI]",
 			Read:    geodist,
 		},
 		{
@@ -35,7 +35,7 @@ func Geo() []*Spec {
 			Name: "geosearch", Arity: -7, Keys: One(1, "RO ACCESS"),
 			Group: "geo", Since: "6.2.0", Complexity: "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
 			Summary: "Query a sorted set representing a geospatial index to fetch members inside an area of a box or a circle.",
-			Syntax:  "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+			Syntax:  "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
 			Read:    geosearch,
 		},
 		{
@@ -45,7 +45,7 @@ func Geo() []*Spec {
 			},
 			Group: "geo", Since: "6.2.0", Complexity: "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
 			Summary: "Query a sorted set representing a geospatial index to fetch members inside an area of a box or a circle, and store the result in another key.",
-			Syntax:  "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+			Syntax:  "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
 			Write:   geosearchstore,
 		},
 		{
@@ -57,7 +57,7 @@ func Geo() []*Spec {
 			Group: "geo", Since: "3.2.0", Complexity: "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
 			Summary:         "Query a sorted set representing a geospatial index to fetch members matching a given maximum distance from a point",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument",
-			Syntax: "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key] [STOREDIST key]",
+			Syntax: "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key] [STOREDIST key]",
 			Write:  georadius,
 		},
 		{
@@ -65,7 +65,7 @@ func Geo() []*Spec {
 			Group: "geo", Since: "3.2.10", Complexity: "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
 			Summary:         "A read-only variant for GEORADIUS",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`GEOSEARCH` with the `BYRADIUS` argument",
-			Syntax: "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+			Syntax: "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
 			Read:   georadiusRO,
 		},
 		{
@@ -77,7 +77,7 @@ func Geo() []*Spec {
 			Group: "geo", Since: "3.2.0", Complexity: "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
 			Summary:         "Query a sorted set representing a geospatial index to fetch members matching a given maximum distance from a member",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments",
-			Syntax: "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key] [STOREDIST key]",
+			Syntax: "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key] [STOREDIST key]",
 			Write:  georadiusbymember,
 		},
 		{
@@ -85,7 +85,7 @@ func Geo() []*Spec {
 			Group: "geo", Since: "3.2.10", Complexity: "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
 			Summary:         "A read-only variant for GEORADIUSBYMEMBER",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments",
-			Syntax: "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+			Syntax: "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
 			Read:   georadiusbymemberRO,
 		},
 	}
