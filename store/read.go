@@ -65,11 +65,19 @@ func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Rep
 }
 
 // DoBlocking is Do for a command that may find nothing to read and wants to wait
-// then. If it answers true there is no reply: see Batch.WriteBlocking.
-func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply command.Reply, again bool) (blocked bool) {
-	r.r.call.Call = command.Call{Args: argv, Now: r.now, Reply: reply, Rand: &r.r.rand, MayBlock: true, Again: again}
-	r.r.run(r.s.ks, db, spec)
-	return r.r.call.Blocked()
+// then: see Batch.WriteBlocking. If it returns arguments there is no reply, and
+// the next call is to be made with these: what must not change while the client
+// waits (XREAD's $) is fixed in them. They may alias argv.
+func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply command.Reply, again bool) (next [][]byte) {
+	call := &r.r.call
+	call.Call = command.Call{Args: argv, Now: r.now, Reply: reply, Rand: &r.r.rand, MayBlock: true, Again: again}
+	r.r.view = r.s.ks.View(db, r.now)
+	spec.Read(call)
+	if call.Blocked() {
+		next = call.Args
+	}
+	call.Args, call.Reply = nil, nil
+	return next
 }
 
 // Version returns the version of a key, for Watched.
