@@ -41,10 +41,10 @@ func TestMain(m *testing.M) {
 }
 
 // binary returns the path of raftredis, built under the race detector if the
-// tests are. RAFTREDIS_BINARY names one that is there already.
+// tests are. INTEGRATION_BINARY names one that is there already.
 func binary(t testing.TB) string {
 	t.Helper()
-	if path := os.Getenv("RAFTREDIS_BINARY"); path != "" {
+	if path := os.Getenv("INTEGRATION_BINARY"); path != "" {
 		return path
 	}
 	program.once.Do(func() {
@@ -62,7 +62,7 @@ func binary(t testing.TB) string {
 // nothing is skipped.
 func skip(t testing.TB, why string) {
 	t.Helper()
-	if os.Getenv("RAFTREDIS_CI") != "" {
+	if os.Getenv("INTEGRATION_CI") != "" {
 		t.Fatal(why)
 	}
 	t.Skip(why)
@@ -160,9 +160,16 @@ func (c *nodes) ready() {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := c.WaitReady(ctx); err != nil {
-		c.t.Fatal(err)
-	}
+	eventually(c.t, "all nodes", func() error {
+		for _, n := range c.Nodes {
+			if !n.Running() && n.ExitCode() > 0 {
+				c.t.Fatalf("node %d ended with status %d: %s", n.ID, n.ExitCode(), tail(n.LogFile(), 1))
+			}
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		return c.WaitReady(ctx)
+	})
 }
 
 // leader waits until there is one.
