@@ -24,8 +24,8 @@ type changes struct {
 	// last is the index of the newest change in the log, committed or not.
 	last uint64
 
-	// commitMark is the commit index some time ago, at most one election timeout:
-	// a learner that has it is caught up (thesis 4.2.1).
+	// commitMark is the commit index some time ago, at most one election timeout,
+	// or 0: a learner that has it is caught up (thesis 4.2.1).
 	commitMark uint64
 }
 
@@ -181,7 +181,11 @@ func (c *core) matchOf(id uint64) (match uint64) {
 }
 
 func (c *core) caughtUp(id uint64) bool {
-	return c.heardFrom(id) && c.changes.commitMark > 0 && c.matchOf(id) >= c.changes.commitMark
+	mark := c.changes.commitMark
+	if mark == 0 {
+		mark = c.hard.GetCommit()
+	}
+	return c.heardFrom(id) && c.matchOf(id) >= mark
 }
 
 // logged sees every entry that goes into the log.

@@ -53,6 +53,7 @@ type simNode struct {
 	queue  []storageWork
 	bodies []pendingSnapshot
 	state  *simStore
+	leads  bool
 	term   uint64 // highest seen with this node as leader
 	open   map[string]*commit.Proposal
 	dead   error // why it will not come back
@@ -130,7 +131,7 @@ func (s *sim) start(id uint64) {
 	n.core = c
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
 	n.state = &simStore{done: map[string]bool{}}
-	n.queue, n.bodies, n.open = nil, nil, map[string]*commit.Proposal{}
+	n.queue, n.bodies, n.open, n.leads = nil, nil, map[string]*commit.Proposal{}, false
 	bootstrapped := slices.ContainsFunc(s.cfg.Peers, func(p Peer) bool { return p.ID == id })
 	if from.snapshot == nil && len(from.entries) == 0 && bootstrapped {
 		if err := c.bootstrap(); err != nil {
@@ -210,9 +211,10 @@ func (n *simNode) relink(commit.Member)        {}
 func (n *simNode) unlink(uint64)               {}
 func (n *simNode) writeBody(p pendingSnapshot) { n.bodies = append(n.bodies, p) }
 func (n *simNode) publish(leader uint64, isLeader bool, _ *membership) {
-	if isLeader {
+	if isLeader && !n.leads {
 		n.s.logf("%d leads", n.id)
 	}
+	n.leads = isLeader
 }
 
 func (n *simNode) stop(err error) {
