@@ -83,7 +83,7 @@ type frozenData struct {
 	floor uint64
 }
 
-// Capture freezes the keyspace as it is now. It costs a copy of one pointer for
+// Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
 	f := &Frozen{Index: ks.index, limits: ks.limits}

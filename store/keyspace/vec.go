@@ -16,7 +16,7 @@ type chunk[T any] struct {
 // directory of chunks; a chunk is copied by the first write that touches it
 // afterwards.
 type vec[T any] struct {
-	chunks []*chunk[T]
+	chunks []chunk[T]
 	n      int
 	epoch  uint64
 }
@@ -31,15 +31,13 @@ func (v *vec[T]) mut(i int) *T { return &v.own(i / chunkLen).items[i%chunkLen] }
 
 // own makes chunk c private to v and returns it.
 func (v *vec[T]) own(c int) *chunk[T] {
-	ch := v.chunks[c]
-	if ch.epoch == v.epoch {
-		return ch
+	ch := &v.chunks[c]
+	if ch.epoch != v.epoch {
+		// Room for a whole chunk, unless this is the first of a small vec.
+		items := make([]T, len(ch.items), max(cap(ch.items), 4))
+		copy(items, ch.items)
+		*ch = chunk[T]{epoch: v.epoch, items: items}
 	}
-	// Room for a whole chunk, unless this is the first of a small vec.
-	items := make([]T, len(ch.items), max(cap(ch.items), 4))
-	copy(items, ch.items)
-	ch = &chunk[T]{epoch: v.epoch, items: items}
-	v.chunks[c] = ch
 	return ch
 }
 
@@ -51,7 +49,7 @@ func (v *vec[T]) push(x T) {
 		if c == 0 {
 			capacity = 4 // small collections are the common ones
 		}
-		v.chunks = append(v.chunks, &chunk[T]{epoch: v.epoch, items: append(make([]T, 0, capacity), x)})
+		v.chunks = append(v.chunks, chunk[T]{epoch: v.epoch, items: append(make([]T, 0, capacity), x)})
 	default:
 		ch := v.own(c)
 		if len(ch.items) == cap(ch.items) {
@@ -69,7 +67,7 @@ func (v *vec[T]) pop() {
 	v.n--
 	c := v.n / chunkLen
 	if v.n%chunkLen == 0 {
-		v.chunks[c] = nil
+		v.chunks[c] = chunk[T]{}
 		v.chunks = v.chunks[:c]
 		return
 	}
@@ -80,9 +78,9 @@ func (v *vec[T]) pop() {
 }
 
 // freeze returns the vector as it is now. The result must not be written to; it
-// costs a copy of the directory, one pointer for each chunkLen items.
+// costs a copy of the directory, 32 bytes for each chunkLen items.
 func (v *vec[T]) freeze() vec[T] {
-	frozen := vec[T]{chunks: append([]*chunk[T](nil), v.chunks...), n: v.n, epoch: v.epoch}
+	frozen := vec[T]{chunks: append([]chunk[T](nil), v.chunks...), n: v.n, epoch: v.epoch}
 	v.epoch++
 	return frozen
 }
@@ -91,5 +89,5 @@ func (v *vec[T]) freeze() vec[T] {
 // changing, and v is the frozen one. It does not write to v at all, not even to
 // its directory, because a snapshot may be reading v at this moment.
 func (v *vec[T]) fork() vec[T] {
-	return vec[T]{chunks: append([]*chunk[T](nil), v.chunks...), n: v.n, epoch: v.epoch + 1}
+	return vec[T]{chunks: append([]chunk[T](nil), v.chunks...), n: v.n, epoch: v.epoch + 1}
 }
