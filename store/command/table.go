@@ -25,6 +25,9 @@ func Data() []*Spec {
 		Lists(),
 		Hashes(),
 		Sets(),
+		SortedSets(),
+		Geo(),
+		Bitmaps(),
 		Streams(),
 		Dump(),
 	)
