@@ -73,8 +73,18 @@ func TestThreeNodes(t *testing.T) {
 func TestDigestStaysOnAnIdleCluster(t *testing.T) {
 	c := start(t, 3)
 	must(t, connect(t, c.Nodes[0].Addr), "SET", "a", "1")
+	// Members announce their addresses right after starting.
+	eventually(t, "the addresses of all members", func() error {
+		v, err := ask(c.Nodes[0].Addr, "RAFT", "NODES")
+		for _, m := range v.Elems {
+			if strings.Contains(m.String(), "client_addr  ") {
+				err = errors.New(v.String())
+			}
+		}
+		return err
+	})
 	first := c.sameDigests()
-	for range 40 { // two seconds, four times the election timeout
+	for range 40 { // two seconds, several election timeouts
 		time.Sleep(50 * time.Millisecond)
 	}
 	if second := c.sameDigests(); second != first {
@@ -243,7 +253,7 @@ func TestFourthNode(t *testing.T) {
 	c.startAll()
 	c.sameDigests()
 	eventually(t, "the fourth node's vote", func() error {
-		return c.memberIs(c.Nodes[0], 4, "voter")
+		return votes(c.Nodes[0], "4")
 	})
 	info, err := fourth.Info("raft")
 	if err != nil {
@@ -299,19 +309,18 @@ func fill(t testing.TB, c *conn, n int) {
 	}
 }
 
-// memberIs looks a member up in RAFT NODES of a node.
-func (c *nodes) memberIs(through *cluster.Node, id uint64, role string) error {
+// votes returns nil if a node says that a member has a vote.
+func votes(through *cluster.Node, id string) error {
 	v, err := ask(through.Addr, "RAFT", "NODES")
 	if err != nil {
 		return err
 	}
 	for _, m := range v.Elems {
-		s := m.String()
-		if strings.Contains(s, fmt.Sprintf("id %d ", id)) && strings.Contains(s, role) {
+		if f := m.Strings(); len(f) > 3 && f[1] == id && f[3] != "learner" {
 			return nil
 		}
 	}
-	return fmt.Errorf("member %d is no %s: %s", id, role, v)
+	return fmt.Errorf("member %s does not: %s", id, v)
 }
 
 // TestWrongAddress: a member that nobody can reach is added and removed again,

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -13,9 +15,10 @@ import (
 // logs is the node's log. Its level can be changed while the node runs.
 type logs struct {
 	*zap.Logger
-	atomic zap.AtomicLevel
-	name   string // of the level, as redis.conf has it
-	file   *os.File
+	limit   zap.AtomicLevel
+	name    string      // of the level, as redis.conf has it
+	verbose atomic.Bool // etcd's packages may speak as well
+	file    *os.File
 }
 
 // levels are Redis's, in zap's words. Nothing at all is above every level.
@@ -28,7 +31,7 @@ var levels = map[string]zapcore.Level{
 }
 
 func openLogs(o *options) (*logs, error) {
-	l := &logs{atomic: zap.NewAtomicLevel(), file: os.Stderr}
+	l := &logs{limit: zap.NewAtomicLevel(), file: os.Stderr}
 	if err := l.setLevel(o.loglevel.value); err != nil {
 		return nil, err
 	}
@@ -42,8 +45,36 @@ func openLogs(o *options) (*logs, error) {
 	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	encoder.EncodeLevel = zapcore.LowercaseLevelEncoder
 	encoder.ConsoleSeparator = " "
-	l.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(l.file), l.atomic))
+	encoder.CallerKey = ""
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(l.file), l.limit)
+	l.Logger = zap.New(quiet{core, l}, zap.AddCaller())
 	return l, nil
+}
+
+// quiet leaves out what etcd's packages tell about every stream and segment,
+// unless the level is verbose or lower.
+type quiet struct {
+	zapcore.Core
+	logs *logs
+}
+
+// With implements zapcore.Core.
+func (q quiet) With(fields []zapcore.Field) zapcore.Core { return quiet{q.Core.With(fields), q.logs} }
+
+// Check implements zapcore.Core.
+func (q quiet) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if !q.Enabled(e.Level) {
+		return ce
+	}
+	return ce.AddCore(e, q)
+}
+
+// Write implements zapcore.Core. Only here the caller is known.
+func (q quiet) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	if e.Level == zapcore.InfoLevel && !q.logs.verbose.Load() && strings.Contains(e.Caller.File, "/go.etcd.io/") {
+		return nil
+	}
+	return q.Core.Write(e, fields)
 }
 
 func (l *logs) level() string { return l.name }
@@ -55,7 +86,8 @@ func (l *logs) setLevel(name string) error {
 		return err
 	}
 	l.name = v.value
-	l.atomic.SetLevel(levels[v.value])
+	l.verbose.Store(v.value == "verbose" || v.value == "debug")
+	l.limit.SetLevel(levels[v.value])
 	return nil
 }
 
