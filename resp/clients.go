@@ -193,6 +193,3 @@ func (s *Server) unpause(p *pause) {
 		s.eachClient(func(c *conn) { c.link.wake() })
 	}
 }
-
-// askUnblock ends the wait of a blocked connection, if it is one.
-func (c *conn) askUnblock(asError bool) bool { return false }

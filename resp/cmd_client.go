@@ -373,7 +373,7 @@ func (c *conn) cmdClientUnblock(argv [][]byte) {
 		c.enc.Error(command.ErrNotInteger)
 		return
 	}
-	if target := c.srv.client(id); target != nil && target.askUnblock(asError) {
+	if c.srv.blocked.askUnblock(id, asError) {
 		c.enc.Int(1)
 		return
 	}

@@ -76,6 +76,7 @@ type conn struct {
 	skipNext            bool
 	monitor             bool
 	multi               transaction
+	block               *waiter  // the blocking command that it waits for
 	after               []*later // what an EXEC on its way leaves to be run afterwards
 	taskFrom            int      // where the replies of the running task begin
 	startTask           func()   // to be started as a goroutine when run ends
@@ -332,6 +333,9 @@ func (c *conn) abandon() {
 	c.gone.Store(true)
 	if !c.ownedByOthers() {
 		c.endRead()
+	}
+	if c.block != nil {
+		c.srv.blocked.leave(c.block)
 	}
 	c.srv.forget(c)
 }

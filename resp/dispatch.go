@@ -87,7 +87,7 @@ func (c *conn) resume() bool {
 		c.state = forNothing // the command looks again whether it is over
 		return true
 	case forKeys:
-		return false
+		return c.afterWait()
 	}
 	if !c.over.Load() {
 		return false
@@ -96,8 +96,12 @@ func (c *conn) resume() bool {
 	c.state = forNothing
 	switch was {
 	case forBatch:
+		blocked := c.batch.Blocked()
 		c.batch.Reset()
 		c.batchMuted = false
+		if c.block != nil {
+			return c.afterFirst(blocked)
+		}
 		return c.afterBatch()
 	case forBarrier:
 	case forTask:
@@ -258,18 +262,26 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 	if c.linear && c.barrierErr != nil {
 		return c.reject(cm, store.Line(c.barrierErr))
 	}
+	if cm.spec.Block != nil {
+		return c.blocking(cm, argv)
+	}
+	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
+		c.submit()
+		return true
+	}
 	c.count(cm)
 	if c.batch.Len() > 0 {
-		if c.batchMuted != c.muted() {
-			c.submit()
-			c.uncount()
-			return true
-		}
 		c.batch.Read(c.db, cm.spec, argv)
 		c.batchFull()
 		return false
 	}
 	c.beginRead()
+	c.readNow(cm, argv)
+	return false
+}
+
+// readNow runs a read with the reader that has been begun.
+func (c *conn) readNow(cm *cmd, argv [][]byte) {
 	from, errs := len(c.enc.buf), c.enc.errs
 	c.reader.Do(c.db, cm.spec, argv, &c.enc)
 	c.ran(cm, argv, errs)
@@ -279,7 +291,6 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 	if c.readsLeft--; c.readsLeft == 0 {
 		c.endRead()
 	}
-	return false
 }
 
 // barrier begins to wait for the point from which everything that has been
@@ -297,6 +308,9 @@ func (c *conn) barrier() {
 // write puts a command into the batch.
 func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 	c.endRead()
+	if cm.spec.Block != nil {
+		return c.blocking(cm, argv)
+	}
 	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
 		c.submit()
 		return true
@@ -397,8 +411,6 @@ func (c *conn) count(cm *cmd) {
 	c.endStats()
 	c.last, c.lastCount, c.lastStart = cm, 1, c.srv.nanotime()
 }
-
-func (c *conn) uncount() { c.lastCount-- }
 
 // ran notes how a command that has just run went.
 func (c *conn) ran(cm *cmd, argv [][]byte, errsBefore int) {

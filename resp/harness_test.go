@@ -6,6 +6,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -91,7 +94,11 @@ func (l *loopback) run() {
 
 func testTable(t testing.TB) *command.Table {
 	t.Helper()
-	table, err := command.NewTable(command.Data(), Commands())
+	data := command.Data()
+	if !slices.ContainsFunc(data, func(s *command.Spec) bool { return s.Name == "bzpopmin" }) {
+		data = append(data, command.SortedSets()...)
+	}
+	table, err := command.NewTable(data, Commands())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +228,30 @@ func (c *client) expectEOF() []byte {
 		}
 	}
 	return all.Bytes()
+}
+
+// line reads one line.
+func (c *client) line() string {
+	c.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var line []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\r\n")); line = append(line, b[0]) {
+		if _, err := c.Read(b); err != nil {
+			c.t.Fatalf("%v after %q", err, line)
+		}
+	}
+	return strings.TrimSuffix(string(line), "\r\n")
+}
+
+// id asks for the connection's id.
+func (c *client) id() int64 {
+	c.t.Helper()
+	c.send("CLIENT ID\r\n")
+	n, err := strconv.ParseInt(strings.TrimPrefix(c.line(), ":"), 10, 64)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return n
 }
 
 func (c *client) ask(send, want string) {

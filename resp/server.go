@@ -69,6 +69,7 @@ type Server struct {
 	coarse   atomic.Int64 // ms, a tenth of a second behind at most
 	nextID   atomic.Int64
 	rates    rates
+	blocked  *waitRoom
 	peak     atomic.Int64 // most memory seen in use
 	saving   atomic.Int64 // snapshots being taken for SAVE and BGSAVE
 	saveErr  atomic.Bool  // the last of them failed
@@ -116,6 +117,7 @@ func New(opts Options) (*Server, error) {
 		changed: make(map[string]string),
 		stopC:   make(chan struct{}),
 	}
+	s.blocked = newWaitRoom(s)
 	cfg := opts.Config
 	s.cfg.Store(&cfg)
 	s.coarse.Store(s.now().UnixMilli())
@@ -155,8 +157,9 @@ func (s *Server) Start() error {
 			return err
 		}
 	}
-	s.group.Add(1)
+	s.group.Add(2)
 	go s.cron()
+	go s.blocked.run()
 	return nil
 }
 

@@ -1,0 +1,149 @@
+package resp
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func blockedClients(s *Server) int {
+	s.blocked.mu.Lock()
+	defer s.blocked.mu.Unlock()
+	n := 0
+	for _, w := range s.blocked.byConn {
+		if !w.first && !w.trying {
+			n++
+		}
+	}
+	return n
+}
+
+func waitBlocked(t *testing.T, s *Server, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d clients are blocked", n), func() bool { return blockedClients(s) == n })
+}
+
+func TestBlockedClientsAreServedInOrder(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		var waiting []*client
+		for i := range 10 {
+			c := dial(t, s)
+			c.send("BZPOPMIN q 0\r\n")
+			waiting = append(waiting, c)
+			waitBlocked(t, s, i+1)
+		}
+		c := dial(t, s)
+		c.ask("ZADD q 1 a\r\n", ":1\r\n")
+		waiting[0].expect("*3\r\n$1\r\nq\r\n$1\r\na\r\n$1\r\n1\r\n")
+		var add strings.Builder
+		add.WriteString("ZADD q")
+		for i := 1; i < 10; i++ {
+			fmt.Fprintf(&add, " %d e%d", i, i)
+		}
+		c.ask(add.String()+"\r\n", ":9\r\n")
+		for i := 1; i < 10; i++ {
+			waiting[i].expect(fmt.Sprintf("*3\r\n$1\r\nq\r\n$2\r\ne%d\r\n$1\r\n%d\r\n", i, i))
+		}
+		c.ask("EXISTS q\r\n", ":0\r\n")
+		waitBlocked(t, s, 0)
+		if n := len(s.blocked.queues); n != 0 {
+			t.Fatalf("%d queues are left", n)
+		}
+	})
+}
+
+func TestBlockedClientTimesOut(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		c.ask("BZPOPMIN q 0.01\r\nPING\r\n", "*-1\r\n+PONG\r\n")
+		c.ask("HELLO 3\r\n", fmt.Sprintf("%%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:%d\r\n"+
+			"$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n", s.nextID.Load()))
+		c.ask("BZPOPMIN q 0.01\r\n", "_\r\n")
+		c.ask("BZPOPMIN q -1\r\nBZPOPMIN q x\r\n", "-ERR timeout is negative\r\n-ERR timeout is not a float or out of range\r\n")
+		c.ask("MULTI\r\nBZPOPMIN q 0\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*1\r\n_\r\n")
+	})
+}
+
+func TestClientThatLeavesTakesNothing(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		first, second, c := dial(t, s), dial(t, s), dial(t, s)
+		first.send("BZPOPMIN q 0\r\n")
+		waitBlocked(t, s, 1)
+		second.send("BZPOPMIN q 0\r\n")
+		waitBlocked(t, s, 2)
+		_ = first.Close()
+		waitBlocked(t, s, 1)
+		c.ask("ZADD q 1 a\r\n", ":1\r\n")
+		second.expect("*3\r\n$1\r\nq\r\n$1\r\na\r\n$1\r\n1\r\n")
+
+		// One that leaves while something is being taken for it.
+		third := dial(t, s)
+		third.send("BZPOPMIN q 0\r\n")
+		waitBlocked(t, s, 1)
+		l.hold(true)
+		c.send("ZADD q 2 b 3 c\r\n")
+		_ = third.Close()
+		l.hold(false)
+		c.expect(":2\r\n")
+		eventually(t, "both elements are there", func() bool {
+			c.send("ZCARD q\r\n")
+			return c.line() == ":2"
+		})
+	})
+}
+
+func TestUnblock(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		blocked, c := dial(t, s), dial(t, s)
+		id := blocked.id()
+		blocked.send("BZPOPMIN q 0\r\n")
+		waitBlocked(t, s, 1)
+		c.ask(fmt.Sprintf("CLIENT UNBLOCK %d ERROR\r\n", id), ":1\r\n")
+		blocked.expect("-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")
+		blocked.send("BZPOPMIN q 0\r\n")
+		waitBlocked(t, s, 1)
+		c.ask(fmt.Sprintf("CLIENT UNBLOCK %d\r\nCLIENT UNBLOCK %d\r\nCLIENT UNBLOCK x\r\n", id, id), ":1\r\n:0\r\n-ERR value is not an integer or out of range\r\n")
+		blocked.expect("*-1\r\n")
+	})
+}
+
+func TestBlockedStreamReader(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		a, b, c := dial(t, s), dial(t, s), dial(t, s)
+		c.ask("XADD s 1-1 f old\r\n", "$3\r\n1-1\r\n")
+		a.send("XREAD BLOCK 0 STREAMS s $\r\n")
+		b.send("XREAD BLOCK 0 STREAMS s $\r\n")
+		waitBlocked(t, s, 2)
+		c.ask("XADD s 1-2 f new\r\n", "$3\r\n1-2\r\n")
+		want := "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-2\r\n*2\r\n$1\r\nf\r\n$3\r\nnew\r\n"
+		a.expect(want)
+		b.expect(want)
+		a.ask("XREAD BLOCK 5 STREAMS s $\r\n", "*-1\r\n")
+	})
+}
+
+func TestUndo(t *testing.T) {
+	for _, test := range []struct{ name, args, reply, want string }{
+		{"blpop", "", "*2\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n", "lpush k a\r\nb"},
+		{"brpop", "", "*2\r\n$1\r\nk\r\n$1\r\na\r\n", "rpush k a"},
+		{"blmpop", "0 1 k LEFT", "*2\r\n$1\r\nk\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n", "lpush k b a"},
+		{"bzpopmin", "", "*3\r\n$1\r\nk\r\n$1\r\na\r\n,1.5\r\n", "zadd k 1.5 a"},
+		{"bzmpop", "", "*2\r\n$1\r\nk\r\n*2\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n", "zadd k 1 a 2 b"},
+		{"blmove", "", "$1\r\na\r\n", ""},
+		{"blpop", "", "-ERR no\r\n", ""},
+		{"blpop", "", "*2\r\n$1\r\nk\r\n$100\r\na\r\n", ""},
+	} {
+		var argv, words [][]byte
+		for _, a := range strings.Fields(test.args) {
+			argv = append(argv, []byte(a))
+		}
+		words = undo(test.name, argv, []byte(test.reply))
+		var got []string
+		for _, w := range words {
+			got = append(got, string(w))
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
