@@ -96,7 +96,7 @@ func (s *Store) apply(batch *commit.Batch) error {
 	if err == nil {
 		s.nextDeadline.Store(earliestDeadline(s.ks))
 	}
-	s.mu.Unlock()
+	s.unlockApply()
 	if err != nil {
 		// What was answered before the bad entry was applied is true. The rest is
 		// ended by stop.
@@ -142,9 +142,17 @@ func (s *Store) yield(work int) {
 	if time.Since(a.started) < maxHold {
 		return
 	}
-	s.mu.Unlock()
+	s.unlockApply()
 	a.tell()
 	s.lockApply()
+}
+
+func (s *Store) unlockApply() {
+	held := int64(time.Since(s.applier.started))
+	s.mu.Unlock()
+	if held > s.stats.longestHold.Load() {
+		s.stats.longestHold.Store(held)
+	}
 }
 
 // applyEntries turns a handler's panic into an error: a broken invariant. The
@@ -286,6 +294,7 @@ func (s *Store) applyBatch(c *cursor, b *Batch) error {
 		case stepGreeting:
 		default:
 			i += s.answerStep(b, i, s.applier.read, now)
+			s.yield(1)
 		}
 		if err != nil {
 			return err
@@ -350,6 +359,7 @@ func (s *Store) write(c *cursor, db int, reply command.Reply, again bool) error 
 	a.call.Call = command.Call{Args: a.argv, Now: s.now, Reply: reply, Rand: &a.rand, MayBlock: a.mayBlock, Again: again}
 	spec.Write(&a.call)
 	a.call.Args, a.call.Reply = nil, nil
+	a.argv = release(a.argv)
 	s.stats.commands.Add(1)
 	return nil
 }

@@ -45,6 +45,7 @@ func TestBatchIsSignalled(t *testing.T) {
 	log := newFakeLog(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	defer n.stop()
+	eventually(t, "ready", n.store.Ready)
 	c := client{t: t, s: n.store}
 	c.do("incr n")
 	n.hold(true)

@@ -29,10 +29,10 @@ type Batch struct {
 // never changes in flight.
 type flight struct {
 	seq      uint64
-	size     int // what it counts for against Config.MaxPendingBytes
-	sent     int64
+	size     int   // what it counts for against Config.MaxPendingBytes
+	sent     int64 // for the first time; this and the next three in µs of clock.mono
+	resent   int64 // for the last time
 	deadline int64
-	resendAt int64
 	backoff  int64
 	proposal *commit.Proposal
 	reply    command.Reply
@@ -84,7 +84,6 @@ func (b *Batch) Reset() {
 	clear(b.plan)
 	b.request, b.args, b.plan = b.request[:0], b.args[:0], b.plan[:0]
 	b.ops, b.writes, b.blocked = 0, false, false
-	b.flight = flight{}
 }
 
 // Len returns the number of commands in the batch; a transaction is one.

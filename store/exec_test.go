@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -121,7 +122,7 @@ func TestWatchAgainstTheSameEntry(t *testing.T) {
 		log.faulty = true
 		var members []*fakeNode
 		for id := uint64(1); id <= 3; id++ {
-			members = append(members, log.start(id, 1, Config{}, nil))
+			members = append(members, log.start(id, 1, Config{ProposalTimeout: time.Hour}, nil))
 		}
 		var wg sync.WaitGroup
 		const clients, each = 12, 10

@@ -171,6 +171,7 @@ type fakeLog struct {
 	term    uint64
 	rnd     *rand.Rand
 	faulty  bool
+	losing  bool     // whatever is sent is lost
 	late    [][]byte // requests that will turn up later
 	kept    []*commit.Proposal
 }
@@ -289,7 +290,7 @@ func (l *fakeLog) propose(waiting []*commit.Proposal) {
 	}
 	var requests [][]byte
 	for _, p := range waiting {
-		if ok, _ := p.Take(); !ok {
+		if ok, _ := p.Take(); !ok || l.losing {
 			continue
 		}
 		if !l.faulty {
@@ -503,31 +504,48 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 // settle waits until all members have applied the whole log and checks that they
 // agree.
-func (l *fakeLog) settle() string {
+func (l *fakeLog) settle() {
 	l.t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		last := uint64(l.last())
+		digests := make(map[string]uint64)
+		for _, n := range l.all() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			if err := n.store.WaitApplied(ctx, last); err != nil {
+				l.t.Fatalf("member %d: %v", n.id, err)
+			}
+			index, digest, err := n.store.Digest(ctx)
+			cancel()
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			if index == last {
+				digests[digest] = n.id
+			}
+		}
+		if uint64(l.last()) != last {
+			continue // it went on meanwhile
+		}
+		if len(digests) != 1 {
+			l.t.Fatalf("members differ: %v", digests)
+		}
+		return
+	}
+	l.t.Fatal("the log does not come to rest")
+}
+
+func (l *fakeLog) last() int {
 	l.mu.Lock()
-	last := uint64(len(l.entries))
-	var members []*fakeNode
+	defer l.mu.Unlock()
+	return len(l.entries)
+}
+
+func (l *fakeLog) all() []*fakeNode {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ns []*fakeNode
 	for _, n := range l.members {
-		members = append(members, n)
+		ns = append(ns, n)
 	}
-	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	digests := make(map[string]uint64)
-	var digest string
-	for _, n := range members {
-		if err := n.store.WaitApplied(ctx, last); err != nil {
-			l.t.Fatalf("member %d: %v", n.id, err)
-		}
-		var err error
-		if _, digest, err = n.store.Digest(ctx); err != nil {
-			l.t.Fatal(err)
-		}
-		digests[digest] = n.id
-	}
-	if len(digests) != 1 {
-		l.t.Fatalf("members differ: %v", digests)
-	}
-	return digest
+	return ns
 }

@@ -12,12 +12,17 @@ const (
 	// there are none.
 	retryEvery = 50 * time.Millisecond
 
-	// firstResend: a request that has not been applied by then is sent again, and
-	// again after twice the time each. It is well above the latency of a loaded
-	// cluster, so that sending again does not add to the load; a change of leaders,
-	// which is what loses requests, is noticed at once and by itself.
+	// firstResend: a request that left this node and has not been applied by then
+	// is sent again, and again after twice the time each, up to maxResend. It is
+	// well above the latency of a loaded cluster, so that sending again does not
+	// add to the load; a change of leaders, which is what loses requests, is
+	// noticed at once and by itself.
 	firstResend = 400 * time.Millisecond
-	maxResend   = 3 * time.Second
+	maxResend   = 1600 * time.Millisecond
+
+	// leaderPatience: what the leader has taken is in its own log, and can hardly
+	// get lost while it goes on leading.
+	leaderPatience = 4
 
 	// flightOverhead is what a request in flight costs beside its bytes.
 	flightOverhead = 256
@@ -63,9 +68,8 @@ func (s *Store) propose(b *Batch) Error {
 	}
 	f.add(b)
 	b.proposal = f.arena.proposal(b, b.seal(requestHead{s.cfg.Member, n.incarnation, b.seq, f.floor}))
-	b.sent, b.deadline = now, now+s.timeout
+	b.sent, b.resent, b.deadline = now, now, now+s.timeout
 	b.backoff = firstResend.Microseconds()
-	b.resendAt = now + b.backoff
 	s.stats.proposals.Add(1)
 	s.send(b.proposal)
 	if !s.retrying {
@@ -156,16 +160,20 @@ func (s *Store) retry() bool {
 	if leader != 0 {
 		s.lastLeader = leader
 	}
+	patience := int64(1)
+	if leader == s.cfg.Member {
+		patience = leaderPatience
+	}
 	var over []*Batch
 	f.each(func(b *Batch) {
 		switch {
 		case now >= b.deadline:
 			over = append(over, f.take(b.seq))
-		case s.sender.running:
-			// Raft does not even take what it was sent first.
-		case newLeader || now >= b.resendAt:
+		case s.sender.running, !b.proposal.Taken():
+			// It is still in a queue of this node.
+		case newLeader || now-b.resent >= patience*b.backoff:
 			b.backoff = min(2*b.backoff, maxResend.Microseconds())
-			b.resendAt = now + b.backoff
+			b.resent = now
 			s.stats.retries.Add(1)
 			s.send(b.proposal)
 		}

@@ -199,40 +199,44 @@ func TestLostRequestsAreSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog(t, 1)
 		n := log.start(1, 1, Config{}, nil)
+		m := log.start(2, 1, Config{}, nil)
 		defer n.stop()
+		defer m.stop()
+		for _, n := range []*fakeNode{n, m} {
+			eventually(t, "ready", n.store.Ready)
+		}
 		c := client{t: t, s: n.store}
-		c.do("set k v")
-		lose := func() { // what waits for a leader is lost with the old one
-			synctest.Wait()
+		lose := func(losing bool) {
 			log.mu.Lock()
-			for _, p := range log.kept {
-				p.Take()
-			}
-			log.kept = nil
-			log.mu.Unlock()
+			defer log.mu.Unlock()
+			log.losing = losing
 		}
 
-		// Under the same leader: after a while.
-		log.elect(0)
-		go func() { lose(); log.mu.Lock(); log.leader = 1; log.mu.Unlock() }()
-		started := time.Now()
-		if got := c.do("incr n"); got != "1" {
-			t.Error(got)
-		}
-		if took := time.Since(started); took < firstResend || took > firstResend+2*retryEvery {
-			t.Errorf("sent again after %v", took)
+		// Under the same leader: after a while, a longer one if we are the leader.
+		for i, leader := range []uint64{2, 1} {
+			log.elect(leader)
+			c.do("set k v")
+			time.Sleep(time.Second)
+			lose(true)
+			go func() { synctest.Wait(); lose(false) }()
+			started := time.Now()
+			if got := c.do("incr n"); got != fmt.Sprint(i+1) {
+				t.Error(got)
+			}
+			want := firstResend
+			if leader == 1 {
+				want *= leaderPatience
+			}
+			if took := time.Since(started); took < want || took > want+2*retryEvery {
+				t.Errorf("leader %d: sent again after %v", leader, took)
+			}
 		}
 
 		// Under a new leader: at once.
-		m := log.start(2, 1, Config{}, nil)
-		defer m.stop()
-		eventually(t, "the new member is ready", m.store.Ready)
-		log.mu.Lock()
-		log.leader = 0
-		log.mu.Unlock()
-		go func() { lose(); log.elect(2) }()
-		started = time.Now()
-		if got := c.do("incr n"); got != "2" {
+		lose(true)
+		go func() { synctest.Wait(); lose(false); log.elect(2) }()
+		started := time.Now()
+		if got := c.do("incr n"); got != "3" {
 			t.Error(got)
 		}
 		if took := time.Since(started); took > 2*retryEvery {

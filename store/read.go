@@ -41,7 +41,20 @@ func (r *reading) encoded(ks *keyspace.Keyspace, now int64, db int, spec *comman
 	c := cursor{b: args}
 	r.argv = c.args(r.argv)
 	r.do(ks, now, db, spec, r.argv, reply)
+	r.argv = release(r.argv)
 }
+
+// release empties argv for the next command, so that neither its arguments, which
+// are part of something big, nor an unusual number of them stays in memory.
+func release(argv [][]byte) [][]byte {
+	if cap(argv) > keepArgv {
+		return nil
+	}
+	clear(argv)
+	return argv[:0]
+}
+
+const keepArgv = 1 << 10
 
 // Reader reads the state of this node, all of it at one applied index.
 type Reader struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/keyspace"
@@ -160,6 +161,8 @@ type counters struct {
 	entries, requests, commands, duplicates                atomic.Uint64
 	proposals, retries, overloaded, refused, unknown       atomic.Uint64
 	readIndexes, snapshots, expiredBefore, expiredByLeader atomic.Uint64
+
+	longestHold atomic.Int64
 }
 
 // Stats counts what happened since the process started.
@@ -176,6 +179,9 @@ type Stats struct {
 	Refused    uint64 // requests that ended "not applied", Overloaded included
 	Unknown    uint64 // requests that ended "unknown"
 
+	// LongestHold is the longest that applying kept readers out at a stretch.
+	LongestHold time.Duration
+
 	Pending      int // requests in flight
 	PendingBytes int
 
@@ -190,6 +196,7 @@ func (s *Store) Stats() Stats {
 		Entries: c.entries.Load(), Requests: c.requests.Load(), Commands: c.commands.Load(), Duplicates: c.duplicates.Load(),
 		Proposals: c.proposals.Load(), Retries: c.retries.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load(),
 		ReadIndexes: c.readIndexes.Load(), Snapshots: c.snapshots.Load(),
+		LongestHold: time.Duration(c.longestHold.Load()),
 	}
 	s.mu.RLock()
 	st.Expired = c.expiredBefore.Load() + s.ks.Stats().Expired

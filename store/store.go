@@ -229,6 +229,7 @@ func (s *Store) ErrorC() <-chan error { return s.errorC }
 
 func (s *Store) fatal(err error) {
 	s.logger.Error("the state machine cannot go on", zap.Error(err))
+	s.stop()
 	s.errorC <- err // has room, and only the apply loop comes here, to end
 }
 

@@ -29,6 +29,7 @@ func Data() []*Spec {
 		Geo(),
 		Bitmaps(),
 		Streams(),
+		Sorting(),
 		Dump(),
 	)
 }
