@@ -43,7 +43,7 @@ func Hashes() []*Spec {
 			Name: "hincrbyfloat", Arity: 4, Flags: DenyOOM | Fast, Keys: One(1, "RW ACCESS UPDATE"),
 			Group: "hash", Since: "2.6.0", Complexity: "O(1)",
 			Summary: "Increment the float value of a hash field by the given amount",
-			Syntax:  "key field increment",
+			Syntax:  "key field increment:double",
 			Write:   hincrbyfloat,
 		},
 		{

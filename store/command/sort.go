@@ -2,43 +2,36 @@ package command
 
 import (
 	"bytes"
-	"cmp"
+	"math"
 	"slices"
 
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
-// Sorting returns SORT and SORT_RO, which work on lists, sets and sorted sets.
+// Sorting declares SORT and SORT_RO.
 func Sorting() []*Spec {
-	const complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N)."
 	return []*Spec{
 		{
-			Name: "sort", Arity: -2, Group: "generic", Since: "1.0.0",
-			Flags:      DenyOOM | MovableKeys | Dangerous,
-			ACL:        "set sortedset list",
-			Keys:       []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}, {Flags: "OW UPDATE", Unknown: true}},
-			Complexity: complexity,
-			Summary:    "Sort the elements in a list, set or sorted set",
-			Syntax:     "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
-			FindKeys:   sortKeys,
-			Write:      sortWrite,
+			Name: "sort", Arity: -2, Flags: DenyOOM | MovableKeys | Dangerous, Keys: []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}, {Flags: "OW UPDATE", Unknown: true}},
+			Group: "generic", ACL: "set sortedset list", Since: "1.0.0", Complexity: "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
+			Summary:  "Sort the elements in a list, set or sorted set",
+			Syntax:   "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
+			Write:    sortCommand,
+			FindKeys: sortKeys,
 		},
 		{
-			Name: "sort_ro", Arity: -2, Group: "generic", Since: "7.0.0",
-			Flags:      MovableKeys | Dangerous,
-			ACL:        "set sortedset list",
-			Keys:       []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}},
-			Complexity: complexity,
-			Summary:    "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",
-			Syntax:     "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
-			Read:       sortRead,
+			Name: "sort_ro", Arity: -2, Flags: MovableKeys | Dangerous, Keys: []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}},
+			Group: "generic", ACL: "set sortedset list", Since: "7.0.0", Complexity: "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
+			Summary:  "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",
+			Syntax:   "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
+			Read:     sortRO,
+			FindKeys: sortROKeys,
 		},
 	}
 }
 
-// sortKeys finds the last STORE, which is the one that counts.
 func sortKeys(argv [][]byte) []KeyRef {
-	refs := []KeyRef{{1, "RO ACCESS"}}
+	refs := []KeyRef{{Pos: 1, Flags: "RO ACCESS"}}
 	for i := 2; i < len(argv); i++ {
 		switch {
 		case EqualFold(argv[i], "limit"):
@@ -46,26 +39,31 @@ func sortKeys(argv [][]byte) []KeyRef {
 		case EqualFold(argv[i], "get"), EqualFold(argv[i], "by"):
 			i++
 		case EqualFold(argv[i], "store") && i+1 < len(argv):
-			refs = append(refs[:1], KeyRef{i + 1, "OW UPDATE"})
+			refs = append(refs[:1], KeyRef{Pos: i + 1, Flags: "OW UPDATE"}) // the last one counts
+			i++
 		}
 	}
 	return refs
 }
 
-// sortOptions are those of SORT.
-type sortOptions struct {
-	desc, alpha   bool
-	offset, count int64
-	by            []byte // nil for the elements themselves
-	asIs          bool   // BY a constant: the order that they are in
-	get           [][]byte
-	store         []byte // nil for none
+func sortROKeys([][]byte) []KeyRef { return []KeyRef{{Pos: 1, Flags: "RO ACCESS"}} }
+
+// sorting is what one SORT asks for.
+type sorting struct {
+	desc, alpha bool
+	by          []byte // nil: the elements themselves
+	asIs        bool   // BY a pattern without a *: do not sort
+	offset      int64
+	count       int64 // negative: all
+	gets        [][]byte
+	store       []byte // nil: reply
 }
 
-func parseSort(c *Call, withStore bool) (o sortOptions, ok bool) {
+// parseSorting parses the options. If they are wrong, it has written the error.
+func (c *Call) parseSorting(mayStore bool) (o sorting, ok bool) {
 	o.count = -1
 	for i := 2; i < len(c.Args); i++ {
-		left := len(c.Args) - i - 1
+		rest := len(c.Args) - i - 1
 		switch {
 		case c.Is(i, "asc"):
 			o.desc = false
@@ -73,7 +71,7 @@ func parseSort(c *Call, withStore bool) (o sortOptions, ok bool) {
 			o.desc = true
 		case c.Is(i, "alpha"):
 			o.alpha = true
-		case c.Is(i, "limit") && left >= 2:
+		case c.Is(i, "limit") && rest >= 2:
 			if o.offset, ok = c.Int(i + 1); !ok {
 				return o, false
 			}
@@ -81,16 +79,16 @@ func parseSort(c *Call, withStore bool) (o sortOptions, ok bool) {
 				return o, false
 			}
 			i += 2
-		case withStore && c.Is(i, "store") && left >= 1:
+		case c.Is(i, "store") && mayStore && rest >= 1:
 			i++
 			o.store = c.Args[i]
-		case c.Is(i, "by") && left >= 1:
+		case c.Is(i, "by") && rest >= 1:
 			i++
 			o.by = c.Args[i]
-			o.asIs = o.asIs || bytes.IndexByte(o.by, '*') < 0
-		case c.Is(i, "get") && left >= 1:
+			o.asIs = o.asIs || !bytes.Contains(o.by, []byte("*"))
+		case c.Is(i, "get") && rest >= 1:
 			i++
-			o.get = append(o.get, c.Args[i])
+			o.gets = append(o.gets, c.Args[i])
 		default:
 			c.Reply.Error(ErrSyntax)
 			return o, false
@@ -99,223 +97,245 @@ func parseSort(c *Call, withStore bool) (o sortOptions, ok bool) {
 	return o, true
 }
 
-// sortItem is an element and what it is compared by.
-type sortItem struct {
-	elem   []byte
-	weight float64
-	by     []byte // nil if there is no such key
-}
-
-func sortRead(r *Read) {
-	o, ok := parseSort(&r.Call, false)
+func sortCommand(w *Write) {
+	o, ok := w.parseSorting(true)
 	if !ok {
 		return
 	}
-	if items, ok := sortItems(&r.Call, r.DB, o); ok {
-		replySorted(r.Reply, r.DB, o, items)
-	}
-}
-
-func sortWrite(w *Write) {
-	o, ok := parseSort(&w.Call, true)
-	if !ok {
-		return
-	}
-	items, ok := sortItems(&w.Call, &w.DB.View, o)
+	elements, ok := sorted(w.View(), &o)
 	switch {
 	case !ok:
-		return
 	case o.store == nil:
-		replySorted(w.Reply, &w.DB.View, o, items)
-		return
-	case len(items) == 0:
-		w.DB.Delete(o.store)
-		w.Reply.Int(0)
-		return
-	}
-	// The list is complete before it replaces what may be what was sorted, or a
-	// key that a pattern names.
-	list := &keyspace.ListObject{}
-	eachSorted(&w.DB.View, o, items, func(value []byte, _ bool) {
-		list.PushBack(value, w.DB.Limits())
-	})
-	w.DB.SetObject(o.store, list, 0)
-	w.Reply.Int(int64(list.Len()))
-}
-
-func replySorted(reply Reply, v *keyspace.View, o sortOptions, items []sortItem) {
-	reply.Array(len(items) * max(1, len(o.get)))
-	eachSorted(v, o, items, func(value []byte, ok bool) {
-		if ok {
-			reply.Bulk(value)
-		} else {
-			reply.Null()
-		}
-	})
-}
-
-// eachSorted calls visit for what is to be returned of each item: the element, or
-// what the GET patterns name.
-func eachSorted(v *keyspace.View, o sortOptions, items []sortItem, visit func(value []byte, ok bool)) {
-	for _, it := range items {
-		if len(o.get) == 0 {
-			visit(it.elem, true)
-		}
-		for _, pattern := range o.get {
-			visit(lookupPattern(v, pattern, it.elem))
-		}
-	}
-}
-
-// sortItems returns the elements at the key, in order and within the limit. If it
-// cannot, it has written the error.
-func sortItems(c *Call, v *keyspace.View, o sortOptions) (items []sortItem, ok bool) {
-	items, kind, err := elements(v, c.Args[1])
-	if err != nil {
-		c.Fail(err)
-		return nil, false
-	}
-	if o.asIs && kind == keyspace.Set && o.store != nil {
-		o.asIs, o.alpha, o.by = false, true, nil // what is stored must have an order
-	}
-	switch {
-	case o.asIs:
-		if o.desc && kind != keyspace.Set {
-			slices.Reverse(items)
-		}
-	case !weigh(v, o, items):
-		c.Reply.Error("ERR One or more scores can't be converted into double")
-		return nil, false
+		replySorted(w.View(), &o, elements)
 	default:
-		// Stable, and from an order that is state: equal items are in the same order on
-		// every node.
-		slices.SortStableFunc(items, func(a, b sortItem) int {
-			if o.desc {
-				return compareItems(b, a, o.alpha)
-			}
-			return compareItems(a, b, o.alpha)
-		})
+		storeSorted(w, &o, elements)
 	}
-	n := int64(len(items))
-	start := min(max(o.offset, 0), n)
-	end := n
-	if o.count >= 0 {
-		end = min(start+min(o.count, n), n)
-	}
-	return items[start:end], true
 }
 
-// elements returns what is at key in the order in which it is kept.
-func elements(v *keyspace.View, key []byte) (items []sortItem, kind keyspace.Kind, err error) {
-	add := func(elem []byte) { items = append(items, sortItem{elem: bytes.Clone(elem)}) }
-	switch kind = v.Kind(key); kind {
-	case keyspace.None:
-	case keyspace.List:
-		list, err := v.ListAt(key)
-		if err != nil {
-			return nil, kind, err
+func sortRO(r *Read) {
+	o, ok := r.parseSorting(false)
+	if !ok {
+		return
+	}
+	if elements, ok := sorted(r, &o); ok {
+		replySorted(r, &o, elements)
+	}
+}
+
+func replySorted(r *Read, o *sorting, elements [][]byte) {
+	if o.gets == nil {
+		r.Reply.Array(len(elements))
+		for _, e := range elements {
+			r.Reply.Bulk(e)
 		}
-		for elem := range list.From(0) {
-			add(elem)
+		return
+	}
+	r.Reply.Array(len(elements) * len(o.gets))
+	for _, e := range elements {
+		for _, pattern := range o.gets {
+			if value, ok := follow(r.DB, pattern, e); ok {
+				r.Reply.Bulk(value)
+			} else {
+				r.Reply.Null()
+			}
+		}
+	}
+}
+
+func storeSorted(w *Write, o *sorting, elements [][]byte) {
+	l := &keyspace.ListObject{}
+	for _, e := range elements {
+		if o.gets == nil {
+			l.PushBack(e, w.DB.Limits())
+		}
+		for _, pattern := range o.gets {
+			value, _ := follow(&w.DB.View, pattern, e) // what is not there is stored empty
+			l.PushBack(value, w.DB.Limits())
+		}
+	}
+	if l.Len() == 0 {
+		w.DB.Delete(o.store)
+	} else {
+		w.DB.SetObject(o.store, l, 0)
+	}
+	w.Reply.Int(int64(l.Len()))
+}
+
+// sorted returns the elements of the key at argument 1, in order and within the
+// limits. If that cannot be, it has written the error.
+func sorted(r *Read, o *sorting) (elements [][]byte, ok bool) {
+	switch r.DB.Kind(r.Args[1]) {
+	case keyspace.Set:
+		if o.asIs && o.store != nil {
+			// A set has no order that Redis would want to store.
+			o.asIs, o.alpha, o.by = false, true, nil
+		}
+	case keyspace.None, keyspace.List, keyspace.ZSet:
+	default:
+		r.Reply.Error(ErrWrongType)
+		return nil, false
+	}
+	elements, err := elementsOf(r.DB, r.Args[1], o.asIs && o.desc)
+	if err != nil {
+		r.Fail(err)
+		return nil, false
+	}
+	if !o.asIs {
+		if elements, ok = o.sort(r, elements); !ok {
+			return nil, false
+		}
+	}
+	return o.clip(elements), true
+}
+
+// clip applies LIMIT.
+func (o *sorting) clip(elements [][]byte) [][]byte {
+	n := int64(len(elements))
+	from := min(max(o.offset, 0), n)
+	to := n
+	if o.count >= 0 {
+		to = from + min(o.count, n-from)
+	}
+	return elements[from:to]
+}
+
+// elementsOf returns the elements of a list, set or sorted set; none if there is
+// no such key. Lists and sorted sets are listed backwards if desc is set: that is
+// all that DESC means to BY nosort.
+func elementsOf(v *keyspace.View, key []byte, desc bool) ([][]byte, error) {
+	var elements [][]byte
+	switch v.Kind(key) {
+	case keyspace.List:
+		l, err := v.ListAt(key)
+		if err != nil {
+			return nil, err
+		}
+		elements = make([][]byte, 0, l.Len())
+		walk := l.From(0)
+		if desc {
+			walk = l.Back(l.Len() - 1)
+		}
+		for b := range walk {
+			elements = append(elements, b)
 		}
 	case keyspace.Set:
-		set, err := v.SetAt(key)
+		s, err := v.SetAt(key)
 		if err != nil {
-			return nil, kind, err
+			return nil, err
 		}
-		for member := range set.All() {
-			add(member)
+		elements = make([][]byte, 0, s.Len())
+		for b := range s.All() {
+			elements = append(elements, bytes.Clone(b))
 		}
 	case keyspace.ZSet:
-		zset, err := v.ZSetAt(key)
+		z, err := v.ZSetAt(key)
 		if err != nil {
-			return nil, kind, err
+			return nil, err
 		}
-		zset.Range(0, zset.Len(), false, func(member []byte, _ float64) bool {
-			add(member)
+		elements = make([][]byte, 0, z.Len())
+		z.Range(0, z.Len(), desc, func(member []byte, _ float64) bool {
+			elements = append(elements, bytes.Clone(member))
 			return true
 		})
-	default:
-		return nil, kind, keyspace.ErrWrongType
 	}
-	return items, kind, nil
+	return elements, nil
 }
 
-// weigh fills in what items are compared by, and reports whether all of it is
-// numbers where it has to be.
-func weigh(v *keyspace.View, o sortOptions, items []sortItem) bool {
-	for i := range items {
-		it := &items[i]
-		by, ok := it.elem, true
+// weighed is an element and what it is sorted by.
+type weighed struct {
+	element []byte
+	score   float64
+	text    []byte
+	none    bool // BY found nothing
+}
+
+// sort returns the elements in order. If one has no number to sort by, it has
+// written the error.
+func (o *sorting) sort(r *Read, elements [][]byte) ([][]byte, bool) {
+	items := make([]weighed, len(elements))
+	for i, e := range elements {
+		w := weighed{element: e, text: e}
 		if o.by != nil {
-			by, ok = lookupPattern(v, o.by, it.elem)
+			value, ok := follow(r.DB, o.by, e)
+			w.text, w.none = value, !ok
 		}
-		if ok {
-			it.by = by
-			if it.by == nil {
-				it.by = []byte{}
+		if !o.alpha && !w.none {
+			var ok bool
+			if w.score, ok = parseScore(w.text); !ok {
+				r.Reply.Error("ERR One or more scores can't be converted into double")
+				return nil, false
 			}
 		}
-		if !o.alpha && ok {
-			if it.weight, ok = parseWeight(by); !ok {
-				return false
-			}
-		}
+		items[i] = w
 	}
-	return true
+	slices.SortStableFunc(items, func(a, b weighed) int {
+		c := o.compare(&a, &b)
+		if o.desc {
+			return -c
+		}
+		return c
+	})
+	for i := range items {
+		elements[i] = items[i].element
+	}
+	return elements, true
 }
 
-// parseWeight parses a number as SORT does, which asks C's strtod only whether it
-// liked all of it: the empty string is 0, and spaces may stand in front.
-func parseWeight(b []byte) (float64, bool) {
-	if end := bytes.IndexByte(b, 0); end >= 0 {
-		b = b[:end]
+func (o *sorting) compare(a, b *weighed) int {
+	switch {
+	case !o.alpha && a.score < b.score:
+		return -1
+	case !o.alpha && a.score > b.score:
+		return 1
+	case !o.alpha:
+		return bytes.Compare(a.element, b.element) // so that the order is always defined
+	case a.none && b.none:
+		return 0
+	case a.none:
+		return -1
+	case b.none:
+		return 1
+	default:
+		return bytes.Compare(a.text, b.text)
+	}
+}
+
+// parseScore parses a weight with C's strtod, which unlike ParseFloat passes
+// over leading spaces, stops at a NUL, and takes nothing at all for zero.
+func parseScore(b []byte) (float64, bool) {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
 	}
 	if len(b) == 0 {
 		return 0, true
 	}
-	return ParseFloat(bytes.TrimLeft(b, " \t\n\v\f\r"))
+	f, ok := ParseFloat(bytes.TrimLeft(b, " \t\n\v\f\r"))
+	return f, ok && !math.IsNaN(f)
 }
 
-func compareItems(a, b sortItem, alpha bool) int {
-	if !alpha {
-		return cmp.Or(cmp.Compare(a.weight, b.weight), bytes.Compare(a.elem, b.elem))
-	}
-	switch {
-	case a.by == nil && b.by == nil:
-		return 0
-	case a.by == nil:
-		return -1
-	case b.by == nil:
-		return 1
-	default:
-		return bytes.Compare(a.by, b.by)
-	}
-}
-
-// lookupPattern returns the value that a pattern of BY or GET names for an
-// element: the string at the pattern with its first * replaced, or behind -> the
-// field of the hash there. "#" is the element itself.
-func lookupPattern(v *keyspace.View, pattern, elem []byte) ([]byte, bool) {
+// follow returns the value that a pattern of BY or GET stands for: the element
+// itself for #, else the string at the key that is the pattern with the element
+// in place of its first *, or what is behind -> the field of the hash there.
+func follow(v *keyspace.View, pattern, element []byte) (value []byte, ok bool) {
 	if string(pattern) == "#" {
-		return elem, true
+		return element, true
 	}
-	before, after, ok := bytes.Cut(pattern, []byte("*"))
+	prefix, rest, ok := bytes.Cut(pattern, []byte("*"))
 	if !ok {
 		return nil, false
 	}
-	after, field, isHash := bytes.Cut(after, []byte("->"))
-	if isHash && len(field) == 0 { // then the arrow is part of the key
-		after, isHash = pattern[len(before)+1:], false
+	suffix, field := rest, []byte(nil)
+	if i := bytes.Index(rest, []byte("->")); i >= 0 && i+2 < len(rest) {
+		suffix, field = rest[:i], rest[i+2:]
 	}
-	key := slices.Concat(before, elem, after)
-	if !isHash {
-		s, ok, err := v.Get(key)
-		return s, ok && err == nil
+	key := slices.Concat(prefix, element, suffix)
+	if field == nil {
+		value, ok, err := v.Get(key)
+		return value, ok && err == nil // another type counts as nothing
 	}
-	hash, err := v.HashAt(key)
-	if err != nil || hash == nil {
+	h, err := v.HashAt(key)
+	if h == nil || err != nil {
 		return nil, false
 	}
-	return hash.Get(field)
+	return h.Get(field)
 }
