@@ -285,6 +285,8 @@ func (c *conn) intent() intent {
 		return toWait
 	case c.state == forKeys || c.state == forPause:
 		return toRead
+	case c.state == forBarrier && !c.over.Load():
+		return toWait // like a batch, it comes to its end by itself
 	default:
 		return toRun // what it waited for has come already
 	}
