@@ -28,6 +28,7 @@ func Data() []*Spec {
 		SortedSets(),
 		Geo(),
 		Bitmaps(),
+		HyperLogLogs(),
 		Streams(),
 		Sorting(),
 		Dump(),
