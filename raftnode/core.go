@@ -200,7 +200,7 @@ func (c *core) step(m *raftpb.Message) {
 		// clock stamps them all. Nobody but the leader takes them: the origin
 		// sends again until it sees them applied.
 		if c.isLeader() {
-			c.proposals.forwarded(m)
+			c.proposals.forwarded(c, m)
 		}
 		return
 	case raftpb.MsgReadIndex:

@@ -32,8 +32,12 @@ func (p *proposals) add(pr *commit.Proposal) {
 	p.bytes += uint64(len(pr.Data))
 }
 
-// forwarded queues the requests of another member. REQUIRES: this node leads.
-func (p *proposals) forwarded(m *raftpb.Message) {
+// forwarded queues the requests of another member, or drops them if too much waits
+// already: their origin sends them again. REQUIRES: this node leads.
+func (p *proposals) forwarded(c *core, m *raftpb.Message) {
+	if p.bytes >= 2*c.cfg.MaxPendingBytes {
+		return
+	}
 	for _, e := range m.GetEntries() {
 		if len(e.GetData()) > 0 {
 			p.other = append(p.other, e.GetData())
@@ -51,12 +55,21 @@ func (c *core) propose() {
 	switch {
 	case len(p.own) == 0 && len(p.other) == 0:
 	case c.isLeader():
-		for len(p.inflight) < c.cfg.MaxInflightEntries && !c.settling() && c.seal() {
+		for len(p.inflight) < c.cfg.MaxInflightEntries && !c.settling() && !c.applyLags() && c.seal() {
 		}
 	case c.soft.Lead != 0:
 		c.forward()
 	}
 }
+
+// maxApplyLag is how many committed entries may wait behind those that raft has
+// handed out for applying (up to MaxCommittedSizePerReady).
+const maxApplyLag = 256
+
+// applyLags reports whether this leader's own store does not keep up. Proposing
+// goes on when it has caught up; until then the requests wait, and with them,
+// through proposeC, the clients. The log could not be compacted otherwise.
+func (c *core) applyLags() bool { return c.hard.GetCommit() > c.handedOut.index+maxApplyLag }
 
 // seal makes one entry of the waiting requests and proposes it. raft refuses
 // while leadership is being transferred; then everything goes on waiting. It

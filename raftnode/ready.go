@@ -219,7 +219,7 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	c.confState = c.rn.ApplyConfChange(cc)
 	c.linkChanged(before, c.members)
 	c.lg.Info("membership changed", zap.Uint64("member", c.id), zap.Uint64("index", e.GetIndex()),
-		zap.Uint8("op", uint8(ch.Op)), zap.Any("of", ch.Member))
+		zap.Stringer("op", ch.Op), zap.Uint64("of", ch.Member.ID), zap.String("peer-url", ch.Member.PeerURL))
 	c.changes.done(e.GetIndex(), ch.ID)
 	c.publish()
 	if c.members.isRemoved(c.id) {

@@ -168,7 +168,8 @@ func (n *simNode) do(input func()) {
 		case fuseBlown:
 			n.s.crash(n.id)
 		default:
-			panic(r)
+			n.s.failf("%d panics: %v", n.id, r)
+			n.s.crash(n.id)
 		}
 	}()
 	input()

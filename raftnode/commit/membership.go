@@ -15,6 +15,21 @@ const (
 	Update
 )
 
+func (op ConfChangeOp) String() string {
+	switch op {
+	case AddLearner:
+		return "add learner"
+	case Promote:
+		return "promote"
+	case Remove:
+		return "remove"
+	case Update:
+		return "update"
+	default:
+		return "bootstrap"
+	}
+}
+
 // ConfChange is what travels on confChangeC: a change of the membership that
 // somebody asked of this node, whoever the leader is.
 type ConfChange struct {
