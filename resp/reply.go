@@ -128,6 +128,17 @@ func (e *encoder) Bool(b bool) {
 	}
 }
 
+// Decimal writes a double in the notation that it comes in.
+func (e *encoder) Decimal(s string) {
+	if !e.resp3 {
+		e.BulkString(s)
+		return
+	}
+	e.buf = append(e.buf, ',')
+	e.buf = append(e.buf, s...)
+	e.buf = append(e.buf, '\r', '\n')
+}
+
 // BigNumber writes an integer of any size.
 func (e *encoder) BigNumber(s string) {
 	if !e.resp3 {

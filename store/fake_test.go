@@ -154,6 +154,7 @@ func (r *recorder) Set(n int)                   { r.put("~%d", n) }
 func (r *recorder) Push(n int)                  { r.put(">%d", n) }
 func (r *recorder) Double(f float64)            { r.put("%g", f) }
 func (r *recorder) Bool(b bool)                 { r.put("%t", b) }
+func (r *recorder) Decimal(s string)            { r.put("%s", s) }
 func (r *recorder) BigNumber(s string)          { r.put("%s", s) }
 func (r *recorder) Verbatim(_ string, s string) { r.put("%q", s) }
 func (r *recorder) RESP3() bool                 { return true }

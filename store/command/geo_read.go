@@ -106,7 +106,7 @@ func geoCoordinateReply(reply Reply, f float64) {
 	if string(b) == "-0" {
 		b = b[1:]
 	}
-	geoNumber(reply, b)
+	reply.Decimal(string(b))
 }
 
 func geodist(r *Read) {
@@ -170,6 +170,3 @@ func geoEach(r *Read, missing func(), found func(score float64)) {
 		missing()
 	}
 }
-
-// geoNumber replies a number in this very notation.
-func geoNumber(reply Reply, b []byte) { reply.Bulk(b) }

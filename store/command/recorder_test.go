@@ -71,6 +71,7 @@ func (r *recorder) scalar(kind byte, s string) {
 }
 
 func (r *recorder) Double(f float64)       { r.scalar(',', string(AppendFloat(nil, f))) }
+func (r *recorder) Decimal(s string)       { r.scalar(',', s) }
 func (r *recorder) BigNumber(s string)     { r.scalar('(', s) }
 func (r *recorder) Verbatim(ext, s string) { r.scalar('=', s) }
 

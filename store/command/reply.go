@@ -17,6 +17,7 @@ type Reply interface {
 	Set(n int)              // RESP2: an array
 	Push(n int)             // RESP2: an array
 	Double(f float64)       // RESP2: a bulk string
+	Decimal(s string)       // a double in this very notation; RESP2: a bulk string
 	Bool(b bool)            // RESP2: 1 or 0
 	BigNumber(s string)     // RESP2: a bulk string
 	Verbatim(ext, s string) // RESP2: a bulk string
@@ -66,6 +67,9 @@ func (Discard) Double(float64) {}
 
 // Bool discards.
 func (Discard) Bool(bool) {}
+
+// Decimal discards.
+func (Discard) Decimal(string) {}
 
 // BigNumber discards.
 func (Discard) BigNumber(string) {}
