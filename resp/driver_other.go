@@ -1,3 +1,5 @@
+//go:build !linux
+
 package resp
 
 // newDriver returns the driver for plain TCP connections.

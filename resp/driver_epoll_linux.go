@@ -1,0 +1,489 @@
+package resp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// newDriver returns the driver for plain TCP connections.
+func newDriver(s *Server, cfg *Config) (driver, error) {
+	if cfg.Driver == "goroutine" {
+		return newGoroutineDriver(s), nil
+	}
+	loops := cfg.IOThreads
+	if loops == 0 {
+		loops = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	return newEpollDriver(s, loops)
+}
+
+// epollDriver drives all connections with a few loops, each of which waits for
+// its sockets with one epoll of its own. A loop is a goroutine that is parked in
+// the runtime's poller while it has nothing to do (the runtime watches the epoll
+// descriptor like a socket), so that no thread is held up in a system call and
+// waking a loop costs what waking a goroutine costs.
+//
+// Against a goroutine for each connection that saves a switch for each command
+// of a client that does not pipeline, and all but a few bytes for a client that
+// is idle: the loop's buffer serves all of its connections.
+type epollDriver struct {
+	srv   *Server
+	loops []*epollLoop
+	next  atomic.Uint64
+	group sync.WaitGroup
+}
+
+func newEpollDriver(s *Server, n int) (*epollDriver, error) {
+	d := &epollDriver{srv: s}
+	for range n {
+		l, err := newEpollLoop(s)
+		if err != nil {
+			d.stop()
+			return nil, err
+		}
+		d.loops = append(d.loops, l)
+		d.group.Add(1)
+		go func() {
+			defer d.group.Done()
+			l.run()
+		}()
+	}
+	return d, nil
+}
+
+func (d *epollDriver) name() string { return "epoll" }
+
+func (d *epollDriver) stop() {
+	for _, l := range d.loops {
+		l.stopping.Store(true)
+		l.poke()
+	}
+	d.group.Wait()
+}
+
+// add takes over the socket of nc under a descriptor of its own and lets the
+// runtime forget the connection.
+func (d *epollDriver) add(nc net.Conn) error {
+	tc, ok := nc.(*net.TCPConn)
+	if !ok {
+		return fmt.Errorf("not a TCP connection: %T", nc)
+	}
+	raw, err := tc.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd := -1
+	var dupErr error
+	if err := raw.Control(func(f uintptr) { fd, dupErr = dup(int(f)) }); err != nil {
+		return err
+	}
+	if dupErr != nil {
+		return os.NewSyscallError("dup", dupErr)
+	}
+	remote := nc.RemoteAddr()
+	l := d.loops[d.next.Add(1)%uint64(len(d.loops))]
+	p := &epollConn{loop: l, fd: fd}
+	p.c = newConn(d.srv, p, remote.String(), nc.LocalAddr().String(), fd, isLoopback(remote))
+	_ = nc.Close() // the socket lives on under fd
+	if !d.srv.remember(p.c) {
+		_ = syscall.Close(fd)
+		return errors.New("the server is closing")
+	}
+	l.admit(p)
+	return nil
+}
+
+func dup(fd int) (int, error) {
+	n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
+// epollLoop owns the connections that were given to it.
+type epollLoop struct {
+	srv    *Server
+	epfd   int
+	file   *os.File // of epfd: must stay referenced, or its finalizer closes it
+	raw    syscall.RawConn
+	events []syscall.EpollEvent
+	buf    []byte // input of whichever connection is being run
+	conns  map[int32]*epollConn
+
+	// For wait: a function that the runtime calls before it parks the goroutine
+	// and again whenever the epoll descriptor has become readable.
+	ready   func(uintptr) bool
+	polled  int
+	pollErr error
+
+	wakeR, wakeW int // a pipe; one byte in it for any number of wakes
+	stopping     atomic.Bool
+
+	mu     sync.Mutex
+	inbox  []*epollConn // connections to be looked at
+	poked  bool         // a byte is in the pipe
+	asleep bool         // the loop will look at nothing but its descriptors
+	spare  []*epollConn
+}
+
+func newEpollLoop(s *Server) (*epollLoop, error) {
+	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	// Non-blocking before NewFile: only then does the runtime put the descriptor
+	// into its own poller. The other way round RawConn.Read fails at once, and
+	// the loop spins.
+	if err := syscall.SetNonblock(epfd, true); err != nil {
+		return nil, errors.Join(os.NewSyscallError("fcntl", err), syscall.Close(epfd))
+	}
+	file := os.NewFile(uintptr(epfd), "epoll")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	var pipe [2]int
+	if err := syscall.Pipe2(pipe[:], syscall.O_NONBLOCK|syscall.O_CLOEXEC); err != nil {
+		return nil, errors.Join(os.NewSyscallError("pipe2", err), file.Close())
+	}
+	l := &epollLoop{
+		srv: s, epfd: epfd, file: file, raw: raw,
+		events: make([]syscall.EpollEvent, 256),
+		buf:    make([]byte, 4*readSize),
+		conns:  make(map[int32]*epollConn),
+		wakeR:  pipe[0], wakeW: pipe[1],
+	}
+	l.ready = func(uintptr) bool {
+		l.polled, l.pollErr = l.poll()
+		return l.polled != 0 || l.pollErr != nil
+	}
+	wake := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(l.wakeR)}
+	if err := syscall.EpollCtl(epfd, syscall.EPOLL_CTL_ADD, l.wakeR, &wake); err != nil {
+		return nil, errors.Join(os.NewSyscallError("epoll_ctl", err), l.release())
+	}
+	return l, nil
+}
+
+func (l *epollLoop) release() error {
+	return errors.Join(l.file.Close(), syscall.Close(l.wakeR), syscall.Close(l.wakeW))
+}
+
+// poke has the loop look at its inbox.
+func (l *epollLoop) poke() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pokeLocked()
+}
+
+// pokeLocked writes to the pipe if the loop might sleep otherwise. A loop that
+// is busy looks at its inbox before it sleeps.
+func (l *epollLoop) pokeLocked() {
+	if l.poked || !l.asleep {
+		return
+	}
+	l.poked = true
+	for {
+		if _, err := syscall.Write(l.wakeW, []byte{0}); err != syscall.EINTR {
+			return
+		}
+	}
+}
+
+// look puts a connection into the inbox.
+func (l *epollLoop) look(p *epollConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !p.queued {
+		p.queued = true
+		l.inbox = append(l.inbox, p)
+		l.pokeLocked()
+	}
+}
+
+// admit gives the loop a new connection, which it registers itself: what touches
+// conns is on the loop's goroutine.
+func (l *epollLoop) admit(p *epollConn) { l.look(p) }
+
+// takeInbox returns the connections to look at. With none there, it says that
+// the loop is about to sleep.
+func (l *epollLoop) takeInbox(sleep bool) []*epollConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := l.inbox
+	l.inbox, l.spare = l.spare[:0], nil
+	for _, p := range in {
+		p.queued = false
+	}
+	l.asleep = sleep && len(in) == 0
+	return in
+}
+
+func (l *epollLoop) run() {
+	defer func() {
+		for _, p := range l.conns {
+			p.end()
+		}
+		if err := l.release(); err != nil {
+			l.srv.log.Warn("close an event loop", zap.Error(err))
+		}
+	}()
+	for !l.stopping.Load() {
+		in := l.takeInbox(true)
+		for _, p := range in {
+			l.handle(p, 0)
+		}
+		clear(in)
+		l.spare = in[:0]
+		n, err := l.wait(len(in) == 0)
+		l.mu.Lock()
+		l.asleep = false // until the inbox has been looked at again
+		l.mu.Unlock()
+		if err != nil {
+			// Nothing that a client can do leads here.
+			l.srv.log.Error("wait for clients", zap.Error(err))
+			return
+		}
+		for i := range n {
+			ev := &l.events[i]
+			if ev.Fd == int32(l.wakeR) {
+				l.drainWakes()
+				continue
+			}
+			if p := l.conns[ev.Fd]; p != nil {
+				l.handle(p, ev.Events)
+			}
+		}
+	}
+}
+
+// wait asks for events, and sleeps until there are some if it may.
+func (l *epollLoop) wait(sleep bool) (int, error) {
+	if !sleep {
+		return l.poll()
+	}
+	if err := l.raw.Read(l.ready); err != nil {
+		return 0, err
+	}
+	return l.polled, l.pollErr
+}
+
+func (l *epollLoop) poll() (int, error) {
+	for {
+		n, err := syscall.EpollWait(l.epfd, l.events, 0)
+		if err == syscall.EINTR {
+			continue
+		}
+		return max(n, 0), os.NewSyscallError("epoll_wait", err)
+	}
+}
+
+func (l *epollLoop) drainWakes() {
+	var b [16]byte
+	for {
+		if n, err := syscall.Read(l.wakeR, b[:]); err != syscall.EINTR && n < len(b) {
+			break
+		}
+	}
+	l.mu.Lock()
+	l.poked = false
+	l.mu.Unlock()
+}
+
+// handle gives a connection its turn. A panic in it ends that connection alone.
+func (l *epollLoop) handle(p *epollConn, events uint32) {
+	if p.closed {
+		return
+	}
+	defer l.srv.recovered("connection", p.end)
+	if !p.registered {
+		// Edge-triggered: one registration for the connection's whole life.
+		ev := syscall.EpollEvent{Events: epollEvents, Fd: int32(p.fd)}
+		l.conns[int32(p.fd)] = p
+		p.registered = true
+		if err := syscall.EpollCtl(l.epfd, syscall.EPOLL_CTL_ADD, p.fd, &ev); err != nil {
+			p.end()
+			return
+		}
+	}
+	if events&syscall.EPOLLIN != 0 {
+		p.readable = true
+	}
+	if events&(syscall.EPOLLHUP|syscall.EPOLLERR|syscall.EPOLLRDHUP) != 0 {
+		p.readable = true // the end is read like anything else
+	}
+	p.turn(events == 0)
+}
+
+const epollEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | -syscall.EPOLLET
+
+// epollConn is one socket. All of it but the link's functions and queued is its
+// loop's.
+type epollConn struct {
+	loop *epollLoop
+	c    *conn
+	fd   int
+
+	queued bool // in the loop's inbox, guarded by its mu
+	killed atomic.Bool
+
+	registered bool
+	readable   bool // there may be something to read
+	hungUp     bool // the client sends no more
+	closed     bool
+	finishing  bool   // closed as soon as the last replies are sent
+	out        []byte // replies on their way: out[sent:] is left
+	sent       int
+	spare      []byte
+}
+
+func (p *epollConn) wake() { p.loop.look(p) }
+
+func (p *epollConn) kill() {
+	p.killed.Store(true)
+	p.loop.look(p)
+}
+
+// turn does what there is to do for the connection, within reason: what is left
+// comes after the others have had their turns.
+func (p *epollConn) turn(woken bool) {
+	c := p.c
+	if p.killed.Load() {
+		p.end()
+		return
+	}
+	if woken {
+		c.run()
+		c.settle()
+	}
+	for range 16 {
+		if !p.flush() {
+			p.end()
+			return
+		}
+		if p.finishing {
+			if p.out == nil {
+				p.end()
+			}
+			return
+		}
+		switch c.intent() {
+		case toDie:
+			p.end()
+			return
+		case toClose:
+			p.finish()
+		case toRun:
+			c.run()
+			c.settle()
+		case toRead:
+			if p.hungUp {
+				p.finish()
+				continue
+			}
+			if !p.readable {
+				return
+			}
+			if !p.read() {
+				p.end()
+				return
+			}
+		case toWait:
+			return
+		}
+	}
+	p.loop.look(p)
+}
+
+// read takes in what one read gives. It reports false if the connection is
+// broken.
+func (p *epollConn) read() bool {
+	b := p.c.readInto(p.loop.buf)
+	for {
+		n, err := syscall.Read(p.fd, b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			p.readable = false
+			p.c.received(0)
+			return true
+		case err != nil:
+			p.c.received(0)
+			return false
+		case n == 0:
+			p.hungUp = true
+			p.c.received(0)
+			return true
+		}
+		if n < len(b) {
+			p.readable = false // that was all: epoll says when there is more
+		}
+		p.c.received(n)
+		return true
+	}
+}
+
+// flush sends what the socket takes. It reports false if the connection is
+// broken or the client too slow.
+func (p *epollConn) flush() bool {
+	for {
+		if p.out == nil {
+			p.out, p.sent = p.c.output(p.spare), 0
+			if p.out == nil {
+				return true
+			}
+			p.spare = nil
+			p.c.srv.stats.netOut.Add(int64(len(p.out)))
+		}
+		n, err := syscall.Write(p.fd, p.out[p.sent:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return p.c.withinOutputLimit()
+		case err != nil:
+			return false
+		}
+		p.c.srv.stats.writes.Add(1)
+		p.sent += n
+		if p.sent < len(p.out) {
+			p.c.sending.Store(int64(len(p.out) - p.sent))
+			continue // until it says EAGAIN: epoll reports only what changes
+		}
+		p.c.sending.Store(0)
+		p.spare = recycle(p.out)
+		p.out = nil
+	}
+}
+
+// finish closes the connection once everything is sent, or when the client has
+// had its time to take it.
+func (p *epollConn) finish() {
+	p.finishing = true
+	if p.out != nil {
+		time.AfterFunc(closeTimeout, p.kill)
+	}
+}
+
+// end closes the connection.
+func (p *epollConn) end() {
+	if p.closed {
+		return
+	}
+	p.closed = true
+	delete(p.loop.conns, int32(p.fd))
+	if err := syscall.Close(p.fd); err != nil {
+		p.c.srv.log.Warn("close a client", zap.Error(err))
+	}
+	p.c.abandon()
+}
