@@ -118,18 +118,23 @@ func (m *logMaker) log(n int) []commit.Entry {
 
 // restore makes a new store of the snapshot of another.
 func restore(t testing.TB, s *Store, member uint64) *Store {
+	fresh := offline(t, Config{Member: member}, 1000)
+	restoreInto(t, fresh, s)
+	return fresh
+}
+
+func restoreInto(t testing.TB, fresh, s *Store) {
+	t.Helper()
 	var body bytes.Buffer
 	c := s.capture()
 	if err := writeSnapshot(&body, c); err != nil {
 		t.Fatal(err)
 	}
-	fresh := offline(t, Config{Member: member}, 1000)
 	from := &fakeNode{}
 	from.snapshot.Store(&savedSnapshot{c.index, c.term, body.Bytes()})
 	if err := fresh.load(from); err != nil {
 		t.Fatalf("load at %d: %v", c.index, err)
 	}
-	return fresh
 }
 
 // The heart of the matter: the state is a function of the log. Two stores are

@@ -157,6 +157,33 @@ func TestWatchAgainstTheSameEntry(t *testing.T) {
 	})
 }
 
+// Readers are let in between two commands of one entry, so a version that is
+// taken there has to tell what the rest of the entry changes.
+func TestVersionWithinAnEntry(t *testing.T) {
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{}, nil)
+	defer n.stop()
+	var versions []uint64
+	look := func(command.Reply) {
+		view := n.store.ks.View(0, n.store.now)
+		versions = append(versions, view.Version([]byte("k")))
+	}
+	c := client{t: t, s: n.store}
+	c.run(func(b *Batch) {
+		for _, line := range []string{"set k 1", "incr k", "del k", "set k 1", "set other 1"} {
+			add(b, n.store, 0, line)
+			b.Local(look)
+		}
+		b.Exec(nil, queued(n.store, "incr k", "incr k"))
+		b.Local(look)
+	})
+	for i := range versions {
+		if same := i > 0 && versions[i] == versions[i-1]; same != (i == 4) {
+			t.Errorf("versions %d", versions)
+		}
+	}
+}
+
 func TestBlockingCommand(t *testing.T) {
 	log := newFakeLog(t, 1)
 	n := log.start(1, 1, Config{}, nil)

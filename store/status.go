@@ -58,7 +58,7 @@ func (s *Store) ChangeMembership(ctx context.Context, op commit.ConfChangeOp, m 
 		s.wg.Done()
 	case <-ctx.Done():
 		s.wg.Done()
-		return fmt.Errorf("change membership: %w", ctx.Err())
+		return fmt.Errorf("change membership: %w: %w", ErrNotTaken, ctx.Err())
 	case <-s.stopC:
 		s.wg.Done()
 		return ErrStopped
