@@ -98,6 +98,9 @@ func (p *syntaxParser) token() (Argument, error) {
 	token := strings.Trim(p.next(), `"`)
 	if p.peek() == "<" {
 		_, choice, err := p.group()
+		if choice.Token != "" { // XINFO STREAM's FULL <[COUNT count]>
+			choice = Argument{Name: strings.ToLower(token), Type: "block", Arguments: []Argument{choice}}
+		}
 		choice.Token = token
 		return choice, err
 	}

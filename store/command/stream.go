@@ -14,7 +14,7 @@ func Streams() []*Spec {
 			Name: "xtrim", Arity: -4, Keys: One(1, "RW DELETE"),
 			Since: "5.0.0", Complexity: "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
 			Summary: "Trims the stream to (approximately if '~' is passed) a certain size", Tips: "nondeterministic_output",
-			Syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
+			Syntax: "key <<MAXLEN | MINID> [= | ~] threshold [LIMIT count]>",
 			Write:  xtrim,
 		},
 		{
@@ -28,7 +28,7 @@ func Streams() []*Spec {
 			Name: "xsetid", Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW UPDATE"),
 			Since: "5.0.0", Complexity: "O(1)",
 			Summary: "An internal command for replicating stream values",
-			Syntax:  "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]",
+			Syntax:  "key last-id [ENTRIESADDED entries_added] [MAXDELETEDID max_deleted_entry_id]",
 			Write:   xsetid,
 		},
 		{
@@ -42,14 +42,14 @@ func Streams() []*Spec {
 			Name: "xrange", Arity: -4, Keys: One(1, "RO ACCESS"),
 			Since: "5.0.0", Complexity: "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
 			Summary: "Return a range of elements in a stream, with IDs matching the specified IDs interval",
-			Syntax:  "key start end [COUNT count]",
+			Syntax:  "key start:string end:string [COUNT count]",
 			Read:    xrange,
 		},
 		{
 			Name: "xrevrange", Arity: -4, Keys: One(1, "RO ACCESS"),
 			Since: "5.0.0", Complexity: "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
 			Summary: "Return a range of elements in a stream, with IDs matching the specified IDs interval, in reverse order (from greater to smaller IDs) compared to XRANGE",
-			Syntax:  "key end start [COUNT count]",
+			Syntax:  "key end:string start:string [COUNT count]",
 			Read:    xrevrange,
 		},
 		{
@@ -77,21 +77,21 @@ func Streams() []*Spec {
 			Name: "xpending", Arity: -3, Keys: One(1, "RO ACCESS"),
 			Since: "5.0.0", Complexity: "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
 			Summary: "Return information and entries from a stream consumer group pending entries list, that are messages fetched but never acknowledged.", Tips: "nondeterministic_output",
-			Syntax: "key group [[IDLE min-idle-time] start end count [consumer]]",
+			Syntax: "key group [[IDLE min-idle-time:integer] start:string end:string count [consumer]]",
 			Read:   xpending,
 		},
 		{
 			Name: "xclaim", Arity: -6, Flags: Fast, Keys: One(1, "RW UPDATE"),
 			Since: "5.0.0", Complexity: "O(log N) with N being the number of messages in the PEL of the consumer group.",
 			Summary: "Changes (or acquires) ownership of a message in a consumer group, as if the message was delivered to the specified consumer.", Tips: "nondeterministic_output",
-			Syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
+			Syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]",
 			Write:  xclaim,
 		},
 		{
 			Name: "xautoclaim", Arity: -6, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Since: "6.2.0", Complexity: "O(1) if COUNT is small.",
 			Summary: "Changes (or acquires) ownership of messages in a consumer group, as if the messages were delivered to the specified consumer.", Tips: "nondeterministic_output",
-			Syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]",
+			Syntax: "key group consumer min-idle-time start:string [COUNT count] [JUSTID]",
 			Write:  xautoclaim,
 		},
 		{
@@ -122,7 +122,7 @@ func xgroupSubcommands() []*Spec {
 	return []*Spec{
 		{
 			Name: "create", Arity: -5, Flags: DenyOOM, Keys: One(2, "RW INSERT"), Since: "5.0.0", Complexity: "O(1)",
-			Summary: "Create a consumer group.", Syntax: "key groupname <id | $> [MKSTREAM] [ENTRIESREAD entries-read]",
+			Summary: "Create a consumer group.", Syntax: "key groupname <id | $> [MKSTREAM] [ENTRIESREAD entries_read]",
 			Write: xgroupCreate,
 		},
 		{
@@ -143,14 +143,25 @@ func xgroupSubcommands() []*Spec {
 		},
 		{
 			Name: "setid", Arity: -5, Keys: One(2, "RW UPDATE"), Since: "5.0.0", Complexity: "O(1)",
-			Summary: "Set a consumer group to an arbitrary last delivered ID value.", Syntax: "key groupname <id | $> [ENTRIESREAD entries-read]",
+			Summary: "Set a consumer group to an arbitrary last delivered ID value.", Syntax: "key groupname <id | $> [ENTRIESREAD entries_read]",
 			Write: xgroupSetID,
 		},
-		{
-			Name: "help", Arity: 2, Flags: Loading | Stale, Since: "5.0.0", Complexity: "O(1)",
-			Summary: "Show helpful text about the different subcommands",
-			Read:    xgroupHelp,
-		},
+		Help("xgroup", "stream", "5.0.0",
+			"CREATE <key> <groupname> <id|$> [option]",
+			"    Create a new consumer group. Options are:",
+			"    * MKSTREAM",
+			"      Create the empty stream if it does not exist.",
+			"    * ENTRIESREAD entries_read",
+			"      Set the group's entries_read counter (internal use).",
+			"CREATECONSUMER <key> <groupname> <consumer>",
+			"    Create a new consumer in the specified group.",
+			"DELCONSUMER <key> <groupname> <consumer>",
+			"    Remove the specified consumer.",
+			"DESTROY <key> <groupname>",
+			"    Remove the specified group.",
+			"SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
+			"    Set the current group ID and entries_read counter.",
+		),
 	}
 }
 
@@ -168,13 +179,16 @@ func xinfoSubcommands() []*Spec {
 		},
 		{
 			Name: "stream", Arity: -3, Keys: One(2, "RO ACCESS"), Since: "5.0.0", Complexity: "O(1)",
-			Summary: "Get information about a stream", Syntax: "key [FULL [COUNT count]]",
+			Summary: "Get information about a stream", Syntax: "key [FULL <[COUNT count]>]",
 			Read: xinfoStream,
 		},
-		{
-			Name: "help", Arity: 2, Flags: Loading | Stale, Since: "5.0.0", Complexity: "O(1)",
-			Summary: "Show helpful text about the different subcommands",
-			Read:    xinfoHelp,
-		},
+		Help("xinfo", "stream", "5.0.0",
+			"CONSUMERS <key> <groupname>",
+			"    Show consumers of <groupname>.",
+			"GROUPS <key>",
+			"    Show the stream consumer groups.",
+			"STREAM <key> [FULL [COUNT <count>]",
+			"    Show information about the stream.",
+		),
 	}
 }

@@ -27,34 +27,6 @@ func (c *Call) subcommandSyntax() {
 	c.Reply.Error("ERR unknown subcommand or wrong number of arguments for '" + sub + "'. Try " + strings.ToUpper(cstring(c.Args[0])) + " HELP.")
 }
 
-// help replies the lines of a HELP subcommand.
-func (c *Call) help(lines ...string) {
-	c.Reply.Array(len(lines) + 3)
-	c.Reply.Status(strings.ToUpper(cstring(c.Args[0])) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
-	for _, line := range append(lines, "HELP", "    Prints this help.") {
-		c.Reply.Status(line)
-	}
-}
-
-func xgroupHelp(r *Read) {
-	r.help(
-		"CREATE <key> <groupname> <id|$> [option]",
-		"    Create a new consumer group. Options are:",
-		"    * MKSTREAM",
-		"      Create the empty stream if it does not exist.",
-		"    * ENTRIESREAD entries_read",
-		"      Set the group's entries_read counter (internal use).",
-		"CREATECONSUMER <key> <groupname> <consumer>",
-		"    Create a new consumer in the specified group.",
-		"DELCONSUMER <key> <groupname> <consumer>",
-		"    Remove the specified consumer.",
-		"DESTROY <key> <groupname>",
-		"    Remove the specified group.",
-		"SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-		"    Set the current group ID and entries_read counter.",
-	)
-}
-
 // groupOptions parses what follows the ID of XGROUP CREATE and SETID. If ok is
 // false it has written the error.
 func (w *Write) groupOptions(create bool) (mkStream bool, read int64, ok bool) {

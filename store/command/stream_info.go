@@ -2,17 +2,6 @@ package command
 
 import "github.com/raftredis/raftredis/store/keyspace"
 
-func xinfoHelp(r *Read) {
-	r.help(
-		"CONSUMERS <key> <groupname>",
-		"    Show consumers of <groupname>.",
-		"GROUPS <key>",
-		"    Show the stream consumer groups.",
-		"STREAM <key> [FULL [COUNT <count>]",
-		"    Show information about the stream.",
-	)
-}
-
 // xinfo returns the stream that XINFO is about. If s is nil it has written the
 // error.
 func (r *Read) xinfo() (s *keyspace.StreamView) {
