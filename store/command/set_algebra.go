@@ -110,8 +110,7 @@ func algebra(r *Read, op setOp) {
 	if !ok {
 		return
 	}
-	lim := keyspace.DefaultLimits()
-	replySet(r.Reply, &collectSet(op, sets, &lim).SetView)
+	replySet(r.Reply, &collectSet(op, sets, r.DB.Limits()).SetView)
 }
 
 func algebraStore(w *Write, op setOp) {

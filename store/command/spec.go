@@ -33,6 +33,10 @@ type Spec struct {
 
 	Block *Block // for a command that may wait: BLPOP and its like
 
+	// Internal is for what only nodes themselves propose or read: no client can
+	// call it or see it. See Table.Internal.
+	Internal bool
+
 	container string // the name of the command that this is a subcommand of
 }
 

@@ -9,8 +9,9 @@ import (
 
 // Table is all commands by name. It is built once, by main, and never changes.
 type Table struct {
-	byName map[string]*Spec
-	sorted []*Spec
+	byName   map[string]*Spec
+	sorted   []*Spec
+	internal map[string]*Spec
 }
 
 // maxName bounds how long a name is looked at, so that lookups need no
@@ -32,6 +33,7 @@ func Data() []*Spec {
 		Streams(),
 		Sorting(),
 		Dump(),
+		Limits(),
 	)
 }
 
@@ -40,11 +42,15 @@ func Data() []*Spec {
 // declared in several families: MEMORY USAGE is about data, MEMORY STATS about
 // the node.
 func NewTable(families ...[]*Spec) (*Table, error) {
-	t := &Table{byName: make(map[string]*Spec)}
+	t := &Table{byName: make(map[string]*Spec), internal: make(map[string]*Spec)}
 	for _, family := range families {
 		for _, s := range family {
 			if err := s.check(); err != nil {
 				return nil, fmt.Errorf("command %q: %w", s.Name, err)
+			}
+			if s.Internal {
+				t.internal[s.Name] = s
+				continue
 			}
 			if have := t.byName[s.Name]; have != nil {
 				if err := have.join(s); err != nil {
@@ -119,6 +125,9 @@ func (t *Table) Lookup(name []byte) *Spec {
 	return t.byName[string(appendLower(lower[:0], name))]
 }
 
+// Internal finds an internal command by its name, nil if there is none.
+func (t *Table) Internal(name string) *Spec { return t.internal[name] }
+
 // Sub finds a subcommand of s by its name in any case, nil if there is none.
 func (s *Spec) Sub(name []byte) *Spec {
 	for _, sub := range s.Subcommands {
@@ -130,10 +139,14 @@ func (s *Spec) Sub(name []byte) *Spec {
 }
 
 // Resolve finds the command that argv calls: a subcommand where its first
-// argument names one of a container, else the command itself.
+// argument names one of a container, else the command itself. It is how a log
+// entry is read, and so also finds what is internal.
 func (t *Table) Resolve(argv [][]byte) *Spec {
 	s := t.Lookup(argv[0])
-	if s != nil && len(s.Subcommands) > 0 && len(argv) > 1 {
+	if s == nil {
+		return t.internal[string(argv[0])]
+	}
+	if len(s.Subcommands) > 0 && len(argv) > 1 {
 		if sub := s.Sub(argv[1]); sub != nil {
 			return sub
 		}
@@ -147,7 +160,7 @@ func (t *Table) Resolve(argv [][]byte) *Spec {
 func (t *Table) Find(argv [][]byte) (*Spec, string) {
 	s := t.Resolve(argv)
 	switch {
-	case s == nil:
+	case s == nil || s.Internal:
 		return nil, errUnknownCommand(argv)
 	case len(s.Subcommands) > 0 && len(argv) > 1 && !s.Local:
 		return nil, ErrUnknownSubcommand(argv[0], argv[1])

@@ -57,8 +57,9 @@ func newData() *data {
 // passed are invisible. Any number of views may be used at once under the
 // store's read lock.
 type View struct {
-	d   *data
-	now int64
+	d      *data
+	now    int64
+	limits *Limits
 }
 
 // DB is one database for writing: a View that can also change what it shows.

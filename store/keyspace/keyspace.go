@@ -42,11 +42,13 @@ func (ks *Keyspace) Begin(index uint64, now int64) { ks.index, ks.now = index, n
 func (ks *Keyspace) Index() uint64 { return ks.index }
 
 // View returns database db for reading as of now.
-func (ks *Keyspace) View(db int, now int64) View { return View{d: ks.dbs[db], now: now} }
+func (ks *Keyspace) View(db int, now int64) View {
+	return View{d: ks.dbs[db], now: now, limits: &ks.limits}
+}
 
 // DB returns database db for writing within the entry last begun.
 func (ks *Keyspace) DB(db int) DB {
-	return DB{View: View{d: ks.dbs[db], now: ks.now}, ks: ks, id: db}
+	return DB{View: View{d: ks.dbs[db], now: ks.now, limits: &ks.limits}, ks: ks, id: db}
 }
 
 // Swap exchanges the contents of two databases.

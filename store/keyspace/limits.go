@@ -82,11 +82,15 @@ func (d Limit) Set(l *Limits, value int64) bool {
 	return true
 }
 
+// Limits returns the limits in force, which are not to be written to.
+func (v *View) Limits() *Limits { return v.limits }
+
 // Limits returns the limits in force.
 func (ks *Keyspace) Limits() *Limits { return &ks.limits }
 
-// Limits returns the limits in force.
-func (db *DB) Limits() *Limits { return &db.ks.limits }
+// SetLimits changes the limits of the whole keyspace. Collections that are there
+// keep the form that they have.
+func (db *DB) SetLimits(l Limits) { db.ks.limits = l }
 
 func (l *Limits) encode(e *Encoder) {
 	e.Uvarint(uint64(len(limitTable)))
