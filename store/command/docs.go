@@ -213,7 +213,7 @@ func (p *syntaxParser) group() (again bool, arg Argument, err error) {
 				choices = append(choices, arg)
 				arg = Argument{Name: names(choices), Type: "oneof", Arguments: choices}
 			}
-			arg.Optional = open == "["
+			arg.Optional = arg.Optional || open == "["
 			return false, arg, nil
 		default:
 			return false, Argument{}, fmt.Errorf("%q instead of %q", w, closing)
