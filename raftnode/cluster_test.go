@@ -45,7 +45,8 @@ func testUnseal(b []byte) (requests []string) {
 	return requests
 }
 
-// testStore is the smallest state machine: the sequence of all requests.
+// testStore is the smallest state machine: the sequence of all requests, each once,
+// however often it was sent.
 type testStore struct {
 	t *testing.T
 
@@ -79,7 +80,11 @@ func (s *testStore) run(commitC <-chan *commit.Batch, snapshotterReady <-chan co
 					s.t.Errorf("entry %d follows %d", e.Index, s.applied)
 				}
 				s.applied = e.Index
-				s.requests = append(s.requests, testUnseal(e.Data)...)
+				for _, r := range testUnseal(e.Data) {
+					if !s.has(r) {
+						s.requests = append(s.requests, r)
+					}
+				}
 			}
 			if b.CaptureC != nil {
 				requests := s.requests[:len(s.requests):len(s.requests)]

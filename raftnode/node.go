@@ -174,8 +174,7 @@ func (n *Node) start() (c *core, err error) {
 	}
 	n.network, err = startNetwork(cfg, who.Cluster, self, ln, receiver{n}, n.peerHandler(), client)
 	if err != nil {
-		ln.Close()
-		return nil, err
+		return nil, errors.Join(err, ln.Close())
 	}
 	c.linkChanged(newMembership(), c.members)
 	for _, m := range known {

@@ -48,20 +48,57 @@ type changeResult struct {
 	Kind string `json:"kind"`
 }
 
-// changeErrors are the errors that keep their identity on the way from the
-// leader.
-var changeErrors = map[string]error{
-	"pending":      ErrChangePending,
-	"dropped":      ErrChangeDropped,
-	"quorum":       ErrQuorumLoss,
-	"not caught":   ErrNotCaughtUp,
-	"not a member": ErrNotMember,
-	"used":         ErrIDUsed,
-	"no successor": ErrNoSuccessor,
-	"not leader":   errNotLeader,
-	"no leader":    commit.ErrNoLeader,
-	"unknown":      commit.ErrUnknown,
-	"stopped":      commit.ErrStopped,
+// changeError is an error that keeps its identity on the way from the leader.
+type changeError struct {
+	kind string
+	err  error
+}
+
+// changeErrors lists them. An error may be several of them: ErrUnknown comes first,
+// because it decides what a client may be told.
+func changeErrors() []changeError {
+	return []changeError{
+		{"unknown", commit.ErrUnknown},
+		{"pending", ErrChangePending},
+		{"dropped", ErrChangeDropped},
+		{"quorum", ErrQuorumLoss},
+		{"not caught up", ErrNotCaughtUp},
+		{"not a member", ErrNotMember},
+		{"used", ErrIDUsed},
+		{"no successor", ErrNoSuccessor},
+		{"not leader", errNotLeader},
+		{"no leader", commit.ErrNoLeader},
+		{"stopped", commit.ErrStopped},
+	}
+}
+
+// result is what the leader answers.
+func result(index uint64, err error) changeResult {
+	if err == nil {
+		return changeResult{Index: index}
+	}
+	res := changeResult{Error: err.Error()}
+	for _, ce := range changeErrors() {
+		if errors.Is(err, ce.err) {
+			res.Kind = ce.kind
+			break
+		}
+	}
+	return res
+}
+
+// err is the answer at the other end.
+func (r changeResult) err() error {
+	if r.Error == "" {
+		return nil
+	}
+	e := &remoteError{text: r.Error}
+	for _, ce := range changeErrors() {
+		if ce.kind == r.Kind {
+			e.kind = ce.err
+		}
+	}
+	return e
 }
 
 // remoteError is an error of another member.
@@ -96,17 +133,7 @@ func (n *Node) serveChange(w http.ResponseWriter, r *http.Request) {
 	// Not the request's context: the listener's read timeout ends it too early.
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
 	defer cancel()
-	var res changeResult
-	var err error
-	if res.Index, err = n.changeAsLeader(ctx, req.Change); err != nil {
-		res.Error = err.Error()
-		for kind, sentinel := range changeErrors {
-			if errors.Is(err, sentinel) {
-				res.Kind = kind
-			}
-		}
-	}
-	n.writeJSON(w, res)
+	n.writeJSON(w, result(n.changeAsLeader(ctx, req.Change)))
 }
 
 func (n *Node) writeJSON(w http.ResponseWriter, v any) {
@@ -138,13 +165,18 @@ func (n *Node) runConfChanges(confChangeC <-chan *commit.ConfChange) {
 // changeMembership has the leader make a change, and waits until this node has
 // applied it.
 func (n *Node) changeMembership(ctx context.Context, ch change) error {
+	// Changes follow each other at some distance only, and those that nobody asked
+	// for (promotions, announcements) should not get in somebody's way.
+	patience, cancel := context.WithTimeout(ctx, 2*n.cfg.TickInterval*time.Duration(n.cfg.ElectionTicks))
+	defer cancel()
 	for {
 		index, err := n.changeAtLeader(ctx, ch)
 		if err == nil {
 			return n.awaitIndex(ctx, index)
 		}
-		// Only these two mean "ask again": nothing was proposed.
-		if !errors.Is(err, errNotLeader) && !errors.Is(err, commit.ErrNoLeader) {
+		// Only these mean "ask again": nothing was proposed.
+		busy := errors.Is(err, ErrChangePending) && patience.Err() == nil
+		if !busy && !errors.Is(err, errNotLeader) && !errors.Is(err, commit.ErrNoLeader) {
 			return err
 		}
 		select {
@@ -232,10 +264,7 @@ func postChange(ctx context.Context, client *http.Client, peerURL string, cluste
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&res); err != nil {
 		return 0, fmt.Errorf("change membership: %w: %w", commit.ErrUnknown, err)
 	}
-	if res.Error != "" {
-		return 0, &remoteError{res.Error, changeErrors[res.Kind]}
-	}
-	return res.Index, nil
+	return res.Index, res.err()
 }
 
 // getMembers asks one member who is in the cluster.

@@ -66,7 +66,6 @@ type simStore struct {
 	applied uint64
 	done    map[string]bool
 	order   []string
-	entries int
 }
 
 func newSim(cfg Config, peers int, rng *rand.Rand) *sim {

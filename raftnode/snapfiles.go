@@ -23,7 +23,8 @@ func bodyPath(cfg *Config, index uint64) string {
 	return filepath.Join(snapDir(cfg), fmt.Sprintf("%016x.snap.db", index))
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// newBodyCRC makes the checksum that descriptors hold.
+func newBodyCRC() hash.Hash32 { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }
 
 // errOtherCapture means that the store captured another index than it was asked
 // for, because a snapshot of the leader had overtaken the batch.
@@ -42,11 +43,11 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, stopC <-chan 
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			os.Remove(f.Name()) // or the next start does
+			// The file may be closed already; what stays behind, the next start removes.
+			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
 		}
 	}()
-	m := &bodyWriter{f: f, crc: crc32.New(castagnoli), stopC: stopC}
+	m := &bodyWriter{f: f, crc: newBodyCRC(), stopC: stopC}
 	w := bufio.NewWriterSize(m, 256<<10)
 	if err = got.Write(w); err != nil {
 		return 0, 0, err
@@ -76,6 +77,13 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, stopC <-chan 
 		return 0, 0, err
 	}
 	return m.size, m.crc.Sum32(), cfg.failpoint("snapBodyAfterDirSync")
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // bodyWriter measures what goes into a body, and syncs it piece by piece: one
@@ -114,7 +122,7 @@ func checkBody(cfg *Config, index uint64, d descriptor) error {
 		return err
 	}
 	defer f.Close()
-	crc := crc32.New(castagnoli)
+	crc := newBodyCRC()
 	size, err := io.Copy(crc, f)
 	if err != nil {
 		return err

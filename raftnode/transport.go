@@ -159,18 +159,17 @@ func (nw *network) sendSnapshot(m *raftpb.Message, report func(raft.SnapshotStat
 	}
 	fi, err := f.Stat()
 	if err != nil {
-		f.Close()
+		err = errors.Join(err, f.Close())
 		nw.lg.Warn("cannot send snapshot", zap.Uint64("index", index), zap.Uint64("to", m.GetTo()), zap.Error(err))
 		report(raft.SnapshotFailure)
 		return
 	}
-	merged := snap.NewMessage(m, f, fi.Size())
-	if nw.tr.Get(types.ID(m.GetTo())) == nil {
-		f.Close() // rafthttp would report nothing
+	if nw.tr.Get(types.ID(m.GetTo())) == nil { // then rafthttp would report nothing
+		nw.lg.Info("no link to send a snapshot", zap.Uint64("to", m.GetTo()), zap.NamedError("close", f.Close()))
 		report(raft.SnapshotFailure)
 		return
 	}
-	nw.tr.SendSnapshot(merged)
+	nw.tr.SendSnapshot(snap.NewMessage(m, f, fi.Size()))
 }
 
 // change queues a change of the peers: they take effect in order, on a goroutine
@@ -234,7 +233,7 @@ func (nw *network) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := nw.server.Shutdown(ctx); err != nil {
-		nw.server.Close()
+		nw.lg.Debug("peer connections cut off", zap.Error(err), zap.NamedError("close", nw.server.Close()))
 	}
 	<-nw.served
 	nw.client.CloseIdleConnections()
@@ -269,7 +268,8 @@ func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 		}
 		index := m.GetSnapshot().GetMetadata().GetIndex()
 		if err := checkBody(&n.cfg, index, d); err != nil {
-			os.Remove(bodyPath(&n.cfg, index)) // rafthttp would keep it over a good one
+			// rafthttp would keep the damaged one over a good one.
+			err = errors.Join(err, os.Remove(bodyPath(&n.cfg, index)))
 			return fmt.Errorf("snapshot %d from member %d refused: %w", index, m.GetFrom(), err)
 		}
 		n.inbox.deliver([]*raftpb.Message{m}) // took too long to get here to drop it now

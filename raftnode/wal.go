@@ -138,8 +138,7 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 		if err == nil {
 			d.wal = w
 			if err := json.Unmarshal(meta, &who); err != nil {
-				w.Close()
-				return nil, who, from, corrupt("read WAL metadata", err)
+				return nil, who, from, corrupt("read WAL metadata", errors.Join(err, w.Close()))
 			}
 			from.hard = hard
 			from.entries = entries
@@ -159,8 +158,7 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 		d.lg.Warn("WAL ended in the middle of a record, which was cut off", zap.String("dir", walDir(cfg)))
 	}
 	if err := who.check(cfg); err != nil {
-		d.wal.Close()
-		return nil, who, from, err
+		return nil, who, from, errors.Join(err, d.wal.Close())
 	}
 	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
