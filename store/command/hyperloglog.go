@@ -34,11 +34,5 @@ func HyperLogLogs() []*Spec {
 			Syntax:  "subcommand key",
 			Write:   pfdebug,
 		},
-		{
-			Name: "pfselftest", Arity: 1, Flags: Admin,
-			Group: "hyperloglog", Since: "2.8.9", Complexity: "N/A",
-			Summary: "An internal command for testing HyperLogLog values",
-			Read:    pfselftest,
-		},
 	}
 }

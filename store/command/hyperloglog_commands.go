@@ -1,10 +1,6 @@
 package command
 
-import (
-	"strconv"
-
-	"github.com/raftredis/raftredis/store/keyspace"
-)
+import "github.com/raftredis/raftredis/store/keyspace"
 
 const (
 	errHLLKind    = "WRONGTYPE Key is not a valid HyperLogLog string value."
@@ -209,40 +205,4 @@ func pfdebug(w *Write) {
 	default:
 		w.Reply.Error("ERR Unknown PFDEBUG subcommand '" + string(w.Args[1]) + "'")
 	}
-}
-
-// pfselftest compares the two forms with each other and with the truth. It is
-// shorter than Redis's, which takes seconds.
-func pfselftest(r *Read) {
-	const elements = 20000
-	sparse := newHLL()
-	dense, _ := newHLL().toDense()
-	seed := r.Rand.Uint64()
-	for i, check := 1, 10; i <= elements; i++ {
-		element := strconv.AppendUint(nil, uint64(i)^seed, 16)
-		index, count := hllPattern(element)
-		if count > dense.register(index) {
-			dense.setRegister(index, count)
-		}
-		if !sparse.dense() {
-			sparse, _ = sparse.sparseSet(index, count, hllDenseSize)
-		} else if count > sparse.register(index) {
-			sparse.setRegister(index, count)
-		}
-		if i != check && i != elements {
-			continue
-		}
-		check *= 10
-		var a, b hllHistogram
-		if !sparse.histogram(&a) || !dense.histogram(&b) || a != b {
-			r.Reply.Error("TESTFAILED dense/sparse disagree")
-			return
-		}
-		n := int(a.cardinality())
-		if off := max(n-i, i-n); off > 1+i*6/100 {
-			r.Reply.Error("TESTFAILED Too big error. card:" + strconv.Itoa(i) + " abserr:" + strconv.Itoa(off))
-			return
-		}
-	}
-	r.OK()
 }
