@@ -127,7 +127,7 @@ func (a *applier) tell() {
 
 func (s *Store) lockApply() {
 	s.mu.Lock()
-	s.applier.started = time.Now()
+	s.applier.started = time.Now() //nolint:forbidigo // how long readers wait is no state
 	s.applier.work = 0
 }
 
@@ -405,6 +405,8 @@ func (s *Store) applyExec(c *cursor, b *Batch, steps []step) error {
 			s.applier.read.encoded(s.ks, now, st.db, st.spec, b.args[st.args:], b.reply)
 		case stepLocal:
 			st.local(b.reply)
+		default:
+			c.fail("not the transaction that was sent")
 		}
 	}
 	if n != 0 {

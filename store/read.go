@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/raftredis/raftredis/store/command"
@@ -44,6 +45,14 @@ func (r *reading) encoded(ks *keyspace.Keyspace, now int64, db int, spec *comman
 	r.argv = release(r.argv)
 }
 
+// reading returns one that nobody uses.
+func (s *Store) reading() *reading {
+	if r, ok := s.readings.Get().(*reading); ok {
+		return r
+	}
+	return newReading()
+}
+
 // release empties argv for the next command, so that neither its arguments, which
 // are part of something big, nor an unusual number of them stays in memory.
 func release(argv [][]byte) [][]byte {
@@ -67,7 +76,7 @@ type Reader struct {
 // apply loop waits for it, and behind that everybody else. A Reader is for one
 // goroutine.
 func (s *Store) BeginRead() Reader {
-	r := s.readings.Get().(*reading)
+	r := s.reading()
 	s.mu.RLock()
 	return Reader{s: s, r: r, now: s.Now()}
 }
@@ -112,7 +121,7 @@ func (r *Reader) End() {
 // answerWithout answers a batch that is in no entry. Store.mu is held for
 // reading.
 func (s *Store) answerWithout(b *Batch) {
-	r := s.readings.Get().(*reading)
+	r := s.reading()
 	defer s.readings.Put(r)
 	now := s.Now()
 	for i := 0; i < len(b.plan); i++ {
@@ -151,6 +160,8 @@ func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
 			s.answerStep(b, i+1+j, r, now)
 		}
 		return st.n
+	default:
+		panic(fmt.Sprintf("store: step %d of a plan needs an entry", st.kind))
 	}
 	return 0
 }

@@ -181,7 +181,7 @@ func damaged(err error) error {
 // order.
 func readSnapshot(r io.Reader) (index uint64, st state, err error) {
 	var magic [len(snapshotMagic)]byte
-	if _, err := io.ReadFull(r, magic[:]); err != nil {
+	if _, err = io.ReadFull(r, magic[:]); err != nil {
 		return 0, state{}, damaged(err)
 	}
 	if string(magic[:]) != snapshotMagic {
@@ -192,7 +192,7 @@ func readSnapshot(r io.Reader) (index uint64, st state, err error) {
 	if err != nil {
 		return 0, state{}, err
 	}
-	if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+	if _, err = io.ReadFull(r, make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return 0, state{}, fmt.Errorf("%w: something stands behind its end", errSnapshot)
 	}
 	return index, st, nil
@@ -237,11 +237,11 @@ func (s *Store) load(from commit.Snapshotter) error {
 	if snapshot == nil {
 		return nil
 	}
-	defer snapshot.Body.Close()
+	defer func() { _ = snapshot.Body.Close() }() // only read from, and read to the end
 	if snapshot.Index <= s.applied.Load() {
 		return nil // the state is further already
 	}
-	started := time.Now()
+	started := time.Now() //nolint:forbidigo // for the log
 	index, st, err := readSnapshot(snapshot.Body)
 	if err != nil {
 		return fmt.Errorf("load snapshot at %d: %w", snapshot.Index, err)
