@@ -37,7 +37,8 @@ type Call struct {
 // WouldBlock is called by the handler of a blocking command that finds nothing
 // to take, before it has changed or replied anything. If it answers true the
 // handler returns without a reply; otherwise it replies what Redis does in a
-// transaction.
+// transaction. The call is then made again with what Args is now: XREAD has put
+// an ID in the place of "$", which must not move while the client waits.
 func (c *Call) WouldBlock() bool {
 	c.blocked = c.MayBlock
 	return c.MayBlock
