@@ -290,7 +290,15 @@ func (o *options) extra(log *logs) []resp.Extra {
 	fixed := func(name string) resp.Extra {
 		return resp.Extra{Name: name, Get: func() string { return o.flags.Lookup(name).Value.String() }}
 	}
-	all := []resp.Extra{{Name: "loglevel", Get: log.level, Set: log.setLevel}}
+	all := []resp.Extra{
+		{Name: "loglevel", Get: log.level, Set: log.setLevel},
+		// redis-benchmark and others ask for these: there is always a log, and
+		// snapshots do not follow Redis's rules.
+		{Name: "appendonly", Get: func() string { return "yes" }},
+		{Name: "save", Get: func() string { return "" }},
+		{Name: "maxmemory", Get: func() string { return "0" }},
+		{Name: "maxmemory-policy", Get: func() string { return "noeviction" }},
+	}
 	for _, name := range []string{
 		"dir", "appendfsync", "snapshot-bytes", "proposal-timeout", "cluster-node-timeout", "logfile",
 		"cluster-announce-ip", "cluster-announce-port", "cluster-port", "tls-cluster", "tls-auth-clients", "snapshot-catch-up-bytes",

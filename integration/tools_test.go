@@ -1,0 +1,89 @@
+package integration
+
+import (
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/raftredis/raftredis/integration/cluster"
+)
+
+// TestRedisCLI talks to leader and follower as a person does.
+func TestRedisCLI(t *testing.T) {
+	cli := tool(t, "redis-cli")
+	c := start(t, 3)
+	for _, n := range []*cluster.Node{c.leader(), c.follower()} {
+		_, port, _ := strings.Cut(n.Addr, ":")
+		for _, flags := range [][]string{nil, {"-3"}} {
+			say := func(args ...string) string {
+				t.Helper()
+				all := append(append([]string{"-p", port}, flags...), args...)
+				out, err := exec.Command(cli, all...).CombinedOutput()
+				if err != nil {
+					t.Fatalf("redis-cli %v: %v: %s", all, err, out)
+				}
+				return strings.TrimSpace(string(out))
+			}
+			for _, line := range []struct {
+				args []string
+				want string
+			}{
+				{[]string{"PING"}, "PONG"},
+				{[]string{"SET", "greeting", "hello world"}, "OK"},
+				{[]string{"GET", "greeting"}, "hello world"},
+				{[]string{"GET", "missing"}, ""},
+				{[]string{"-n", "3", "SET", "a", "1"}, "OK"},
+				{[]string{"-n", "3", "DBSIZE"}, "1"},
+				{[]string{"-r", "3", "INCR", "n:" + port + strings.Join(flags, "")}, "1\n2\n3"},
+				{[]string{"NONSENSE"}, "ERR unknown command 'NONSENSE', with args beginning with:"},
+				{[]string{"ROLE"}, map[bool]string{true: "master", false: "slave"}[n == c.leader()]},
+				{[]string{"INFO", "replication"}, "role:"},
+				{[]string{"RAFT", "NODES"}, n.Addr},
+				{[]string{"RAFT", "HELP"}, "TRANSFER"},
+				{[]string{"COMMAND", "COUNT"}, ""},
+				{[]string{"--bigkeys"}, "Biggest string"},
+				{[]string{"--scan", "--pattern", "greet*"}, "greeting"},
+			} {
+				if got := say(line.args...); line.want != "" && !strings.Contains(got, line.want) {
+					t.Errorf("redis-cli %v on %s prints\n%s\nwanted %s", line.args, n.Addr, got, line.want)
+				}
+			}
+		}
+	}
+	c.sameDigests()
+}
+
+// TestRedisBenchmark: its list of tests, without one error, on leader and
+// follower, with and without pipelining.
+func TestRedisBenchmark(t *testing.T) {
+	bench := tool(t, "redis-benchmark")
+	c := start(t, 3, "--snapshot-bytes", "8mb")
+	requests := 10000
+	if raceDetector {
+		requests = 3000
+	}
+	rate := regexp.MustCompile(`"([\d.]+)"`)
+	for _, n := range []*cluster.Node{c.leader(), c.follower()} {
+		_, port, _ := strings.Cut(n.Addr, ":")
+		for _, pipeline := range []string{"1", "64"} {
+			out, err := exec.Command(bench, "-p", port, "-t", "ping,set,get,incr,mset", "-P", pipeline,
+				"-n", fmt.Sprint(requests), "-r", "10000", "-c", "50", "--csv").CombinedOutput()
+			text := string(out)
+			if err != nil || strings.Contains(text, "Error") || strings.Contains(text, "ERR") || strings.Contains(text, "WARN") {
+				t.Fatalf("redis-benchmark -P %s on node %d: %v\n%s", pipeline, n.ID, err, text)
+			}
+			results := 0
+			for _, line := range strings.Split(text, "\n")[1:] {
+				if rate.MatchString(line) {
+					results++
+				}
+			}
+			if results != 6 { // PING twice: inline and as a command
+				t.Errorf("redis-benchmark has %d results, not 6:\n%s", results, text)
+			}
+		}
+	}
+	c.sameDigests()
+}
