@@ -3,6 +3,8 @@ package command
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 // errBitOffset is the answer to an offset that is none or is beyond the longest
@@ -300,8 +302,16 @@ func bitop(w *Write) {
 	for _, src := range sources[1:] {
 		op(result, src)
 	}
-	w.DB.SetOwned(w.Args[2], result, 0)
+	setRaw(w.DB, w.Args[2], result, 0)
 	w.Reply.Int(int64(longest))
+}
+
+// setRaw makes key the string s, which nobody else holds, and which OBJECT
+// ENCODING calls raw however short it is: Redis does not compact what it has
+// computed.
+func setRaw(db *keyspace.DB, key, s []byte, expire int64) {
+	db.SetOwned(key, s, expire)
+	_, _ = db.StringForUpdate(key, 0) // cannot fail: it is a string
 }
 
 // andBytes and the like combine dst with src, which is at most as long and is

@@ -73,7 +73,7 @@ func pfadd(w *Write) {
 		h.invalidate()
 	}
 	if built {
-		w.DB.SetOwned(key, h, keyspace.KeepTTL)
+		setRaw(w.DB, key, h, keyspace.KeepTTL)
 	}
 	w.IntBool(built || inPlace)
 }
@@ -160,7 +160,7 @@ func pfmerge(w *Write) {
 		}
 	}
 	h.invalidate()
-	w.DB.SetOwned(w.Args[1], h, keyspace.KeepTTL)
+	setRaw(w.DB, w.Args[1], h, keyspace.KeepTTL)
 	w.OK()
 }
 
@@ -192,7 +192,7 @@ func pfdebug(w *Write) {
 				w.Reply.Error(errHLLCorrupt)
 				return
 			}
-			w.DB.SetOwned(key, h, keyspace.KeepTTL)
+			setRaw(w.DB, key, h, keyspace.KeepTTL)
 		}
 		if w.Is(1, "todense") {
 			w.IntBool(!wasDense)
