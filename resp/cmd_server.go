@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,7 +24,8 @@ func serverFamily() []local {
 		slowlogContainer(),
 		latencyContainer(),
 		memoryContainer(),
-		debugContainer(),
+		{spec: command.Spec{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "Depends on subcommand.",
+			Summary: "A container for debugging commands"}, when: slow, run: (*conn).cmdDebug},
 		{spec: command.Spec{Name: "info", Arity: -1, Flags: command.Loading | command.Stale | command.Dangerous, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get information and statistics about the server", Syntax: "[section [section ...]]"}, when: inOrder, run: (*conn).cmdInfo},
 		{spec: command.Spec{Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "2.6.0", Complexity: "O(1)",
@@ -342,105 +342,4 @@ func (c *conn) cmdMemoryStats([][]byte) {
 	}
 	c.enc.BulkString("fragmentation")
 	c.enc.Double(float64(m.rss) / float64(max(m.used, 1)))
-}
-
-func debugContainer() local {
-	const flags = command.Admin | command.NoScript | command.Loading | command.Stale
-	sub := func(name string, arity int, summary, syntax string, w when, run func(*conn, [][]byte)) local {
-		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: "1.0.0", Complexity: "Depends on subcommand.", Summary: summary, Syntax: syntax}, when: w, run: run}
-	}
-	return local{
-		spec: command.Spec{Name: "debug", Arity: -2, Group: "server", Since: "1.0.0", Complexity: "Depends on subcommand.", Summary: "A container for debugging commands"},
-		subs: []local{
-			sub("sleep", 3, "Have this connection sleep", "seconds", slow, (*conn).cmdDebugSleep),
-			sub("digest", 2, "Get the digest of the whole state", "", slow, (*conn).cmdDebugDigest),
-			sub("error", 3, "Reply with an error", "message", anytime, func(c *conn, argv [][]byte) { c.enc.Error(oneLine(string(argv[2]))) }),
-			sub("log", 3, "Write a message to the server's log", "message", anytime, func(c *conn, argv [][]byte) {
-				c.srv.log.Warn("DEBUG LOG", zap.ByteString("message", argv[2]))
-				c.enc.Status("OK")
-			}),
-			sub("protocol", 3, "Reply with a value of a type of the protocol", "type", anytime, (*conn).cmdDebugProtocol),
-			{spec: *command.Help("debug", "server", "4.0.0",
-				"DIGEST",
-				"    Output a hex signature representing the current DB content.",
-				"ERROR <string>",
-				"    Return a Redis protocol error with <string> as message. Useful for clients",
-				"    unit tests to simulate Redis errors.",
-				"LOG <message>",
-				"    Write <message> to the server log.",
-				"PROTOCOL <type>",
-				"    Reply with a test value of the specified type. <type> can be: string,",
-				"    integer, double, bignum, null, array, set, map, push, verbatim,",
-				"    true, false.",
-				"SLEEP <seconds>",
-				"    Have this connection wait for <seconds>. Decimals allowed.")},
-		},
-	}
-}
-
-// cmdDebugSleep makes its own connection wait, and no other: what it does to a
-// single-threaded server is not worth imitating.
-func (c *conn) cmdDebugSleep(argv [][]byte) {
-	seconds, err := strconv.ParseFloat(string(argv[2]), 64)
-	if err != nil || math.IsNaN(seconds) {
-		seconds = 0 // as C's strtod
-	}
-	select {
-	case <-time.After(time.Duration(min(max(seconds, 0), 1e9) * float64(time.Second))):
-	case <-c.srv.stopC:
-	}
-	c.enc.Status("OK")
-}
-
-func (c *conn) cmdDebugDigest([][]byte) {
-	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
-	defer cancel()
-	_, digest, err := c.srv.store.Digest(ctx)
-	if err != nil {
-		c.done(err)
-		return
-	}
-	c.enc.Status(digest)
-}
-
-func (c *conn) cmdDebugProtocol(argv [][]byte) {
-	e := &c.enc
-	switch kind := strings.ToLower(string(argv[2])); kind {
-	case "string":
-		e.BulkString("Hello World")
-	case "integer":
-		e.Int(12345)
-	case "double":
-		e.Double(3.141)
-	case "null":
-		e.Null()
-	case "array":
-		e.Array(3)
-		for i := range 3 {
-			e.Int(int64(i))
-		}
-	case "set":
-		e.Set(3)
-		for i := range 3 {
-			e.Int(int64(i))
-		}
-	case "map":
-		e.Map(3)
-		for i := range 3 {
-			e.Int(int64(i))
-			e.Bool(i == 1)
-		}
-	case "push":
-		e.Push(2)
-		e.BulkString("server-cpu-usage")
-		e.Int(42)
-	case "true", "false":
-		e.Bool(kind == "true")
-	case "verbatim":
-		e.Verbatim("txt", "This is a verbatim\nstring")
-	case "bignum":
-		e.BigNumber("1234567999999999999999999999999999999")
-	default:
-		e.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false")
-	}
 }

@@ -75,8 +75,8 @@ type cmd struct {
 	when  when
 	run   func(c *conn, argv [][]byte) // nil for data commands
 
-	// tx: not queued by MULTI. alone: of the front, and it may not be queued.
-	tx bool
+	tx      bool // about transactions: MULTI does not queue it
+	guarded bool // refused unless enable-debug-command allows it
 
 	calls, nanos, rejected, failed atomic.Int64
 	latency                        histogram
@@ -121,6 +121,8 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 	switch cm.name {
 	case "exec", "discard", "multi", "watch", "quit", "reset":
 		cm.tx = true
+	case "debug":
+		cm.guarded = true
 	}
 	for _, s := range spec.Subcommands {
 		sub, err := newCommand(s, spec.Name, handlers)

@@ -151,10 +151,8 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.reject(cm, command.ErrArity(cm.name))
 	}
 	cfg := s.config()
-	if cm.name == "debug" || strings.HasPrefix(cm.name, "debug|") {
-		if cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal {
-			return c.reject(cm, errDebugForbidden)
-		}
+	if cm.guarded && (cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal) {
+		return c.reject(cm, errDebugForbidden)
 	}
 	if !c.authed && cfg.RequirePass != "" && cm.flags&command.NoAuth == 0 {
 		return c.reject(cm, errNoAuth)

@@ -1,0 +1,147 @@
+package resp
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// oracle rewrites the expectations of testdata/redis from a real Redis 7.0.15.
+var oracle = flag.String("oracle", "", "address of a redis-server 7.0.15 to rewrite testdata/redis from")
+
+// TestWire plays scripts of what goes over the wire. In a script
+//
+//	> bytes    are sent
+//	< bytes    is what has to come back, all of it
+//	< EOF      the server has closed the connection
+//	new        opens a new connection
+//
+// with Go's escapes in bytes. A # begins a comment. What scripts in
+// testdata/redis expect is what a redis-server 7.0.15 answered.
+func TestWire(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".txt"), func(t *testing.T) {
+			script, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *oracle != "" && strings.Contains(file, "/redis/") {
+				rewriteWire(t, file, string(script))
+				return
+			}
+			drivers(t, func(t *testing.T, s *Server, l *loopback) {
+				if strings.Contains(file, "password") {
+					cfg := *s.config()
+					cfg.RequirePass = "secret"
+					s.cfg.Store(&cfg)
+				}
+				playWire(t, s, file, string(script))
+			})
+		})
+	}
+}
+
+func playWire(t *testing.T, s *Server, file, script string) {
+	c := dial(t, s)
+	for i, line := range strings.Split(script, "\n") {
+		at := fmt.Sprintf("%s:%d", filepath.Base(file), i+1)
+		switch {
+		case line == "new":
+			c = dial(t, s)
+		case line == "< EOF":
+			if rest := c.expectEOF(); len(rest) > 0 {
+				t.Fatalf("%s: %q before the end", at, rest)
+			}
+		case strings.HasPrefix(line, "> "):
+			c.send(unquote(t, line[2:]))
+		case strings.HasPrefix(line, "< "):
+			want := unquote(t, line[2:])
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			got := make([]byte, len(want))
+			n := 0
+			for n < len(want) && bytes.HasPrefix([]byte(want), got[:n]) {
+				m, err := c.Read(got[n:])
+				n += m
+				if err != nil {
+					break
+				}
+			}
+			if string(got[:n]) != want {
+				t.Fatalf("%s: got  %q\nwant %q", at, got[:n], want)
+			}
+		}
+	}
+}
+
+// rewriteWire replaces what is expected by what a real server answers.
+func rewriteWire(t *testing.T, file, script string) {
+	var out strings.Builder
+	var nc net.Conn
+	connect := func() {
+		var err error
+		if nc, err = net.Dial("tcp", *oracle); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connect()
+	if _, err := nc.Write([]byte("FLUSHALL\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Read(make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimRight(script, "\n"), "\n") {
+		if strings.HasPrefix(line, "< ") {
+			continue
+		}
+		out.WriteString(line + "\n")
+		switch {
+		case line == "new":
+			connect()
+		case strings.HasPrefix(line, "> "):
+			if _, err := nc.Write([]byte(unquote(t, line[2:]))); err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			b := make([]byte, 1<<16)
+			for {
+				_ = nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				n, err := nc.Read(b)
+				got = append(got, b[:n]...)
+				if err != nil {
+					if len(got) > 0 {
+						q := strconv.Quote(string(got))
+						out.WriteString("< " + strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`) + "\n")
+					}
+					if !os.IsTimeout(err) {
+						out.WriteString("< EOF\n")
+					}
+					break
+				}
+			}
+		}
+	}
+	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unquote(t *testing.T, s string) string {
+	t.Helper()
+	u, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+	if err != nil {
+		t.Fatalf("%s: %v", s, err)
+	}
+	return u
+}
