@@ -116,7 +116,12 @@ func (c *clock) Observe(stamp int64, leading bool) {
 
 // Bracket takes in the stamp of an entry with a request that this node sent at
 // time sent (of mono). It is much better than Observe: the leader read its clock
-// between then and now, so the estimate can be bounded from both sides.
+// between then and now, so an estimate outside is known to be wrong.
+//
+// It is put to the lower end then: sealing to applying is quick, while sending to
+// sealing may have waited for an election. And to be behind is the better
+// mistake: the next stamp puts it right, and until then nothing is hidden that is
+// not due.
 func (c *clock) Bracket(stamp, sent int64) {
 	m := c.mono()
 	c.mu.Lock()
@@ -125,14 +130,12 @@ func (c *clock) Bracket(stamp, sent int64) {
 	high := low + 1000 + m - sent // stamps are cut to whole ms
 	est := m + c.offset.Load()
 	switch {
-	case est > high && !c.synced:
-		// Our wall clock is ahead of the leader's. What reads have hidden until now
-		// was never due.
-		c.offset.Add(high - est)
+	case !c.synced:
+		// Until now it was our own wall clock, and what reads have hidden by it was
+		// never due.
+		c.offset.Add(low - est)
 		c.hold.Store(0)
-	case est > high:
-		c.shift(m, high-est)
-	case est < low:
+	case est > high, est < low:
 		c.shift(m, low-est)
 	}
 	c.synced = true

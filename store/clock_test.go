@@ -75,15 +75,38 @@ func TestClockFollower(t *testing.T) {
 	sent := c.mono()
 	m.sleep(20 * time.Millisecond)
 	c.Bracket(100*hour, sent)
-	if got := c.Now() - 100*hour; got < 0 || got > 21 {
+	if got := c.Now() - 100*hour; got != 0 {
 		t.Fatalf("the first answer corrects it at once: %+d", got)
 	}
+	// Even if it had to wait for an election.
+	waited := m.clock()
+	m.sleep(3 * time.Second)
+	waited.Bracket(100*hour, 0)
+	if got := waited.Now() - 100*hour; got != 0 {
+		t.Errorf("off by the %d ms that the request waited", got)
+	}
 	// Later answers bound it from both sides.
+	m = at(200 * hour)
+	c = m.clock()
+	c.Bracket(100*hour, 0)
 	m.sleep(time.Second)
 	c.Bracket(100*hour+1015, c.mono())
-	if got := c.Now() - 100*hour; got < 1015 || got > 1016+5 {
-		t.Errorf("%+d", got)
+	if got := c.Now() - 100*hour; got != 1015 {
+		t.Errorf("a stamp ahead of the estimate: %+d", got)
 	}
+	sent = c.mono()
+	m.sleep(100 * time.Millisecond)
+	c.Bracket(100*hour+1050, sent)
+	if got := c.Now() - 100*hour; got != 1115 {
+		t.Errorf("a stamp that agrees: %+d", got)
+	}
+	sent = c.mono()
+	m.sleep(10 * time.Millisecond)
+	c.Bracket(100*hour+1050, sent)
+	if got := c.estimate() - 100*hour; got != 1050 {
+		t.Errorf("a stamp that proves it to be ahead: %+d", got)
+	}
+	m.sleep(time.Second)
 	// Time never goes back for readers, although the estimate does.
 	before := c.Now()
 	c.Bracket(before-5, c.mono())

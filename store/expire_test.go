@@ -15,10 +15,13 @@ func skewed(by time.Duration) func() time.Time {
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog(t, 1)
+		log.leader = 0
 		var members []*fakeNode
 		for id, skew := range []time.Duration{0, time.Hour, -time.Hour} {
 			members = append(members, log.start(uint64(id+1), 1, Config{Now: skewed(skew)}, nil))
 		}
+		time.Sleep(1500 * time.Millisecond) // the first election takes its time
+		log.elect(1)
 		for _, n := range members {
 			eventually(t, "ready", n.store.Ready)
 		}
@@ -30,7 +33,7 @@ func TestExpiry(t *testing.T) {
 		log.settle()
 		before := log.last()
 
-		time.Sleep(9900 * time.Millisecond)
+		time.Sleep(9980 * time.Millisecond)
 		for _, n := range members {
 			if got := get(n.store, 0, "get k0"); got != `"v"` {
 				t.Errorf("member %d lost a key early: %s", n.id, got)
@@ -39,7 +42,7 @@ func TestExpiry(t *testing.T) {
 		if log.last() != before {
 			t.Error("the log moved with nothing to do")
 		}
-		time.Sleep(110 * time.Millisecond)
+		time.Sleep(30 * time.Millisecond)
 		for _, n := range members {
 			if got := get(n.store, 0, "get k0"); got != "nil" {
 				t.Errorf("member %d shows a key past its deadline: %s", n.id, got)
@@ -82,10 +85,13 @@ func TestExpiry(t *testing.T) {
 func TestExpiryAcrossLeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog(t, 1)
+		log.leader = 0
 		var members []*fakeNode
 		for id, skew := range []time.Duration{0, time.Hour, -time.Hour} {
 			members = append(members, log.start(uint64(id+1), 1, Config{Now: skewed(skew)}, nil))
 		}
+		time.Sleep(1500 * time.Millisecond) // the first election takes its time
+		log.elect(1)
 		for _, n := range members {
 			eventually(t, "ready", n.store.Ready)
 		}
@@ -99,17 +105,20 @@ func TestExpiryAcrossLeaders(t *testing.T) {
 			log.elect(uint64(1 + (i+1)%3))
 			c.do("incr n") // a stamp of the new leader
 			log.settle()
-			time.Sleep(9 * time.Second)
+			time.Sleep(9900 * time.Millisecond)
 			for _, n := range members {
 				if got := get(n.store, 0, "get k"); got != `"v"` {
-					t.Fatalf("round %d: member %d lost a key a second early: %s", i, n.id, got)
+					t.Fatalf("round %d: member %d lost a key early: %s", i, n.id, got)
 				}
 			}
-			time.Sleep(1200 * time.Millisecond)
+			time.Sleep(110 * time.Millisecond) // hidden
 			for _, n := range members {
 				if got := get(n.store, 0, "get k"); got != "nil" {
 					t.Fatalf("round %d: member %d shows a key past its deadline: %s", i, n.id, got)
 				}
+			}
+			time.Sleep(time.Second) // and deleted
+			for _, n := range members {
 				if got := get(n.store, 0, "dbsize"); got != "1" {
 					t.Fatalf("round %d: member %d has not deleted the key: %s", i, n.id, got)
 				}
