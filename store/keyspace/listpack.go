@@ -175,6 +175,9 @@ func (lp listpack) span(pos int) int {
 // next returns the position behind the element at pos.
 func (lp listpack) next(pos int) int {
 	n := lp.span(pos)
+	if n <= 127 {
+		return pos + n + 1
+	}
 	return pos + n + backLenSize(n)
 }
 
@@ -184,6 +187,18 @@ func (lp listpack) skip(pos, n int) int {
 		pos = lp.next(pos)
 	}
 	return pos
+}
+
+// prev returns the position of the element before pos. There must be one.
+func (lp listpack) prev(pos int) int {
+	size, shift := 0, 0
+	for at := pos - 1; ; at-- {
+		size |= int(lp[at]&0x7f) << shift
+		if lp[at] < 0x80 {
+			return at - size
+		}
+		shift += 7
+	}
 }
 
 // end reports whether there is no element at pos.

@@ -293,7 +293,7 @@ func (s *StreamObject) full(n *streamNode, size int, limits *Limits) bool {
 	}
 	full := int64(len(n.lp)+size) >= most
 	if !full && limits.StreamNodeMaxEntries > 0 {
-		live, deleted, _, _, _ := n.header()
+		live, deleted, _, _ := n.header()
 		full = int64(live+deleted) >= limits.StreamNodeMaxEntries
 	}
 	if full && cap(n.lp)-len(n.lp) > len(n.lp)/8 && n.epoch == s.epoch {

@@ -41,9 +41,9 @@ func newStreamNode(epoch uint64, id StreamID, args [][]byte) *streamNode {
 	return &streamNode{epoch: epoch, id: id, lp: lp}
 }
 
-// header reads the first line: counts, the number of the fields, the position
-// of the first field and that of the first entry.
-func (n *streamNode) header() (live, deleted, fields, fieldsAt, entriesAt int) {
+// header reads the first line: counts, the number of the fields and the
+// position of the first of them.
+func (n *streamNode) header() (live, deleted, fields, fieldsAt int) {
 	pos := lpHeader
 	var num [3]int
 	for i := range num {
@@ -51,7 +51,7 @@ func (n *streamNode) header() (live, deleted, fields, fieldsAt, entriesAt int) {
 		num[i] = int(v)
 		pos = n.lp.next(pos)
 	}
-	return num[0], num[1], num[2], pos, n.lp.skip(pos, num[2]+1)
+	return num[0], num[1], num[2], pos
 }
 
 // live is the number of entries that are not deleted.
@@ -62,7 +62,7 @@ func (n *streamNode) live() int {
 
 // append adds an entry at the end.
 func (n *streamNode) append(id StreamID, args [][]byte) {
-	live, _, fields, fieldsAt, _ := n.header()
+	live, _, fields, fieldsAt := n.header()
 	same := fields == len(args)/2
 	var buf [20]byte
 	for i, pos := 0, fieldsAt; same && i < len(args); i += 2 {
@@ -102,79 +102,91 @@ type StreamEntry struct {
 	at     int // position of the entry's flags
 	names  int // position of the header's fields, or -1 if the entry has its own
 	values int // position of the first value, or of the first field if names is -1
+
+	nameBuf, valueBuf [20]byte // to print integers to
 }
 
 // Each calls visit for each pair. The slices are valid during the call only.
 func (e *StreamEntry) Each(visit func(field, value []byte)) {
-	var fbuf, vbuf [20]byte
 	names, pos := e.names, e.values
 	for range e.Fields {
 		var field []byte
 		if e.names >= 0 {
-			field = e.lp.bytes(names, fbuf[:0])
+			field = e.lp.bytes(names, e.nameBuf[:0])
 			names = e.lp.next(names)
 		} else {
-			field = e.lp.bytes(pos, fbuf[:0])
+			field = e.lp.bytes(pos, e.nameBuf[:0])
 			pos = e.lp.next(pos)
 		}
-		value := e.lp.bytes(pos, vbuf[:0])
+		value := e.lp.bytes(pos, e.valueBuf[:0])
 		pos = e.lp.next(pos)
 		visit(field, value)
 	}
 }
 
+// read fills e in with the entry at pos.
+func (n *streamNode) read(e *StreamEntry, pos, fields, fieldsAt int) {
+	e.lp, e.at, e.names, e.Fields = n.lp, pos, fieldsAt, fields
+	e.flags, _ = n.lp.num(pos)
+	pos = n.lp.next(pos)
+	ms, _ := n.lp.num(pos)
+	pos = n.lp.next(pos)
+	seq, _ := n.lp.num(pos)
+	pos = n.lp.next(pos)
+	e.ID = StreamID{n.id.MS + uint64(ms), n.id.Seq + uint64(seq)}
+	if e.flags&entrySameFields == 0 {
+		own, _ := n.lp.num(pos)
+		pos = n.lp.next(pos)
+		e.names, e.Fields = -1, int(own)
+	}
+	e.values = pos
+}
+
+// end is the position behind the entry.
+func (e *StreamEntry) end() int {
+	elements := e.Fields
+	if e.names < 0 {
+		elements *= 2
+	}
+	return e.lp.skip(e.values, elements+1)
+}
+
 // each calls visit for the entries in order, the deleted ones included, until
 // it answers false, and reports whether it never did.
 func (n *streamNode) each(visit func(e *StreamEntry) bool) bool {
-	_, _, fields, fieldsAt, pos := n.header()
+	_, _, fields, fieldsAt := n.header()
 	e := new(StreamEntry) // one for all: visitors copy what they keep
-	for !n.lp.end(pos) {
-		*e = StreamEntry{lp: n.lp, at: pos, names: fieldsAt, Fields: fields}
-		e.flags, _ = n.lp.num(pos)
-		pos = n.lp.next(pos)
-		ms, _ := n.lp.num(pos)
-		pos = n.lp.next(pos)
-		seq, _ := n.lp.num(pos)
-		pos = n.lp.next(pos)
-		e.ID = StreamID{n.id.MS + uint64(ms), n.id.Seq + uint64(seq)}
-		elements := fields
-		if e.flags&entrySameFields == 0 {
-			own, _ := n.lp.num(pos)
-			pos = n.lp.next(pos)
-			e.names, e.Fields = -1, int(own)
-			elements = 2 * e.Fields
-		}
-		e.values = pos
-		if !visit(e) {
+	for pos := n.lp.skip(fieldsAt, fields+1); !n.lp.end(pos); pos = e.end() {
+		if n.read(e, pos, fields, fieldsAt); !visit(e) {
 			return false
 		}
-		pos = n.lp.skip(pos, elements+1)
 	}
 	return true
 }
 
 // eachBack is each from the last entry to the first.
 func (n *streamNode) eachBack(visit func(e *StreamEntry) bool) bool {
-	// A node is small. To walk it once and remember where the entries are is
-	// simpler than to read backwards, and no slower.
-	var room [128]StreamEntry
-	entries := room[:0]
-	n.each(func(e *StreamEntry) bool {
-		entries = append(entries, *e)
-		return true
-	})
-	for i := len(entries) - 1; i >= 0; i-- {
-		if !visit(&entries[i]) {
+	_, _, fields, fieldsAt := n.header()
+	e := new(StreamEntry)
+	for pos := len(n.lp) - 1; ; {
+		pos = n.lp.prev(pos)
+		elements, _ := n.lp.num(pos)
+		if elements == 0 { // the end of the header
+			return true
+		}
+		for ; elements > 0; elements-- {
+			pos = n.lp.prev(pos)
+		}
+		if n.read(e, pos, fields, fieldsAt); !visit(e) {
 			return false
 		}
 	}
-	return true
 }
 
 // last returns the ID of the last entry, be it a deleted one. There always is
 // one.
 func (n *streamNode) last() (id StreamID) {
-	n.each(func(e *StreamEntry) bool { id = e.ID; return true })
+	n.eachBack(func(e *StreamEntry) bool { id = e.ID; return false })
 	return id
 }
 
@@ -184,7 +196,7 @@ func (n *streamNode) mark(at []int) {
 		flags, _ := n.lp.num(pos)
 		n.lp = n.lp.setInt(pos, flags|entryDeleted)
 	}
-	live, deleted, _, _, _ := n.header()
+	live, deleted, _, _ := n.header()
 	n.lp = n.lp.setInt(lpHeader, int64(live-len(at)))
 	n.lp = n.lp.setInt(n.lp.next(lpHeader), int64(deleted+len(at)))
 }
