@@ -116,7 +116,14 @@ type Config struct {
 	Durability Durability
 
 	// Failpoint, if not nil, is called at every boundary of the persist path with
-	// its name. An error makes that step fail. For tests only.
+	// its name. An error makes that step fail. For tests only. The names, in the
+	// order of a node's life:
+	//
+	//	incarnationBeforeRename
+	//	walBeforeSave, walAfterSave
+	//	snapBodyBeforeSync, snapBodyBeforeRename, snapBodyBeforeDirSync, snapBodyAfterDirSync
+	//	snapBeforeDescriptor, snapBeforeDescriptorDirSync, snapBeforeWALRecord, snapAfterWALRecord
+	//	walBeforeRelease, purge
 	Failpoint func(point string) error
 }
 

@@ -28,6 +28,9 @@ type proposals struct {
 
 // add queues a proposal of this node.
 func (p *proposals) add(pr *commit.Proposal) {
+	if len(pr.Data) > commit.MaxRequestBytes {
+		return
+	}
 	p.own = append(p.own, pr)
 	p.bytes += uint64(len(pr.Data))
 }

@@ -19,6 +19,11 @@ type Proposal struct {
 	state atomic.Uint32 // waiting, taken or withdrawn
 }
 
+// MaxRequestBytes bounds the Data of one Proposal. rafthttp breaks the link to a
+// member that forwards more than 512 MiB in one message. A larger proposal is never
+// taken: Withdraw tells its proposer that it is not applied.
+const MaxRequestBytes = 500 << 20
+
 const (
 	waiting uint32 = iota
 	taken
