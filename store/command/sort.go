@@ -295,18 +295,22 @@ func (o *sorting) compare(a, b *weighed) int {
 		return -1
 	case b.none:
 		return 1
-	default:
+	case o.store != nil:
 		return bytes.Compare(a.text, b.text)
+	default: // C's strcoll, in the locale C
+		return bytes.Compare(upToNUL(a.text), upToNUL(b.text))
 	}
+}
+
+func upToNUL(b []byte) []byte {
+	b, _, _ = bytes.Cut(b, []byte{0})
+	return b
 }
 
 // parseScore parses a weight with C's strtod, which unlike ParseFloat passes
 // over leading spaces, stops at a NUL, and takes nothing at all for zero.
 func parseScore(b []byte) (float64, bool) {
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	if len(b) == 0 {
+	if b = upToNUL(b); len(b) == 0 {
 		return 0, true
 	}
 	f, ok := ParseFloat(bytes.TrimLeft(b, " \t\n\v\f\r"))
