@@ -511,7 +511,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	}
 	room := c.srv.blocked
 	w, behind := room.enter(c, cm, argv)
-	c.count(cm)
+	c.count(cm, argv)
 	switch {
 	case w == nil && cm.spec.Read != nil:
 		c.beginRead()

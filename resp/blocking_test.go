@@ -80,11 +80,12 @@ func TestClientThatLeavesTakesNothing(t *testing.T) {
 		third := dial(t, s)
 		third.send("BZPOPMIN q 0\r\n")
 		waitBlocked(t, s, 1)
-		l.hold(true)
-		c.send("ZADD q 2 b 3 c\r\n")
+		l.allow(1)
+		c.ask("ZADD q 2 b 3 c\r\n", ":2\r\n")
+		eventually(t, "an attempt is on its way", func() bool { return l.store.Stats().Pending > 0 })
 		_ = third.Close()
+		eventually(t, "the client is gone", func() bool { return s.clientCount() == 2 })
 		l.hold(false)
-		c.expect(":2\r\n")
 		eventually(t, "both elements are there", func() bool {
 			c.send("ZCARD q\r\n")
 			return c.line() == ":2"

@@ -105,7 +105,10 @@ func (c *conn) pushBytes(b []byte, limit int64) bool {
 }
 
 // feedMonitors shows a command to all who asked with MONITOR.
-func (s *Server) feedMonitors(from *conn, argv [][]byte) {
+func (s *Server) feedMonitors(from *conn, cm *cmd, argv [][]byte) {
+	if cm.flags&(command.SkipMonitor|command.Admin) != 0 {
+		return
+	}
 	now := s.now()
 	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, from.db, from.addr)
 	for i, a := range argv {

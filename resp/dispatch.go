@@ -16,14 +16,34 @@ func (c *conn) run() {
 		return
 	}
 	c.takePushes()
-	if !c.resume() {
-		return
+	if c.resume() {
+		c.commands()
 	}
+	c.endRead()
+	c.endStats()
+	if c.state == forNothing && c.batch.Len() > 0 {
+		c.submit()
+	}
+	if int64(c.w-c.r+c.multi.bytes) > c.srv.config().QueryBufLimit {
+		c.srv.stats.queryLimit.Add(1)
+		c.dead = true
+	}
+	c.publish()
+	if start := c.startTask; start != nil {
+		// From here on the connection is the task's.
+		c.startTask = nil
+		go start()
+	}
+}
+
+// commands runs what is in the input.
+func (c *conn) commands() {
 	cfg := c.srv.config()
 	lim := frameLimits{bulk: int(cfg.MaxBulkLen)}
 	c.need = 0
+	from := len(c.enc.buf)
 	for c.state == forNothing && !c.closing && !c.dead {
-		if len(c.enc.buf) >= flushAt {
+		if len(c.enc.buf)-from >= flushAt {
 			break // there is more, but the replies so far should be on their way
 		}
 		lim.noAuth = !c.authed && cfg.RequirePass != ""
@@ -59,21 +79,6 @@ func (c *conn) run() {
 		if c.skip || c.skipNext {
 			c.skip, c.skipNext = c.skipNext, false
 		}
-	}
-	c.endRead()
-	c.endStats()
-	if c.state == forNothing && c.batch.Len() > 0 {
-		c.submit()
-	}
-	if int64(c.w-c.r+c.multi.bytes) > cfg.QueryBufLimit {
-		c.srv.stats.queryLimit.Add(1)
-		c.dead = true
-	}
-	c.publish()
-	if start := c.startTask; start != nil {
-		// From here on the connection is the task's.
-		c.startTask = nil
-		go start()
 	}
 }
 
@@ -172,9 +177,6 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.state = forPause
 		return true
 	}
-	if s.monitors.Load() > 0 && cm.flags&command.SkipMonitor == 0 {
-		s.feedMonitors(c, argv)
-	}
 	if c.multi.on && !cm.tx {
 		if blocked := c.oversized(argv); blocked {
 			return false
@@ -267,7 +269,7 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.submit()
 		return true
 	}
-	c.count(cm)
+	c.count(cm, argv)
 	if c.batch.Len() > 0 {
 		c.batch.Read(c.db, cm.spec, argv)
 		c.batchFull()
@@ -313,7 +315,7 @@ func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 		c.submit()
 		return true
 	}
-	c.count(cm)
+	c.count(cm, argv)
 	c.batchMuted = c.muted()
 	c.batch.Write(c.db, cm.spec, argv)
 	c.batchFull()
@@ -344,7 +346,7 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 	}
 	c.endRead()
 	c.endStats()
-	c.count(cm)
+	c.count(cm, argv)
 	from, errs := len(c.enc.buf), c.enc.errs
 	if cm.when == slow {
 		c.task(cm, argv)
@@ -401,7 +403,10 @@ func cloneArgs(argv [][]byte) [][]byte {
 // count begins to count a command. A run of the same one is timed as a whole:
 // looking at the clock for each GET of a pipeline would cost more than its
 // lookup.
-func (c *conn) count(cm *cmd) {
+func (c *conn) count(cm *cmd, argv [][]byte) {
+	if c.srv.monitors.Load() > 0 {
+		c.srv.feedMonitors(c, cm, argv)
+	}
 	if c.last == cm && c.lastCount > 0 {
 		c.lastCount++
 		return

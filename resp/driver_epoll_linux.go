@@ -319,7 +319,7 @@ func (l *epollLoop) handle(p *epollConn, events uint32) {
 		p.readable = true
 	}
 	if events&(syscall.EPOLLHUP|syscall.EPOLLERR|syscall.EPOLLRDHUP) != 0 {
-		p.readable = true // the end is read like anything else
+		p.readable, p.ending = true, true // the end is read like anything else
 	}
 	p.turn(events == 0)
 }
@@ -338,6 +338,7 @@ type epollConn struct {
 
 	registered bool
 	readable   bool // there may be something to read
+	ending     bool // epoll has reported the end: it comes after what is still to be read
 	hungUp     bool // the client sends no more
 	closed     bool
 	finishing  bool   // closed as soon as the last replies are sent
@@ -425,7 +426,7 @@ func (p *epollConn) read() bool {
 			p.c.received(0)
 			return true
 		}
-		if n < len(b) {
+		if n < len(b) && !p.ending {
 			p.readable = false // that was all: epoll says when there is more
 		}
 		p.c.received(n)

@@ -133,6 +133,9 @@ func (c *conn) exec(t *transaction) {
 	for i, q := range t.queue {
 		q.cmd.calls.Add(1)
 		c.srv.stats.commands.Add(1)
+		if c.srv.monitors.Load() > 0 {
+			c.srv.feedMonitors(c, q.cmd, q.argv)
+		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv}
 			continue

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -32,10 +33,10 @@ type loopback struct {
 	failRead atomic.Bool
 	reads    atomic.Int64
 
-	mu   sync.Mutex
-	cond *sync.Cond
-	held bool
-	done chan struct{}
+	mu      sync.Mutex
+	cond    *sync.Cond
+	allowed int
+	done    chan struct{}
 }
 
 func (l *loopback) Load() (*commit.Snapshot, error) { return nil, nil }
@@ -66,9 +67,18 @@ func (l *loopback) Incarnation() uint64            { return 1 }
 
 // hold keeps proposals from being committed until it is called with false.
 func (l *loopback) hold(held bool) {
+	if held {
+		l.allow(0)
+	} else {
+		l.allow(math.MaxInt)
+	}
+}
+
+// allow lets so many more proposals be committed.
+func (l *loopback) allow(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held = held
+	l.allowed = n
 	l.cond.Broadcast()
 }
 
@@ -76,9 +86,10 @@ func (l *loopback) run() {
 	defer close(l.done)
 	for p := range l.proposeC {
 		l.mu.Lock()
-		for l.held {
+		for l.allowed == 0 {
 			l.cond.Wait()
 		}
+		l.allowed--
 		l.mu.Unlock()
 		if l.leader.Load() == 0 {
 			continue // the store sends it again
@@ -108,7 +119,7 @@ func testTable(t testing.TB) *command.Table {
 // newLoopback returns a running store.
 func newLoopback(t testing.TB) *loopback {
 	t.Helper()
-	l := &loopback{proposeC: make(chan *commit.Proposal, 64), commitC: make(chan *commit.Batch), done: make(chan struct{})}
+	l := &loopback{proposeC: make(chan *commit.Proposal, 64), commitC: make(chan *commit.Batch), done: make(chan struct{}), allowed: math.MaxInt}
 	l.cond = sync.NewCond(&l.mu)
 	l.leader.Store(1)
 	l.store = store.New(store.Config{Table: testTable(t), Member: 1, ProposalTimeout: 2 * time.Second}, l.proposeC, nil)

@@ -1,0 +1,300 @@
+package resp
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A client that announces much and sends little must not cost more than it has
+// sent.
+func TestAnnouncedBytesCostNothing(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range 20 {
+			c := dial(t, s)
+			c.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nabc")
+		}
+		c := dial(t, s)
+		c.ask("PING\r\n", "+PONG\r\n")
+		eventually(t, "all clients are there", func() bool { return s.clientCount() == 21 })
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
+			t.Fatalf("%d bytes more in use", grown)
+		}
+	})
+}
+
+func TestBigValue(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		value := strings.Repeat("0123456789abcdef", 5<<20/16)
+		frame := fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", len(value), value)
+		for len(frame) > 0 { // in pieces that end anywhere
+			n := min(len(frame), 300_007)
+			c.send(frame[:n])
+			frame = frame[n:]
+		}
+		c.expect("+OK\r\n")
+		c.ask("GET big\r\nSTRLEN big\r\n", fmt.Sprintf("$%d\r\n%s\r\n:%d\r\n", len(value), value, len(value)))
+	})
+}
+
+func TestManyArguments(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		const keys = 50_000
+		var in strings.Builder
+		fmt.Fprintf(&in, "*%d\r\n$6\r\nEXISTS\r\n", keys+1)
+		for i := range keys {
+			fmt.Fprintf(&in, "$5\r\n%05d\r\n", i)
+		}
+		c.ask(in.String(), ":0\r\n")
+	})
+}
+
+// A client may send all of a long pipeline before it reads the first reply.
+func TestClientThatReadsLate(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		value := strings.Repeat("v", 10_000)
+		c.ask("SET k "+value+"\r\n", "+OK\r\n")
+		const n = 5_000 // 50 MB: more than sockets hold
+		c.send(strings.Repeat("GET k\r\n", n))
+		reply := fmt.Sprintf("$%d\r\n%s\r\n", len(value), value)
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		got := make([]byte, len(reply))
+		for i := range n {
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != reply {
+				t.Fatalf("reply %d: %v", i, err)
+			}
+		}
+		c.ask("PING\r\n", "+PONG\r\n")
+	})
+}
+
+// A client that never reads is closed at the limit, and nobody else notices.
+func TestOutputLimit(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		slow, c := dial(t, s), dial(t, s)
+		c.ask("CONFIG SET client-output-buffer-limit \"normal 1mb 0 0\"\r\n", "+OK\r\n")
+		c.ask("SET k "+strings.Repeat("v", 10_000)+"\r\n", "+OK\r\n")
+		gets := strings.Repeat("GET k\r\n", 100)
+		eventually(t, "the slow client is closed", func() bool {
+			_ = slow.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			_, err := io.WriteString(slow, gets)
+			return err != nil && !isTimeout(err) || s.stats.outputKill.Load() > 0
+		})
+		c.ask("PING\r\n", "+PONG\r\n")
+		eventually(t, "it is gone", func() bool { return s.clientCount() == 1 })
+	})
+}
+
+func TestOutputSoftLimit(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		slow, c := dial(t, s), dial(t, s)
+		c.ask("CONFIG SET client-output-buffer-limit \"normal 0 1mb 0\"\r\n", "+OK\r\n")
+		c.ask("SET k "+strings.Repeat("v", 10_000)+"\r\n", "+OK\r\n")
+		gets := strings.Repeat("GET k\r\n", 100)
+		eventually(t, "the slow client is closed", func() bool {
+			_ = slow.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+			_, _ = io.WriteString(slow, gets)
+			return s.stats.outputKill.Load() > 0
+		})
+		eventually(t, "it is gone", func() bool { return s.clientCount() == 1 })
+	})
+}
+
+func isTimeout(err error) bool {
+	nerr, ok := err.(net.Error)
+	return ok && nerr.Timeout()
+}
+
+func TestQueryBufferLimit(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		c.ask("CONFIG SET client-query-buffer-limit 1mb\r\n", "+OK\r\n")
+		value := strings.Repeat("v", 1<<20)
+		go func() { _, _ = io.WriteString(c, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$3000000\r\n"+value+value+value) }()
+		c.expectEOF()
+		c = dial(t, s)
+		c.ask("MULTI\r\n", "+OK\r\n")
+		go func() { _, _ = io.WriteString(c, strings.Repeat("SET k "+value[:100_000]+"\r\n", 20)) }()
+		c.expectEOF()
+	})
+}
+
+func TestMaxClients(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		c.ask("CONFIG SET maxclients 2\r\n", "+OK\r\n")
+		second := dial(t, s)
+		second.ask("PING\r\n", "+PONG\r\n")
+		third := dial(t, s)
+		third.expect("-ERR max number of clients reached\r\n")
+		third.expectEOF()
+		_ = second.Close()
+		eventually(t, "there is room again", func() bool { return s.clientCount() == 1 })
+		dial(t, s).ask("PING\r\n", "+PONG\r\n")
+	})
+}
+
+func TestIdleTimeout(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		c.ask("CONFIG SET timeout 1\r\n", "+OK\r\n")
+		blocked := dial(t, s)
+		blocked.send("BZPOPMIN q 0\r\n")
+		waitBlocked(t, s, 1)
+		c.expectEOF()
+		dial(t, s).ask("ZADD q 1 a\r\n", ":1\r\n")
+		blocked.expect("*3\r\n$1\r\nq\r\n$1\r\na\r\n$1\r\n1\r\n")
+	})
+}
+
+func TestKill(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		victim, c := dial(t, s), dial(t, s)
+		id := victim.id()
+		c.ask(fmt.Sprintf("CLIENT KILL ID %d\r\n", id), ":1\r\n")
+		victim.expectEOF()
+		c.ask(fmt.Sprintf("CLIENT KILL ID %d SKIPME no\r\nPING\r\n", c.id()), ":1\r\n")
+		c.expectEOF()
+		c, victim = dial(t, s), dial(t, s)
+		victim.ask("PING\r\n", "+PONG\r\n")
+		c.ask("CLIENT KILL "+victim.LocalAddr().String()+"\r\n", "+OK\r\n")
+		victim.expectEOF()
+	})
+}
+
+func TestPause(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c, other := dial(t, s), dial(t, s)
+		c.ask("CLIENT PAUSE 100000 WRITE\r\nGET a\r\n", "+OK\r\n$-1\r\n")
+		other.send("GET a\r\nSET a 1\r\nGET a\r\n")
+		other.expect("$-1\r\n")
+		c.ask("GET a\r\nCLIENT UNPAUSE\r\n", "$-1\r\n+OK\r\n")
+		other.expect("+OK\r\n$1\r\n1\r\n")
+		c.ask("CLIENT PAUSE 50\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n") // by itself
+	})
+}
+
+func TestMonitor(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		m, c := dial(t, s), dial(t, s)
+		m.ask("MONITOR\r\n", "+OK\r\n")
+		c.ask("SET a \"x\\x01\\\"\"\r\nAUTH secret\r\nGET a\r\n", "+OK\r\n-"+errNoPassword+"\r\n$3\r\nx\x01\"\r\n")
+		for _, want := range []string{`"SET" "a" "x\x01\""`, `"AUTH" "(redacted)"`, `"GET" "a"`} {
+			if line := m.line(); !strings.HasPrefix(line, "+") || !strings.HasSuffix(line, want) {
+				t.Fatalf("%q, want %s", line, want)
+			}
+		}
+		m.ask("RESET\r\n", "+RESET\r\n")
+		c.ask("PING\r\n", "+PONG\r\n")
+		m.ask("PING\r\n", "+PONG\r\n")
+	})
+}
+
+// While there is no leader a write has a definite end, and what does not need
+// one goes on.
+func TestNoLeader(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c, other := dial(t, s), dial(t, s)
+		c.ask("SET a 1\r\n", "+OK\r\n")
+		l.leader.Store(0)
+		c.send("SET a 2\r\nGET a\r\nMULTI\r\nSET a 3\r\nDISCARD\r\nPING\r\n")
+		other.ask("GET a\r\nMULTI\r\nPING\r\nEXEC\r\n", "$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
+		other.ask("CONFIG SET replica-serve-stale-data no\r\nGET a\r\nPING\r\nINFO nosuch\r\n", "+OK\r\n-"+errMasterDown+"\r\n-"+errMasterDown+"\r\n$0\r\n\r\n")
+		if line := c.line(); !strings.HasPrefix(line, "-CLUSTERDOWN ") {
+			t.Fatal(line)
+		}
+		c.expect("$1\r\n1\r\n+OK\r\n+QUEUED\r\n+OK\r\n+PONG\r\n")
+		l.leader.Store(1)
+		other.ask("CONFIG SET replica-serve-stale-data yes\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+	})
+}
+
+func TestLinearizableReads(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		c.ask("READWRITE\r\nSET a 1\r\n", "+OK\r\n+OK\r\n")
+		before := l.reads.Load()
+		c.ask("GET a\r\nGET a\r\nGET a\r\n", "$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n")
+		if n := l.reads.Load() - before; n == 0 || n > 3 {
+			t.Fatalf("%d rounds for reads that came together", n)
+		}
+		l.failRead.Store(true)
+		c.send("GET a\r\nPING\r\n")
+		if line := c.line(); !strings.HasPrefix(line, "-CLUSTERDOWN ") {
+			t.Fatal(line)
+		}
+		c.expect("+PONG\r\n")
+		c.ask("READONLY\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+	})
+}
+
+func TestCloseWaitsForReplies(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c, idle := dial(t, s), dial(t, s)
+		idle.ask("PING\r\n", "+PONG\r\n")
+		l.hold(true)
+		c.send("SET a 1\r\n")
+		eventually(t, "the write is on its way", func() bool { return l.store.Stats().Pending > 0 })
+		done := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			done <- s.Close(ctx)
+		}()
+		eventually(t, "nobody is let in", func() bool {
+			nc, err := net.Dial("tcp", s.Addrs()[0].String())
+			if err == nil {
+				_ = nc.Close()
+			}
+			return err != nil
+		})
+		l.hold(false)
+		c.expect("+OK\r\n")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		c.expectEOF()
+		idle.expectEOF()
+	})
+}
+
+func TestPanicEndsOneConnection(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		for _, name := range []string{"ping", "debug"} {
+			s.commands[name].run = func(*conn, [][]byte) { panic("as the test wants") }
+		}
+		a, b, c := dial(t, s), dial(t, s), dial(t, s)
+		a.send("PING\r\n")
+		a.expectEOF()
+		b.send("DEBUG HELP\r\n")
+		b.expectEOF()
+		c.ask("SET a 1\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+		eventually(t, "both are gone", func() bool { return s.clientCount() == 1 })
+	})
+}
+
+func TestHalfClosed(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		c.send("SET a 1\r\nGET a\r\nGE")
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(c.expectEOF()); got != "+OK\r\n$1\r\n1\r\n" {
+			t.Fatalf("%q", got)
+		}
+	})
+}
