@@ -156,7 +156,7 @@ type member struct {
 	errC        chan error // what errorC brought
 }
 
-func freeURLs(t *testing.T, n int) []string {
+func freeURLs(t testing.TB, n int) []string {
 	var urls []string
 	for range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
