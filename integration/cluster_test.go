@@ -85,7 +85,7 @@ func TestDigestStaysOnAnIdleCluster(t *testing.T) {
 	})
 	first := c.sameDigests()
 	for range 40 { // two seconds, several election timeouts
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // pace: time must pass for nothing to happen in it
 	}
 	if second := c.sameDigests(); second != first {
 		t.Errorf("an idle cluster went from %s to %s", first, second)
