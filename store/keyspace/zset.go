@@ -78,9 +78,10 @@ func NewZSet(members []Member, lim *Limits) *ZSetObject {
 	return z
 }
 
-// grow gives z, which is empty, the big form with items, which are in order.
+// grow gives z the big form with items, which are in order, instead of what is
+// in it.
 func (z *ZSetObject) grow(items []scored) {
-	z.packed = packed{}
+	z.packed, z.size = packed{}, 0
 	z.members = &dict[float64]{}
 	for _, it := range items {
 		z.members.add(it.member, it.score)
@@ -226,6 +227,10 @@ func (z *ZSetObject) Remove(member []byte) bool {
 	return true
 }
 
+// rebuildFrom: where more than one member in so many goes at once, it is quicker
+// to make the set anew from those that stay.
+const rebuildFrom = 8
+
 // RemoveRange deletes the members of ranks [lo, hi).
 func (z *ZSetObject) RemoveRange(lo, hi int) {
 	if lo >= hi {
@@ -233,6 +238,15 @@ func (z *ZSetObject) RemoveRange(lo, hi int) {
 	}
 	if z.members == nil {
 		z.packed.removeRange(lo, hi)
+		return
+	}
+	n := z.Len()
+	if (hi-lo)*rebuildFrom > n {
+		items := make([]scored, 0, n-(hi-lo))
+		keep := func(it *scored) bool { items = append(items, *it); return true }
+		z.order.root.node.walk(0, lo, keep)
+		z.order.root.node.walk(hi, n, keep)
+		z.grow(items)
 		return
 	}
 	names := make([]string, 0, hi-lo)
