@@ -229,3 +229,24 @@ func TestOracleKeys(t *testing.T) {
 		}
 	}
 }
+
+func TestOracleLCS(t *testing.T) {
+	real, rnd := oracleRand(t)
+	s := newSpace(t)
+	word := func() string {
+		b := make([]byte, rnd.IntN(30))
+		for i := range b {
+			b[i] = "abc"[rnd.IntN(3)]
+		}
+		return string(b)
+	}
+	for range 3000 {
+		both(t, s, real, args("MSET", "a", word(), "b", word())...)
+		both(t, s, real, args("LCS", "a", "b")...)
+		both(t, s, real, args("LCS", "a", "b", "LEN")...)
+		both(t, s, real, args("LCS", "a", "b", "IDX", "WITHMATCHLEN", "MINMATCHLEN", rnd.IntN(3))...)
+		if t.Failed() {
+			break
+		}
+	}
+}

@@ -49,7 +49,7 @@ func lcs(r *Read) {
 	}
 	t := newLCSTable(a, b)
 	if o.length {
-		r.Reply.Int(int64(t.length()))
+		r.Reply.Int(int64(t.length))
 		return
 	}
 	common, matches := t.walk()
@@ -82,34 +82,46 @@ func lcs(r *Read) {
 		}
 	}
 	r.Reply.BulkString("len")
-	r.Reply.Int(int64(t.length()))
+	r.Reply.Int(int64(t.length))
 }
 
-// lcsTable holds, for each pair of prefixes of a and b, the length of their
-// longest common subsequence.
+// lcsTable is what is left of the usual table, which holds for each pair of
+// prefixes of a and b the length of their longest common subsequence: the last
+// length, and the way back. That needs a bit for each pair where Redis keeps 32.
 type lcsTable struct {
-	a, b []byte
-	cell []uint32
+	a, b   []byte
+	length int
+	up     []uint64 // by row: whether the shorter prefix of a is the better one
 }
 
 func newLCSTable(a, b []byte) *lcsTable {
-	t := &lcsTable{a: a, b: b, cell: make([]uint32, (len(a)+1)*(len(b)+1))}
-	width := len(b) + 1
+	t := &lcsTable{a: a, b: b, up: make([]uint64, (len(a)*len(b)+63)/64)}
+	above, row := make([]uint32, len(b)+1), make([]uint32, len(b)+1)
 	for i := range a {
-		above, row := t.cell[i*width:(i+1)*width], t.cell[(i+1)*width:(i+2)*width]
 		for j := range b {
-			if a[i] == b[j] {
+			switch {
+			case a[i] == b[j]:
 				row[j+1] = above[j] + 1
-			} else {
-				row[j+1] = max(above[j+1], row[j])
+			case above[j+1] > row[j]:
+				row[j+1] = above[j+1]
+				bit := i*len(b) + j
+				t.up[bit/64] |= 1 << (bit % 64)
+			default:
+				row[j+1] = row[j]
 			}
 		}
+		above, row = row, above
 	}
+	t.length = int(above[len(b)])
 	return t
 }
 
-func (t *lcsTable) at(i, j int) uint32 { return t.cell[i*(len(t.b)+1)+j] }
-func (t *lcsTable) length() int        { return int(t.at(len(t.a), len(t.b))) }
+// shorterA reports whether of the prefixes of i and j bytes, which end in
+// different ones, more is in common without the last of a than of b.
+func (t *lcsTable) shorterA(i, j int) bool {
+	bit := (i-1)*len(t.b) + j - 1
+	return t.up[bit/64]&(1<<(bit%64)) != 0
+}
 
 // lcsMatch is a stretch that a and b have in common.
 type lcsMatch struct{ a, b, end int } // end is that in a, exclusive
@@ -121,7 +133,7 @@ func (m lcsMatch) len() int { return m.end - m.a }
 // first. Where there are several answers the choices made here decide which one
 // it is.
 func (t *lcsTable) walk() (common []byte, matches []lcsMatch) {
-	left := t.length()
+	left := t.length
 	common = make([]byte, left)
 	open := false
 	var m lcsMatch
@@ -141,7 +153,7 @@ func (t *lcsTable) walk() (common []byte, matches []lcsMatch) {
 			emit = emit || m.a == 0 || m.b == 0
 			i, j = i-1, j-1
 		} else {
-			if t.at(i-1, j) > t.at(i, j-1) {
+			if t.shorterA(i, j) {
 				i--
 			} else {
 				j--

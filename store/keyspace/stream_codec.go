@@ -92,7 +92,9 @@ func (s *StreamObject) decodeGroup(d *Decoder) {
 	if d.Err() != nil {
 		return
 	}
-	if read < EntriesReadUnknown || !s.CreateGroup(name, last, read) {
+	// A client may have set read to the largest number, and reading on makes it
+	// negative, as in Redis.
+	if !s.CreateGroup(name, last, read) {
 		d.fail("malformed group of a stream")
 		return
 	}
