@@ -550,3 +550,46 @@ func TestClocksApart(t *testing.T) {
 	}
 	c.sameDigests()
 }
+
+// TestJoin: a node that is told of one member takes part without any RAFT ADD,
+// and adding it beforehand or again is no error.
+func TestJoin(t *testing.T) {
+	c := start(t, 1)
+	must(t, connect(t, c.Nodes[0].Addr), "SET", "a", "1")
+	for id := uint64(2); id <= 3; id++ {
+		n, err := c.Join(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id == 3 {
+			must(t, connect(t, c.Nodes[0].Addr), "RAFT", "ADD", fmt.Sprint(id), n.URL)
+		}
+		c.startAll()
+		eventually(t, "its vote", func() error { return votes(c.Nodes[0], fmt.Sprint(id)) })
+		must(t, connect(t, c.Nodes[0].Addr), "RAFT", "ADD", fmt.Sprint(id), n.URL)
+		if v, err := ask(c.Nodes[0].Addr, "RAFT", "ADD", fmt.Sprint(id+10), n.URL); err == nil {
+			t.Errorf("an address of a member was added under another id: %s", v)
+		}
+		must(t, connect(t, n.Addr), "INCR", "a")
+	}
+	c.sameDigests()
+	// Two of three must be there: the removal of one is fine, of two is not.
+	c.Nodes[2].Kill()
+	eventually(t, "the leader to notice", func() error {
+		v, err := ask(c.leader().Addr, "RAFT", "NODES")
+		if err != nil {
+			return err
+		}
+		for _, m := range v.Elems {
+			if f := m.Strings(); f[1] == "3" && f[len(f)-1] == "0" && f[len(f)-2] == "active" {
+				return nil
+			}
+		}
+		return errors.New(v.String())
+	})
+	if v, err := ask(c.leader().Addr, "RAFT", "REMOVE", fmt.Sprint(c.leader().ID)); err == nil {
+		t.Errorf("a removal that costs the majority was accepted: %s", v)
+	}
+	must(t, connect(t, c.leader().Addr), "RAFT", "REMOVE", "3")
+	must(t, connect(t, c.leader().Addr), "INCR", "a")
+}
