@@ -1,6 +1,10 @@
 package command
 
-import "github.com/raftredis/raftredis/store/keyspace"
+import (
+	"errors"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // Dump returns the commands about values in Redis's serialization.
 func Dump() []*Spec {
@@ -90,8 +94,12 @@ func restore(w *Write) {
 		return
 	}
 	value, err := keyspace.ParseDump(w.Args[3], w.DB.Limits())
-	if err != nil {
-		w.Reply.Error("ERR " + err.Error())
+	switch {
+	case errors.Is(err, keyspace.ErrDumpChecksum):
+		w.Reply.Error("ERR DUMP payload version or checksum are wrong")
+		return
+	case err != nil:
+		w.Reply.Error("ERR Bad data format")
 		return
 	}
 	if ttl != 0 && !a.absTTL {

@@ -14,7 +14,7 @@ import (
 // thereby what an approximate trim removes; and because DUMP then is a copy.
 //
 // The methods that read take it that the bytes are well formed. What came from
-// outside must pass validate first.
+// outside must pass validateListpack first.
 type listpack []byte
 
 const (
@@ -30,12 +30,13 @@ func newListpack(capacity int) listpack {
 }
 
 // open takes the terminator off, so that elements can be appended with addInt
-// and addString. seal must follow.
+// and addString. shut must follow.
 func (lp listpack) open() listpack { return lp[:len(lp)-1] }
 
-// shut puts the terminator back after added elements were appended.
+// shut puts the terminator back after so many elements were appended.
 func (lp listpack) shut(added int) listpack { return append(lp, lpEnd).seal(added) }
 
+// seal writes the header.
 func (lp listpack) seal(added int) listpack {
 	binary.LittleEndian.PutUint32(lp, uint32(len(lp)))
 	if n := binary.LittleEndian.Uint16(lp[4:]); n != lpUnknown {
@@ -147,7 +148,7 @@ func canonicalInt(s []byte) (int64, bool) {
 	return 0, false
 }
 
-// lpSpan is how long the encoding of the element at pos is, without its
+// span is how long the encoding of the element at pos is, without its
 // length from behind.
 func (lp listpack) span(pos int) int {
 	switch c := lp[pos]; {
@@ -264,7 +265,7 @@ func (lp listpack) setInt(pos int, v int64) listpack {
 	return lp.seal(0)
 }
 
-// validate reports whether b is a well formed listpack, and how many elements
+// validateListpack reports whether b is a well formed listpack, and how many elements
 // it has.
 func validateListpack(b []byte) (elements int, ok bool) {
 	if len(b) < lpHeader+1 || uint64(binary.LittleEndian.Uint32(b)) != uint64(len(b)) || b[len(b)-1] != lpEnd {

@@ -34,8 +34,8 @@ const (
 
 // ErrDumpChecksum and ErrDumpFormat are why a payload cannot be restored.
 var (
-	ErrDumpChecksum = errors.New("DUMP payload version or checksum are wrong")
-	ErrDumpFormat   = errors.New("Bad data format")
+	ErrDumpChecksum = errors.New("version or checksum of a dump is wrong")
+	ErrDumpFormat   = errors.New("malformed dump")
 )
 
 // rdbChecksum is CRC-64 with the polynomial of Jones, reflected, that starts from
