@@ -36,9 +36,9 @@ type core struct {
 	storedTerm, storedVote uint64
 
 	handedOut position // the last entry that went into applying
-	leaving   uint64   // not 0: this member was removed, and stops when c.now gets there
 
 	members   *membership       // as of the last entry handed out for applying
+	durable   *membership       // what it cannot fall back behind
 	confState *raftpb.ConfState // the same, in raft's words
 	lastHeard map[uint64]uint64 // member id -> c.now when it last answered this leader
 
@@ -73,7 +73,7 @@ type environment interface {
 	// that arrives on its captureC. It answers with core.bodyWritten.
 	writeBody(s pendingSnapshot)
 	// publish tells lock-free readers about the leader and the membership.
-	publish(leader uint64, isLeader bool, ms *membership)
+	publish(v view)
 	// stop ends the node: this core cannot go on.
 	stop(err error)
 }
@@ -92,6 +92,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		storage:   raft.NewMemoryStorage(),
 		hard:      &raftpb.HardState{},
 		members:   newMembership(),
+		durable:   newMembership(),
 		confState: &raftpb.ConfState{},
 		lastHeard: map[uint64]uint64{},
 	}
@@ -105,6 +106,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 			return nil, fmt.Errorf("load snapshot into the log: %w", err)
 		}
 		c.members = d.membership()
+		c.durable = c.members
 		c.confState = from.snapshot.GetMetadata().GetConfState()
 		applied = from.snapshot.GetMetadata().GetIndex()
 		c.handedOut = position{applied, from.snapshot.GetMetadata().GetTerm()}
@@ -178,10 +180,6 @@ func (c *core) bootstrap() error {
 // before: after a pause of the whole process the leader's messages count first.
 func (c *core) tick() {
 	c.now++
-	if c.leaving != 0 && c.now >= c.leaving {
-		c.env.stop(ErrRemoved)
-		return
-	}
 	c.rn.Tick()
 	if c.soft.Lead == 0 {
 		c.proposals.sweep()
@@ -267,7 +265,9 @@ func (c *core) heardFrom(id uint64) bool {
 	return ok && c.now-at <= uint64(c.cfg.ElectionTicks)
 }
 
-func (c *core) publish() { c.env.publish(c.soft.Lead, c.isLeader(), c.members) }
+func (c *core) publish() {
+	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, durable: c.durable})
+}
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls
 // info is debugging for everybody else, except the elections, which Node logs.

@@ -72,7 +72,7 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		stopC: make(chan struct{}), failC: make(chan struct{}), doneC: make(chan struct{}),
 		endC: make(chan struct{}), storageC: make(chan struct{}), purgeC: make(chan struct{}, 1),
 	}
-	n.view.Store(&view{members: newMembership()})
+	n.view.Store(&view{members: newMembership(), durable: newMembership()})
 	c, err := n.start()
 	if err != nil {
 		return nil, nil, nil, nil, err
@@ -155,6 +155,9 @@ func (n *Node) start() (c *core, err error) {
 	self := cfg.PeerURL
 	if own, ok := c.members.members[cfg.ID]; ok && self == "" {
 		self = own.PeerURL
+	}
+	if self == "" && c.members.isRemoved(cfg.ID) {
+		return nil, ErrRemoved
 	}
 	if self == "" {
 		self, err = ownURLInLog(cfg.ID, from.entries)
@@ -415,6 +418,9 @@ func (n *Node) respond(out stored) {
 	if len(self) > 0 {
 		n.inbox.deliver(self)
 	}
+	if out.members != nil {
+		n.inbox.run(func(c *core) { c.membershipDurable(out.members) })
+	}
 }
 
 func (n *Node) failed() bool {
@@ -452,9 +458,7 @@ func (n *Node) link(m commit.Member)   { n.network.link(m) }
 func (n *Node) relink(m commit.Member) { n.network.relink(m) }
 func (n *Node) unlink(id uint64)       { n.network.unlink(id) }
 
-func (n *Node) publish(leader uint64, isLeader bool, ms *membership) {
-	n.view.Store(&view{leader: leader, isLeader: isLeader, members: ms})
-}
+func (n *Node) publish(v view) { n.view.Store(&v) }
 
 // writeBody implements environment.
 func (n *Node) writeBody(p pendingSnapshot) {
@@ -502,17 +506,12 @@ func (n *Node) runSyncs() {
 	}
 }
 
-// watchTransport learns from the other members that this one was removed, if it
-// was not there when that happened.
+// watchTransport learns from the other members that this one was removed.
 func (n *Node) watchTransport(errorC <-chan error) {
 	select {
 	case err := <-errorC:
 		n.cfg.Logger.Warn("other members refuse this one", zap.Error(err))
-		select { // as in core.applyConfChange
-		case <-time.After(n.cfg.TickInterval * time.Duration(lingerTicks(&n.cfg))):
-			n.stop(ErrRemoved)
-		case <-n.endC:
-		}
+		n.stop(ErrRemoved)
 	case <-n.endC:
 	}
 }

@@ -194,12 +194,6 @@ func (s *schedule) fault(n *simNode) {
 	}
 }
 
-func (n *simNode) tick() {
-	if n.core != nil {
-		n.do(n.core.tick)
-	}
-}
-
 // propose sends a new request, or an open one again.
 func (s *schedule) propose(n *simNode) {
 	if n.core == nil {

@@ -104,6 +104,7 @@ type storageWork struct {
 	snapshot  *raftpb.Snapshot  // from the leader: replaces the log
 	responses []*raftpb.Message // to be delivered once all of this is durable
 	sync      bool              // make the commit index durable, too
+	members   *membership       // to be reported to membershipDurable after that
 
 	// ownSnapshot is the descriptor of a snapshot that this node has taken; the
 	// body is already in place. release is the index up to which the log before
@@ -155,11 +156,10 @@ func (c *core) attachHardState(w *storageWork) {
 }
 
 // flush hands over what storeAppend held back. Called when the node stops, so
-// that the next start replays everything without asking the leader, and when the
-// membership has changed.
+// that the next start replays everything without asking the leader.
 func (c *core) flush() {
-	if c.leaving == 0 && c.hardDirty { // see applyConfChange
-		w := storageWork{sync: true}
+	if c.hardDirty {
+		var w storageWork
 		c.attachHardState(&w)
 		c.env.store(w)
 	}
@@ -201,10 +201,10 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 //
 // From here on this node counts on the new majority, and must not fall back to the
 // old one in a crash: it may need the vote of a member that has been removed and
-// is gone. So the commit index becomes durable at once. The member that is removed
-// does the opposite: it keeps quiet about what it knows, on its disk as well, and
-// stays around to vote until the others have surely got that far. (Without this, a
-// cluster of two that becomes one can wedge; raft's README warns of it.)
+// is gone. So the commit index becomes durable at once, and only then is a removed
+// member told to go (membershipDurable). It does not go by itself, whatever it
+// knows: until then it stays and votes. (Without this, a cluster of two that
+// becomes one can wedge, as raft's README warns.)
 func (c *core) applyConfChange(e *raftpb.Entry) error {
 	cc := &raftpb.ConfChange{}
 	if err := unmarshalConfChange(e, cc); err != nil {
@@ -223,14 +223,20 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	c.changes.done(e.GetIndex(), ch.ID)
 	c.publish()
 	if c.members.isRemoved(c.id) {
-		c.leaving = c.now + lingerTicks(c.cfg)
+		c.lg.Warn("removed from the cluster, waiting to be told so by another member", zap.Uint64("member", c.id))
 	}
-	c.flush()
+	w := storageWork{sync: true, members: c.members}
+	c.attachHardState(&w)
+	c.env.store(w)
 	return nil
 }
 
-// lingerTicks is how long a removed member stays around.
-func lingerTicks(cfg *Config) uint64 { return 2 * uint64(cfg.ElectionTicks) }
+// membershipDurable notes that this node cannot fall back behind a membership any
+// more, not even by a crash.
+func (c *core) membershipDurable(ms *membership) {
+	c.durable = ms
+	c.publish()
+}
 
 func unmarshalConfChange(e *raftpb.Entry, cc *raftpb.ConfChange) error {
 	if err := proto.Unmarshal(e.GetData(), cc); err != nil {

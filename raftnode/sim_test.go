@@ -155,6 +155,25 @@ func (s *sim) crash(id uint64) {
 	s.logf("%d crashed", id)
 }
 
+// tick moves the clock of a node. It also stands for rafthttp, which keeps dialling
+// the members it knows, and learns that way that it was removed.
+func (n *simNode) tick() {
+	if n.core == nil {
+		return
+	}
+	for id := range n.core.members.members {
+		to := n.s.nodes[id]
+		if to == nil || to.core == nil || n.s.cut[[2]uint64{n.id, id}] || n.s.cut[[2]uint64{id, n.id}] {
+			continue
+		}
+		if to.core.durable.isRemoved(n.id) {
+			n.do(func() { n.stop(ErrRemoved) })
+			return
+		}
+	}
+	n.do(n.core.tick)
+}
+
 // do has the core take an input, and everything that follows from it. The node
 // dies on the way if its fuse says so.
 func (n *simNode) do(input func()) {
@@ -210,11 +229,11 @@ func (n *simNode) link(commit.Member)          {}
 func (n *simNode) relink(commit.Member)        {}
 func (n *simNode) unlink(uint64)               {}
 func (n *simNode) writeBody(p pendingSnapshot) { n.bodies = append(n.bodies, p) }
-func (n *simNode) publish(leader uint64, isLeader bool, _ *membership) {
-	if isLeader && !n.leads {
+func (n *simNode) publish(v view) {
+	if v.isLeader && !n.leads {
 		n.s.logf("%d leads", n.id)
 	}
-	n.leads = isLeader
+	n.leads = v.isLeader
 }
 
 func (n *simNode) stop(err error) {
@@ -231,8 +250,11 @@ func (s *sim) deliver(i int) {
 	s.net = slices.Delete(s.net, i, i+1)
 	from, to := s.nodes[m.GetFrom()], s.nodes[m.GetTo()]
 	lost := to == nil || to.core == nil || to.dead != nil || s.cut[[2]uint64{m.GetFrom(), m.GetTo()}]
-	if !lost && to.core.members.isRemoved(m.GetFrom()) {
+	if !lost && to.core.durable.isRemoved(m.GetFrom()) {
 		lost = true
+		if from != nil && from.core != nil && !s.cut[[2]uint64{to.id, from.id}] {
+			from.do(func() { from.stop(ErrRemoved) }) // rafthttp tells it
+		}
 	}
 	if m.GetType() == raftpb.MsgSnap {
 		s.deliverSnapshot(m, from, to, lost)
@@ -296,6 +318,9 @@ func (n *simNode) persist(k int) {
 				return
 			}
 			n.core.snapshotSaved(snap, d.BodySize)
+		}
+		if out.members != nil {
+			n.core.membershipDurable(out.members)
 		}
 		for _, m := range out.responses {
 			if m.GetTo() == n.id {

@@ -38,6 +38,7 @@ type storer struct {
 type stored struct {
 	responses []*raftpb.Message  // in order
 	snapshots []*raftpb.Snapshot // own snapshots that are complete now
+	members   *membership        // the last one of storageWork, if any
 }
 
 // process does works in order, with as few syncs as there can be: whatever queued
@@ -73,6 +74,9 @@ func (s *storer) process(works []storageWork) (stored, error) {
 					return out, fmt.Errorf("append to the log: %w", err)
 				}
 				out.responses = append(out.responses, w.responses...)
+				if w.members != nil {
+					out.members = w.members
+				}
 			}
 			works = works[n:]
 			continue

@@ -1,0 +1,137 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// The three outcomes: what never left the node can be withdrawn for certain, what
+// did cannot.
+func TestWithdrawWithoutALeader(t *testing.T) {
+	s := newSim(Config{MaxPendingBytes: 100}, 3, nil) // nobody has campaigned
+	s.settle()
+	n := s.nodes[1]
+	p, q := &commit.Proposal{Data: []byte("p")}, &commit.Proposal{Data: []byte("q")}
+	n.do(func() { n.core.proposals.add(p); n.core.proposals.add(q); n.core.proposals.add(p) })
+	if !p.Withdraw() {
+		t.Fatal("a proposal that went nowhere cannot be withdrawn")
+	}
+	n.do(n.core.tick)
+	if got := len(n.core.proposals.own); got != 1 {
+		t.Fatalf("%d proposals wait", got)
+	}
+	n.do(func() {
+		if err := n.core.rn.Campaign(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.settle()
+	if q.Withdraw() {
+		t.Fatal("an applied proposal was withdrawn")
+	}
+	for _, id := range s.ids() {
+		if got := s.nodes[id].state.order; len(got) != 1 || got[0] != "q" {
+			t.Errorf("%d has applied %q", id, got)
+		}
+	}
+	if n.core.proposals.bytes != 0 {
+		t.Errorf("%d bytes left over", n.core.proposals.bytes)
+	}
+}
+
+func TestProposalsAreRefusedNotLostDuringATransfer(t *testing.T) {
+	s := newSim(Config{}, 3, nil)
+	s.settle()
+	l := s.nodes[1]
+	l.do(func() { _ = l.core.rn.Campaign() })
+	s.settle()
+	l.do(func() { l.core.transfer(2, func(error) {}) })
+	p := &commit.Proposal{Data: []byte("p")}
+	l.open["p"] = p
+	l.do(func() { l.core.proposals.add(p) })
+	if p.Taken() {
+		t.Error("raft refused it, and it is still taken")
+	}
+	s.settle() // 2 leads now, and gets it from 1
+	if _, ok := s.acked["p"]; !ok || s.leader().id != 2 {
+		t.Errorf("acked %v, leader %d", s.acked, s.leader().id)
+	}
+}
+
+func TestPendingBytesAreBounded(t *testing.T) {
+	s := newSim(Config{MaxPendingBytes: 10}, 3, nil)
+	n := s.nodes[1]
+	for range 3 {
+		n.core.proposals.add(&commit.Proposal{Data: make([]byte, 4)})
+	}
+	if !n.core.proposals.full(n.core) {
+		t.Error("12 of 10 bytes and not full")
+	}
+}
+
+func TestDamagedSnapshotIsRefusedOnArrival(t *testing.T) {
+	m := newCluster(t, 1, nil)[0]
+	m.propose("a")
+	path := bodyPath(&m.cfg, 1000)
+	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	msg := &raftpb.Message{
+		Type: raftpb.MsgSnap.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(100)),
+		Snapshot: &raftpb.Snapshot{
+			Data: newMembership().describe(7, 12345),
+			Metadata: &raftpb.SnapshotMetadata{
+				Index: new(uint64(1000)), Term: new(uint64(100)), ConfState: &raftpb.ConfState{Voters: []uint64{1, 2}},
+			},
+		},
+	}
+	if err := (receiver{m.node}).Process(context.Background(), msg); err == nil {
+		t.Fatal("a damaged body was accepted")
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the damaged body is still there: %v", err)
+	}
+	m.propose("b")
+	if st := m.node.Status(); st.Term >= 100 {
+		t.Errorf("raft saw the message: %+v", st)
+	}
+}
+
+// Nobody but the storage goroutine may speak for the storage.
+func TestLocalMessagesFromTheNetworkAreIgnored(t *testing.T) {
+	m := newCluster(t, 1, nil)[0]
+	m.propose("a")
+	for _, from := range []uint64{0, 1, maxID, 1<<64 - 1, 1<<64 - 2} {
+		for _, kind := range []raftpb.MessageType{raftpb.MsgStorageAppendResp, raftpb.MsgStorageApplyResp, raftpb.MsgHup, raftpb.MsgApp} {
+			msg := &raftpb.Message{Type: kind.Enum(), From: new(from), To: new(uint64(1)), Term: new(uint64(9)), Index: new(uint64(99))}
+			if from == maxID && kind == raftpb.MsgApp {
+				continue // an unknown member, which raft deals with itself
+			}
+			if err := (receiver{m.node}).Process(context.Background(), msg); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	m.propose("b")
+	if st := m.node.Status(); st.Term >= 9 {
+		t.Errorf("raft saw a message: %+v", st)
+	}
+}
+
+func TestIncarnationMustBeReadable(t *testing.T) {
+	m := newCluster(t, 1, nil)[0]
+	m.stop()
+	if err := os.WriteFile(filepath.Join(m.cfg.Dir, "incarnation"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.tryStart(); !errors.Is(err, ErrCorrupt) {
+		t.Fatal(err)
+	}
+}
