@@ -259,3 +259,13 @@ func (op *bitfieldOp) checkSigned(base, increment int64) (over bool, limit int64
 		return false, 0
 	}
 }
+
+// bitfieldKeys knows that BITFIELD with nothing but GET only reads.
+func bitfieldKeys(argv [][]byte) []KeyRef {
+	for _, a := range argv[2:] {
+		if EqualFold(a, "set") || EqualFold(a, "incrby") {
+			return []KeyRef{{1, "RW ACCESS UPDATE"}}
+		}
+	}
+	return []KeyRef{{1, "RO ACCESS"}}
+}

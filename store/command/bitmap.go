@@ -7,7 +7,7 @@ func Bitmaps() []*Spec {
 			Name: "setbit", Arity: 4, Flags: DenyOOM, Keys: One(1, "RW ACCESS UPDATE"),
 			Group: "bitmap", Since: "2.2.0", Complexity: "O(1)",
 			Summary: "Sets or clears the bit at offset in the string value stored at key",
-			Syntax:  "key offset value",
+			Syntax:  "key offset value:integer",
 			Write:   setbit,
 		},
 		{
@@ -44,9 +44,10 @@ func Bitmaps() []*Spec {
 		{
 			Name: "bitfield", Arity: -2, Flags: DenyOOM, Keys: One(1, "RW UPDATE ACCESS VARIABLE_FLAGS"),
 			Group: "bitmap", Since: "3.2.0", Complexity: "O(1) for each subcommand specified",
-			Summary: "Perform arbitrary bitfield integer operations on strings",
-			Syntax:  "key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment>> [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | INCRBY encoding offset increment>> ...]]",
-			Write:   bitfield,
+			Summary:  "Perform arbitrary bitfield integer operations on strings",
+			Syntax:   "key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value:integer | INCRBY encoding offset increment>> [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value:integer | INCRBY encoding offset increment>> ...]]",
+			FindKeys: bitfieldKeys,
+			Write:    bitfield,
 		},
 		{
 			Name: "bitfield_ro", Arity: -2, Flags: Fast, Keys: One(1, "RO ACCESS"),

@@ -63,7 +63,7 @@ func SortedSets() []*Spec {
 			Name: "zcount", Arity: 4, Flags: Fast, Keys: One(1, "RO ACCESS"),
 			Group: "sorted-set", Since: "2.0.0", Complexity: "O(log(N)) with N being the number of elements in the sorted set.",
 			Summary: "Count the members in a sorted set with scores within the given values",
-			Syntax:  "key min max",
+			Syntax:  "key min:double max:double",
 			Read:    zcount,
 		},
 		{
@@ -77,7 +77,7 @@ func SortedSets() []*Spec {
 			Name: "zrange", Arity: -4, Keys: One(1, "RO ACCESS"),
 			Group: "sorted-set", Since: "1.2.0", Complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned.",
 			Summary: "Return a range of members in a sorted set",
-			Syntax:  "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+			Syntax:  "key start:string stop:string [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
 			Read:    zrange,
 		},
 		{
@@ -93,7 +93,7 @@ func SortedSets() []*Spec {
 			Group: "sorted-set", Since: "1.0.5", Complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
 			Summary:         "Return a range of members in a sorted set, by score",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `BYSCORE` argument",
-			Syntax: "key min max [WITHSCORES] [LIMIT offset count]",
+			Syntax: "key min:double max:double [WITHSCORES] [LIMIT offset count]",
 			Read:   zrangebyscore,
 		},
 		{
@@ -101,7 +101,7 @@ func SortedSets() []*Spec {
 			Group: "sorted-set", Since: "2.2.0", Complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
 			Summary:         "Return a range of members in a sorted set, by score, with scores ordered from high to low",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`ZRANGE` with the `REV` and `BYSCORE` arguments",
-			Syntax: "key max min [WITHSCORES] [LIMIT offset count]",
+			Syntax: "key max:double min:double [WITHSCORES] [LIMIT offset count]",
 			Read:   zrevrangebyscore,
 		},
 		{
@@ -141,7 +141,7 @@ func SortedSets() []*Spec {
 			Name: "zremrangebyscore", Arity: 4, Keys: One(1, "RW DELETE"),
 			Group: "sorted-set", Since: "1.2.0", Complexity: "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements removed by the operation.",
 			Summary: "Remove all members in a sorted set within the given scores",
-			Syntax:  "key min max",
+			Syntax:  "key min:double max:double",
 			Write:   zremrangebyscore,
 		},
 		{
