@@ -56,7 +56,7 @@ stress: ## Run the tests COUNT (20) times under the race detector, in random ord
 
 .PHONY: torture
 torture: ## Break a real cluster for DURATION (10m) and check what clients saw; SEED repeats a run
-	$(GO) test -v -count=1 -timeout 0 -run '^TestTorture$$' ./integration -torture.duration $(DURATION) -torture.seed $(SEED)
+	$(GO) run ./integration/torture -duration $(DURATION) -seed $(SEED)
 
 .PHONY: bench
 bench: ## Compare with redis-server on this machine and write BENCHMARKS.md

@@ -14,7 +14,7 @@ import (
 
 func main() {
 	cfg := config{out: os.Stdout}
-	flag.Uint64Var(&cfg.seed, "seed", uint64(time.Now().UnixNano()), "`seed` of everything that this program chooses")
+	flag.Uint64Var(&cfg.seed, "seed", 0, "`seed` of everything that this program chooses; 0 takes one from the clock")
 	flag.DurationVar(&cfg.duration, "duration", time.Minute, "how `long` to go on")
 	flag.IntVar(&cfg.nodes, "nodes", 3, "`members` to begin with")
 	flag.DurationVar(&cfg.skew, "skew", time.Hour, "how far `apart` the nodes' clocks may be")
@@ -23,6 +23,9 @@ func main() {
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` for data and logs; a temporary one, removed after success, if empty")
 	race := flag.Bool("race", false, "build the binary with the race detector")
 	flag.Parse()
+	if cfg.seed == 0 {
+		cfg.seed = uint64(time.Now().UnixNano())
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if err := prepareAndRun(ctx, cfg, *race); err != nil {

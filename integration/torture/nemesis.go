@@ -41,6 +41,8 @@ func faults() []fault {
 		{"churn", 2, churn},
 		{"restart gracefully", 2, restart},
 		{"snapshots in a row", 2, snapshots},
+		{"crash at a failpoint", 3, crash},
+		{"disk error", 2, diskError},
 	}
 }
 
@@ -380,14 +382,60 @@ func churn(t *torture, rng *rand.Rand) (func(), error) {
 	return nil, nil
 }
 
-// member reports whether the cluster already lists id.
+// member reports whether the leader lists id.
 func (t *torture) member(id uint64) bool {
 	leader := t.c.Leader()
 	if leader == nil {
 		return false
 	}
-	_, err := cluster.Ask(leader.Addr, "RAFT", "ADD", strconv.FormatUint(id, 10), "http://127.0.0.1:1")
-	return err != nil && err.Error() != ""
+	reply, err := cluster.Ask(leader.Addr, "RAFT", "NODES")
+	if err != nil {
+		return false
+	}
+	members, _ := reply.([]any)
+	for _, m := range members {
+		fields, _ := m.([]any)
+		for i := 0; i+1 < len(fields); i += 2 {
+			if fields[i] == "id" && fmt.Sprint(fields[i+1]) == strconv.FormatUint(id, 10) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// failpoints are the boundaries of the persist path, as --failpoint knows them.
+var failpoints = []string{
+	"walBeforeSave", "walAfterSave", "walBeforeRelease", "purge",
+	"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
+	"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord",
+}
+
+// crash lets a node die between two steps of persisting.
+func crash(t *torture, rng *rand.Rand) (func(), error) { return t.failAt(rng, "") }
+
+// diskError lets a step of persisting fail as on a bad or full disk. The node
+// must stop; that it may not acknowledge anything any more is for the histories
+// to show.
+func diskError(t *torture, rng *rand.Rand) (func(), error) { return t.failAt(rng, ":error") }
+
+func (t *torture) failAt(rng *rand.Rand, how string) (func(), error) {
+	n := pick(rng, t.nodes())
+	n.Kill()
+	point := fmt.Sprintf("%s=%d%s", failpoints[rng.IntN(len(failpoints))], 1+rng.IntN(20), how)
+	if err := n.Start("--failpoint", point); err != nil {
+		return nil, err
+	}
+	// A point that is not reached in time is a restart like any other.
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	outcome := "reached"
+	if n.WaitExit(ctx) != nil {
+		outcome = "not reached"
+		n.Kill()
+	}
+	t.log("node %d with %s: %s", n.ID, point, outcome)
+	return func() { t.start(n) }, nil
 }
 
 func (t *torture) removeOne(rng *rand.Rand) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -237,5 +236,5 @@ func (t *torture) summary() error {
 	if err := os.WriteFile(report, []byte(strings.Join(t.failures, "\n")+"\n"), 0o644); err != nil {
 		return err
 	}
-	return errors.New(fmt.Sprintf("%d promises broken with seed %d, see %s; the first: %s", len(t.failures), t.seed, report, t.failures[0]))
+	return fmt.Errorf("%d promises broken with seed %d, see %s; the first: %s", len(t.failures), t.seed, report, t.failures[0])
 }
