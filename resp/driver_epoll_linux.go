@@ -279,11 +279,14 @@ func (l *epollLoop) wait(sleep bool) (int, error) {
 
 func (l *epollLoop) poll() (int, error) {
 	for {
-		n, err := syscall.EpollWait(l.epfd, l.events, 0)
+		n, err := epollPoll(l.epfd, l.events)
 		if err == syscall.EINTR {
 			continue
 		}
-		return max(n, 0), os.NewSyscallError("epoll_wait", err)
+		if err != nil {
+			return 0, os.NewSyscallError("epoll_pwait", err)
+		}
+		return n, nil
 	}
 }
 
@@ -410,7 +413,7 @@ func (p *epollConn) turn(woken bool) {
 func (p *epollConn) read() bool {
 	b := p.c.readInto(p.loop.buf)
 	for {
-		n, err := syscall.Read(p.fd, b)
+		n, err := rawRead(p.fd, b)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -426,7 +429,7 @@ func (p *epollConn) read() bool {
 			p.c.received(0)
 			return true
 		}
-		if n < len(b) && !p.ending {
+		if n < min(len(b), rawMost) && !p.ending {
 			p.readable = false // that was all: epoll says when there is more
 		}
 		p.c.received(n)
@@ -446,7 +449,7 @@ func (p *epollConn) flush() bool {
 			p.spare = nil
 			p.c.srv.stats.netOut.Add(int64(len(p.out)))
 		}
-		n, err := syscall.Write(p.fd, p.out[p.sent:])
+		n, err := rawWrite(p.fd, p.out[p.sent:])
 		switch {
 		case err == syscall.EINTR:
 			continue
