@@ -165,24 +165,28 @@ func (n *Node) runConfChanges(confChangeC <-chan *commit.ConfChange) {
 // changeMembership has the leader make a change, and waits until this node has
 // applied it.
 func (n *Node) changeMembership(ctx context.Context, ch change) error {
-	// Changes follow each other at some distance only, and those that nobody asked
-	// for (promotions, announcements) should not get in somebody's way.
-	patience, cancel := context.WithTimeout(ctx, 2*n.cfg.TickInterval*time.Duration(n.cfg.ElectionTicks))
+	// While nothing is proposed it is safe to ask again. That bridges an election,
+	// and the changes that nobody asked for (promotions, announcements).
+	patience, cancel := context.WithTimeout(ctx, 4*n.cfg.TickInterval*time.Duration(n.cfg.ElectionTicks))
 	defer cancel()
 	for {
 		index, err := n.changeAtLeader(ctx, ch)
 		if err == nil {
 			return n.awaitIndex(ctx, index)
 		}
-		// Only these mean "ask again": nothing was proposed.
-		busy := errors.Is(err, ErrChangePending) && patience.Err() == nil
-		if !busy && !errors.Is(err, errNotLeader) && !errors.Is(err, commit.ErrNoLeader) {
+		lost := errors.Is(err, errNotLeader) || errors.Is(err, commit.ErrNoLeader)
+		if !lost && !errors.Is(err, ErrChangePending) {
 			return err
+		}
+		if patience.Err() != nil {
+			if lost {
+				err = commit.ErrNoLeader
+			}
+			return fmt.Errorf("change membership: %w", err)
 		}
 		select {
 		case <-time.After(n.cfg.TickInterval):
-		case <-ctx.Done():
-			return fmt.Errorf("change membership: %w", commit.ErrNoLeader)
+		case <-patience.Done(): // one last time
 		case <-n.endC:
 			return commit.ErrStopped
 		}
