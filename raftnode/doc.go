@@ -27,6 +27,8 @@
 //	purge      removes files that are not needed any more.
 //	announce   tells the cluster this node's addresses.
 //	confchange takes membership changes in; one more goroutine per change.
+//	watch      hears from the transport that this member was removed.
+//	sync       with Durability EverySec only: syncs the WAL once a second.
 //
 // Others reach the raft goroutine through the inbox (never blocks); it reaches the
 // storage goroutine through the storageQueue (never blocks), and the store through

@@ -238,7 +238,9 @@ func (n *Node) stop(err error) {
 func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
 	n.loop(c, proposeC)
 
-	c.flush()
+	if !n.failed() { // else the core may not be what it should be
+		c.flush()
+	}
 	close(n.endC)
 	<-n.storageC
 	n.wg.Wait()

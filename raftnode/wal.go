@@ -59,8 +59,14 @@ func snapDir(cfg *Config) string { return filepath.Join(cfg.Dir, snapDirName) }
 
 // lockDir makes the data directory and takes it for this process.
 func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
+	isNew := !fileutil.Exist(cfg.Dir)
 	if err := os.MkdirAll(snapDir(cfg), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	if isNew { // the parent of one that is there need not even be readable
+		if err := syncDir(filepath.Dir(cfg.Dir)); err != nil {
+			return nil, fmt.Errorf("sync parent of the data directory: %w", err)
+		}
 	}
 	l, err := fileutil.TryLockFile(filepath.Join(cfg.Dir, "lock"), os.O_CREATE|os.O_WRONLY, fileutil.PrivateFileMode)
 	if err != nil {
@@ -72,10 +78,8 @@ func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
 // prepareDir makes the data directory durable and clears away what a crash in the
 // middle of writing a snapshot left behind. REQUIRES: the directory is locked.
 func prepareDir(cfg *Config) error {
-	for _, dir := range []string{cfg.Dir, filepath.Dir(cfg.Dir)} {
-		if err := syncDir(dir); err != nil {
-			return fmt.Errorf("sync directory: %w", err)
-		}
+	if err := syncDir(cfg.Dir); err != nil {
+		return fmt.Errorf("sync data directory: %w", err)
 	}
 	names, err := fileutil.ReadDir(snapDir(cfg))
 	if err != nil {
