@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/raftredis/raftredis/integration/cluster"
@@ -422,7 +423,11 @@ func diskError(t *torture, rng *rand.Rand) (func(), error) { return t.failAt(rng
 func (t *torture) failAt(rng *rand.Rand, how string) (func(), error) {
 	n := pick(rng, t.nodes())
 	n.Kill()
-	point := fmt.Sprintf("%s=%d%s", failpoints[rng.IntN(len(failpoints))], 1+rng.IntN(20), how)
+	name, times := failpoints[rng.IntN(len(failpoints))], 20
+	if !strings.HasPrefix(name, "wal") {
+		times = 2 // snapshots are rarer than writes
+	}
+	point := fmt.Sprintf("%s=%d%s", name, 1+rng.IntN(times), how)
 	if err := n.Start("--failpoint", point); err != nil {
 		return nil, err
 	}
