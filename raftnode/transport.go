@@ -19,6 +19,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
@@ -94,10 +95,15 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r r
 		return nil, fmt.Errorf("own peer URL: %w", err)
 	}
 	id := types.ID(cfg.ID)
+	// rafthttp logs every message that it drops: with one member out of reach that
+	// is tens of lines a second, for as long as it lasts.
+	lg := cfg.Logger.Named("peers").WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, 10*time.Second, 3, 1000)
+	}))
 	nw := &network{
 		lg: cfg.Logger, cfg: cfg, self: self, client: client,
 		tr: &rafthttp.Transport{
-			Logger:      cfg.Logger,
+			Logger:      lg,
 			DialTimeout: dialTimeout,
 			TLSInfo:     tlsInfo(cfg.PeerTLS),
 			ID:          id,
@@ -106,7 +112,7 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r r
 			Raft:        r,
 			Snapshotter: snap.New(cfg.Logger, snapDir(cfg)),
 			ServerStats: stats.NewServerStats("", ""),
-			LeaderStats: stats.NewLeaderStats(cfg.Logger, id.String()),
+			LeaderStats: stats.NewLeaderStats(lg, id.String()),
 			ErrorC:      make(chan error, 1),
 		},
 		served: make(chan struct{}),
