@@ -240,8 +240,9 @@ func (h *HashObject) Fork() Object {
 // The forms of a collection in the snapshot format. Being sticky, the form is
 // state.
 const (
-	formSmall = 0
-	formBig   = 1
+	formSmall  = 0
+	formBig    = 1
+	formPacked = 2 // of a set: see SetView
 )
 
 // Encode writes the form, the number of fields, the fields and values.

@@ -95,7 +95,7 @@ func (w *rdbWriter) list(l *ListView) {
 }
 
 func (w *rdbWriter) set(s *SetView) {
-	if s.dict == nil {
+	if s.isInts() {
 		w.byte(rdbSetIntset)
 		w.intset(&s.ints)
 		return

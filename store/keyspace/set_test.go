@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -29,7 +30,7 @@ func member() *rapid.Generator[[]byte] {
 func TestSetModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lim := limitsForTest().Draw(t, "limits")
-		s, model, big, pictures := &SetObject{}, []string{}, false, []frozen{}
+		s, model, form, pictures := &SetObject{}, []string{}, formSmall, []frozen{}
 		isInt := func(m string) bool {
 			n, err := strconv.ParseInt(m, 10, 64)
 			return err == nil && strconv.FormatInt(n, 10) == m
@@ -43,7 +44,7 @@ func TestSetModel(t *testing.T) {
 		}
 		removeAt := func(i int) {
 			model = slices.Clone(model)
-			if big {
+			if form == formBig {
 				model[i] = model[len(model)-1]
 				model = model[:len(model)-1]
 			} else {
@@ -52,7 +53,7 @@ func TestSetModel(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {
-				if want := map[bool]string{true: "hashtable", false: "intset"}[big]; s.Encoding() != want {
+				if want := map[bool]string{true: "intset", false: "hashtable"}[form == formSmall]; s.Encoding() != want {
 					t.Fatalf("encoding %s, want %s", s.Encoding(), want)
 				}
 				got, size := []string{}, 0
@@ -63,7 +64,10 @@ func TestSetModel(t *testing.T) {
 				if !slices.Equal(got, model) {
 					t.Fatalf("members %q\nwant %q", got, model)
 				}
-				if big && s.size != size {
+				if (s.dict != nil) != (form == formBig) {
+					t.Fatalf("a dict with %d members", len(model))
+				}
+				if form == formBig && s.size != size {
 					t.Fatalf("size %d, want %d", s.size, size)
 				}
 				for i, m := range model {
@@ -76,21 +80,34 @@ func TestSetModel(t *testing.T) {
 				}
 			},
 			"Add": func(t *rapid.T) {
-				b := member().Draw(t, "member")
-				m := string(b)
-				fresh := !slices.Contains(model, m)
-				if s.Add(b, lim) != fresh {
-					t.Fatalf("added %q is %v", m, !fresh)
-				}
-				clear(b)
-				if !big && !isInt(m) {
-					big = true // before m is added: what was there stays sorted
-				}
-				if fresh {
-					model = append(slices.Clone(model), m)
-					if !big {
-						sorted()
-						big = int64(len(model)) > lim.SetMaxIntsetEntries
+				for range rapid.IntRange(1, 6).Draw(t, "members") {
+					b := member().Draw(t, "member")
+					m := string(b)
+					fresh := !slices.Contains(model, m)
+					if s.Add(b, lim) != fresh {
+						t.Fatalf("added %q is %v", m, !fresh)
+					}
+					clear(b)
+					expand := func() {
+						form = formPacked
+						if len(model) > packedMembers {
+							form = formBig
+						}
+					}
+					if form == formSmall && !isInt(m) {
+						expand() // before m is added: what was there stays sorted
+					}
+					if fresh {
+						model = append(slices.Clone(model), m)
+						switch {
+						case form == formSmall:
+							sorted()
+							if int64(len(model)) > lim.SetMaxIntsetEntries {
+								expand()
+							}
+						case len(model) > packedMembers || len(m) > packedMember:
+							form = formBig
+						}
 					}
 				}
 			},
@@ -133,7 +150,7 @@ func TestSetModel(t *testing.T) {
 }
 
 func TestSetDecodeRefuses(t *testing.T) {
-	for _, in := range []string{"", "\x02\x00", "\x00\x00", "\x01\x00", "\x00\x01\x01a", "\x01\x02\x01a\x01a", "\x00\x02\x011\x011", "\x01\x02\x01a"} {
+	for _, in := range []string{"", "\x02\x00", "\x03\x00", "\x00\x00", "\x01\x00", "\x00\x01\x01a", "\x01\x02\x01a\x01a", "\x00\x02\x011\x011", "\x01\x02\x01a", "\x02\x02\x01a\x01a", "\x02\x01A" + strings.Repeat("x", 65), "\x03\x01\x01a"} {
 		d := NewDecoder([]byte(in))
 		if decodeSet(d); d.Err() == nil {
 			t.Errorf("%q was taken for a set", in)
