@@ -26,6 +26,7 @@ import (
 type part struct {
 	o           *options
 	log         *logs
+	table       *command.Table
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
 	node        *raftnode.Node
@@ -62,22 +63,47 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 	monitor.watch(p.store)
-	log.Info("ready for clients", zap.Strings("addresses", addresses(p.server)), zap.Int64("id", o.id.value),
-		zap.String("dir", o.dir.value), zap.String("version", version()))
-
-	snapshot := false
-	select {
-	case s := <-signalC:
-		log.Info("stopping", zap.String("signal", s.String()))
-	case snapshot = <-p.stopC:
-		log.Info("stopping", zap.String("because", "SHUTDOWN"))
-	case err = <-p.errorC:
-		err = fmt.Errorf("the raft node stopped: %w", orStopped(err))
-	case err = <-p.store.ErrorC():
-		err = fmt.Errorf("the state machine stopped: %w", err)
-	}
+	snapshot, err := p.live(signalC)
 	return errors.Join(err, p.stop(err == nil, snapshot))
 }
+
+// live lets clients in and returns when the node was asked to stop, or why it
+// cannot go on. snapshot says that one is to be taken before the end.
+func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	began := time.Now()
+	for {
+		select {
+		case s := <-signalC:
+			p.log.Info("stopping", zap.String("signal", s.String()))
+			return false, nil
+		case snapshot = <-p.stopC:
+			p.log.Info("stopping", zap.String("because", "SHUTDOWN"))
+			return snapshot, nil
+		case err = <-p.errorC:
+			return false, fmt.Errorf("the raft node stopped: %w", orStopped(err))
+		case err = <-p.store.ErrorC():
+			return false, fmt.Errorf("the state machine stopped: %w", err)
+		case <-look.C:
+			if !p.store.Loaded() || !p.store.Ready() && time.Since(began) < catchUpTime {
+				continue
+			}
+			look.Stop()
+			if err := p.serve(); err != nil {
+				return false, err
+			}
+			p.log.Info("ready for clients", zap.Strings("addresses", addresses(p.server)), zap.Int64("id", p.o.id.value),
+				zap.String("dir", p.o.dir.value), zap.String("version", version()))
+		}
+	}
+}
+
+// catchUpTime is how long clients wait for a node that has just started to catch
+// up with what it had acknowledged before it stopped: a local read must not go
+// back in time because of a restart if that can be helped. Without a majority it
+// cannot, and then stale reads are better than none.
+const catchUpTime = 3 * time.Second
 
 // orStopped: errorC is closed without an error when the node stops by itself.
 func orStopped(err error) error {
@@ -96,20 +122,18 @@ func (p *part) start() error {
 	if err != nil {
 		return err
 	}
-	table, err := command.NewTable(command.Data(), resp.Commands())
-	if err != nil {
+	if p.table, err = command.NewTable(command.Data(), resp.Commands()); err != nil {
 		return err
 	}
-	now := func() time.Time { return time.Now().Add(o.clockOffset.value) }
 
 	p.proposeC = make(chan *commit.Proposal, proposeDepth)
 	p.confChangeC = make(chan *commit.ConfChange)
 
 	p.store = store.New(store.Config{
-		Table:           table,
+		Table:           p.table,
 		Member:          uint64(o.id.value),
 		ProposalTimeout: o.proposalTimeout.value,
-		Now:             now,
+		Now:             o.now,
 		Logger:          p.log.Named("store"),
 	}, p.proposeC, p.confChangeC)
 
@@ -132,15 +156,11 @@ func (p *part) start() error {
 	}
 	p.node, p.errorC = node, errorC
 	p.store.Start(node, commitC, snapshotterReady)
-
-	if err := p.serve(table, now); err != nil {
-		return errors.Join(err, p.stop(false, false))
-	}
 	return nil
 }
 
 // serve opens the front.
-func (p *part) serve(table *command.Table, now func() time.Time) error {
+func (p *part) serve() error {
 	o := p.o
 	id := make([]byte, 20)
 	if _, err := rand.Read(id); err != nil {
@@ -153,7 +173,7 @@ func (p *part) serve(table *command.Table, now func() time.Time) error {
 	options := resp.Options{
 		Config:  o.front,
 		Store:   p.store,
-		Table:   table,
+		Table:   p.table,
 		TLS:     clientTLS,
 		Version: release,
 		RunID:   hex.EncodeToString(id),
@@ -164,7 +184,7 @@ func (p *part) serve(table *command.Table, now func() time.Time) error {
 			default: // it is stopping already
 			}
 		},
-		Now:    now,
+		Now:    o.now,
 		Logger: p.log.Named("resp"),
 	}
 	if o.config.value != "" {
@@ -308,6 +328,9 @@ func (o *options) extra(log *logs) []resp.Extra {
 	}
 	return all
 }
+
+// now is the clock of this node.
+func (o *options) now() time.Time { return time.Now().Add(o.clockOffset.value) }
 
 func addresses(s *resp.Server) []string {
 	var all []string
