@@ -158,5 +158,6 @@ func (d *simDisk) replay() (from restored, body []byte, err error) {
 		from.entries = append(from.entries[:offset:offset], r.entry)
 	}
 	from.entries = cutStale(from.entries, from.snapshot.GetMetadata().GetTerm(), zap.NewNop())
+	from.entries = cutTorn(from.entries, from.hard, zap.NewNop())
 	return from, body, nil
 }

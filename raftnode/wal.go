@@ -165,6 +165,7 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 		return nil, who, from, errors.Join(err, d.wal.Close())
 	}
 	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
+	from.entries = cutTorn(from.entries, from.hard, d.lg)
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
 	d.relax()
@@ -272,6 +273,22 @@ func cutStale(entries []*raftpb.Entry, term uint64, lg *zap.Logger) []*raftpb.En
 			return entries[:i]
 		}
 		term = e.GetTerm()
+	}
+	return entries
+}
+
+// cutTorn drops entries of a newer term than the hard state. Every save ends with the
+// hard state, so the crash came in the middle of one, and nobody was told of these
+// entries. raft does not expect them: with those of a bootstrap and no hard state,
+// a node would neither bootstrap again nor know any member. (Found by
+// TestRandomSchedules.)
+func cutTorn(entries []*raftpb.Entry, hard *raftpb.HardState, lg *zap.Logger) []*raftpb.Entry {
+	for i, e := range entries {
+		if e.GetTerm() > hard.GetTerm() {
+			lg.Warn("log cut before entries of an unfinished write", zap.Uint64("index", e.GetIndex()),
+				zap.Uint64("term", e.GetTerm()), zap.Uint64("hard state's term", hard.GetTerm()))
+			return entries[:i]
+		}
 	}
 	return entries
 }

@@ -137,6 +137,34 @@ func TestTruncatedEntriesStayTruncated(t *testing.T) {
 	}
 }
 
+// A crash in the middle of the very first write must not keep a node from
+// bootstrapping. Found by TestRandomSchedules.
+func TestBootstrapTornByACrash(t *testing.T) {
+	cfg := testConfig(t, 1, nil)
+	cfg.Peers = []Peer{{1, freeURLs(t, 1)[0]}}
+	cfg.EnsureDefaults()
+	l, err := lockDir(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := createDisk(&cfg, identity{Version: 1, Cluster: clusterID(cfg.sortedPeers()), Member: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.save(&raftpb.HardState{}, []*raftpb.Entry{entry(1, 1)}, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	m := &member{t: t, cfg: cfg}
+	m.start()
+	m.propose("a")
+	m.stop()
+	m.start()
+	m.store.await("a", func() bool { return m.store.has("a") })
+}
+
 func TestCutStale(t *testing.T) {
 	for _, test := range []struct {
 		snapshotTerm uint64
