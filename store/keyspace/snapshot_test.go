@@ -80,6 +80,7 @@ func FuzzDecode(f *testing.F) {
 		}
 	}
 	f.Add(encode(ks.Capture()))
+	f.Add(encode(everyType(f, 8, 3, 12).Capture()))
 	f.Add(encode(New().Capture()))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		d := NewDecoder(in)
@@ -96,4 +97,92 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("decoded %q, encoded %q, then %q", in, out, second)
 		}
 	})
+}
+
+// everyType returns a keyspace with values of each type, of the given sizes.
+// Beyond limit they are in the form for big ones.
+func everyType(t testing.TB, limit int64, sizes ...int) *Keyspace {
+	ks := New()
+	ks.Begin(9, 1000)
+	db, lim := ks.DB(0), ks.Limits()
+	lim.HashMaxListpackEntries, lim.SetMaxIntsetEntries, lim.ZSetMaxListpackEntries = limit, limit, limit
+	for _, n := range sizes {
+		key := func(kind string) []byte { return fmt.Append(nil, kind, n) }
+		list, err := db.ListForUpdate(key("list"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		set, err := db.SetForUpdate(key("set"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ints, err := db.SetForUpdate(key("intset"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash, err := db.HashForUpdate(key("hash"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		zset, err := db.ZSetForUpdate(key("zset"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			member := fmt.Append(nil, "member", i)
+			list.PushBack(member, lim)
+			set.Add(member, lim)
+			ints.Add(fmt.Append(nil, i*i), lim)
+			hash.Set(member, fmt.Append(nil, i), lim)
+			zset.Put(member, float64(i)/3, lim)
+		}
+	}
+	return ks
+}
+
+// Values of every type survive a snapshot, stay as they were captured while they
+// are changed, and are copies after COPY.
+func TestEveryType(t *testing.T) {
+	ks := everyType(t, 128, 3, 600)
+	f := ks.Capture()
+	want := encode(f)
+	ks.Begin(10, 1000)
+	db, lim := ks.DB(0), ks.Limits()
+	for i := range db.Len() {
+		key, _ := db.At(i)
+		if !db.Copy([]byte(key), &db, []byte("copy of "+key)) {
+			t.Fatalf("cannot copy %q", key)
+		}
+	}
+	copied := ks.Capture()
+	ks.Begin(11, 1000)
+	for _, n := range []int{3, 600} {
+		key := func(kind string) []byte { return fmt.Append(nil, kind, n) }
+		list, _ := db.ListForUpdate(key("list"), false)
+		list.PopFront()
+		list.Set(0, []byte("changed"), lim)
+		set, _ := db.SetForUpdate(key("set"), false)
+		set.Remove([]byte("member1"))
+		ints, _ := db.SetForUpdate(key("intset"), false)
+		ints.Add([]byte("7"), lim)
+		hash, _ := db.HashForUpdate(key("hash"), false)
+		hash.Set([]byte("member1"), []byte("changed"), lim)
+		hash.Delete([]byte("member2"))
+		zset, _ := db.ZSetForUpdate(key("zset"), false)
+		zset.Put([]byte("member1"), -1, lim)
+		zset.Remove([]byte("member2"))
+	}
+	if !bytes.Equal(encode(f), want) {
+		t.Error("the capture has changed")
+	}
+	for i, f := range []*Frozen{f, copied, ks.Capture()} {
+		encoded := encode(f)
+		restored, err := Decode(NewDecoder(encoded))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(encode(restored.Capture()), encoded) {
+			t.Errorf("capture %d is not what its snapshot restores", i)
+		}
+	}
 }
