@@ -11,22 +11,22 @@ func commandContainer() local {
 	const flags = command.Loading | command.Stale
 	const each = "O(N) where N is the total number of Redis commands"
 	return local{
-		spec: command.Spec{Name: "command", Arity: -1, Flags: flags, Group: "server", Since: "2.8.13", Complexity: each, Summary: "Get array of Redis command details"},
+		spec: command.Spec{Name: "command", Tips: "nondeterministic_output_order", ACL: "connection", Arity: -1, Flags: flags, Group: "server", Since: "2.8.13", Complexity: each, Summary: "Get array of Redis command details"},
 		when: anytime, run: func(c *conn, argv [][]byte) { c.cmdCommandInfo(append(argv[:1:1], nil)) },
 		subs: []local{
-			{spec: command.Spec{Name: "count", Arity: 2, Flags: flags, Since: "2.8.13", Complexity: "O(1)", Summary: "Get total number of Redis commands"},
+			{spec: command.Spec{Name: "count", ACL: "connection", Arity: 2, Flags: flags, Since: "2.8.13", Complexity: "O(1)", Summary: "Get total number of Redis commands"},
 				when: anytime, run: func(c *conn, _ [][]byte) { c.enc.Int(int64(len(c.srv.commands))) }},
-			{spec: command.Spec{Name: "list", Arity: -2, Flags: flags, Since: "7.0.0", Complexity: each, Summary: "Get an array of Redis command names",
+			{spec: command.Spec{Name: "list", Tips: "nondeterministic_output_order", ACL: "connection", Arity: -2, Flags: flags, Since: "7.0.0", Complexity: each, Summary: "Get an array of Redis command names",
 				Syntax: "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]"}, when: anytime, run: (*conn).cmdCommandList},
-			{spec: command.Spec{Name: "info", Arity: -2, Flags: flags, Since: "2.8.13", Complexity: "O(N) where N is the number of commands to look up", Summary: "Get array of specific Redis command details, or all when no argument is given.",
+			{spec: command.Spec{Name: "info", Tips: "nondeterministic_output_order", ACL: "connection", Arity: -2, Flags: flags, Since: "2.8.13", Complexity: "O(N) where N is the number of commands to look up", Summary: "Get array of specific Redis command details, or all when no argument is given.",
 				Syntax: "[command-name [command-name ...]]"}, when: anytime, run: (*conn).cmdCommandInfo},
-			{spec: command.Spec{Name: "docs", Arity: -2, Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of commands to look up", Summary: "Get array of specific Redis command documentation",
+			{spec: command.Spec{Name: "docs", Tips: "nondeterministic_output_order", ACL: "connection", Arity: -2, Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of commands to look up", Summary: "Get array of specific Redis command documentation",
 				Syntax: "[command-name [command-name ...]]"}, when: anytime, run: (*conn).cmdCommandDocs},
-			{spec: command.Spec{Name: "getkeys", Arity: -3, Flags: flags, Since: "2.8.13", Complexity: "O(N) where N is the number of arguments to the command", Summary: "Extract keys given a full Redis command"},
+			{spec: command.Spec{Name: "getkeys", ACL: "connection", Arity: -4, Flags: flags, Since: "2.8.13", Complexity: "O(N) where N is the number of arguments to the command", Summary: "Extract keys given a full Redis command"},
 				when: anytime, run: func(c *conn, argv [][]byte) { command.WriteKeys(&c.enc, c.srv.opts.Table, argv[2:], false) }},
-			{spec: command.Spec{Name: "getkeysandflags", Arity: -3, Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of arguments to the command", Summary: "Extract keys and access flags given a full Redis command"},
+			{spec: command.Spec{Name: "getkeysandflags", ACL: "connection", Arity: -4, Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of arguments to the command", Summary: "Extract keys and access flags given a full Redis command"},
 				when: anytime, run: func(c *conn, argv [][]byte) { command.WriteKeys(&c.enc, c.srv.opts.Table, argv[2:], true) }},
-			{spec: *command.Help("command", "server", "5.0.0",
+			{spec: withACL("connection", command.Help("command", "server", "5.0.0",
 				"(no subcommand)",
 				"    Return details about all Redis commands.",
 				"COUNT",
@@ -44,9 +44,14 @@ func commandContainer() local {
 				"GETKEYS <full-command>",
 				"    Return the keys from a full Redis command.",
 				"GETKEYSANDFLAGS <full-command>",
-				"    Return the keys and the access flags from a full Redis command.")},
+				"    Return the keys and the access flags from a full Redis command."))},
 		},
 	}
+}
+
+func withACL(categories string, s *command.Spec) command.Spec {
+	s.ACL = categories
+	return *s
 }
 
 // named finds a command by the name that COMMAND knows it by: "config|get".

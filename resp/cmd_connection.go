@@ -13,7 +13,7 @@ const connFlags = command.NoScript | command.Loading | command.Stale
 func connectionFamily() []local {
 	const group = "connection"
 	return []local{
-		{spec: command.Spec{Name: "ping", Arity: -1, Flags: command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "ping", Tips: "request_policy:all_shards response_policy:all_succeeded", Arity: -1, Flags: command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Ping the server", Syntax: "[message]"}, when: anytime, run: (*conn).cmdPing},
 		{spec: command.Spec{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Echo the given string", Syntax: "message"}, when: anytime, run: (*conn).cmdEcho},
@@ -27,9 +27,9 @@ func connectionFamily() []local {
 			Summary: "Close the connection"}, when: inOrder, run: (*conn).cmdQuit},
 		{spec: command.Spec{Name: "reset", Arity: 1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.2.0", Complexity: "O(1)",
 			Summary: "Reset the connection"}, when: inOrder, run: (*conn).cmdReset},
-		{spec: command.Spec{Name: "readonly", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "readonly", ACL: "connection", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
 			Summary: "Serve this connection's reads from this node's own state"}, when: anytime, run: (*conn).cmdReadonly},
-		{spec: command.Spec{Name: "readwrite", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "readwrite", ACL: "connection", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
 			Summary: "Make this connection's reads linearizable"}, when: anytime, run: (*conn).cmdReadwrite},
 		clientContainer(),
 	}

@@ -16,11 +16,11 @@ func latencyContainer() local {
 	return local{
 		spec: command.Spec{Name: "latency", Arity: -2, Group: "server", Since: "2.8.13", Complexity: "Depends on subcommand.", Summary: "A container for latency diagnostics commands"},
 		subs: []local{
-			sub("latest", 2, "2.8.13", "Return the latest latency samples for all events", "", (*conn).cmdLatencyLatest),
-			sub("history", 3, "2.8.13", "Return timestamp-latency samples for the event", "event", (*conn).cmdLatencyHistory),
-			sub("reset", -2, "2.8.13", "Reset latency data for one or more events", "[event [event ...]]", (*conn).cmdLatencyReset),
-			sub("histogram", -2, "7.0.0", "Return the cumulative distribution of latencies of commands", "[command [command ...]]", (*conn).cmdLatencyHistogram),
-			sub("doctor", 2, "2.8.13", "Return a latency report in words", "", (*conn).cmdLatencyDoctor),
+			sub("latest", 2, "2.8.13", "Return the latest latency samples for all events", "", (*conn).cmdLatencyLatest).tips("nondeterministic_output request_policy:all_nodes response_policy:special"),
+			sub("history", 3, "2.8.13", "Return timestamp-latency samples for the event", "event", (*conn).cmdLatencyHistory).tips("nondeterministic_output request_policy:all_nodes response_policy:special"),
+			sub("reset", -2, "2.8.13", "Reset latency data for one or more events", "[event [event ...]]", (*conn).cmdLatencyReset).tips("request_policy:all_nodes response_policy:all_succeeded"),
+			sub("histogram", -2, "7.0.0", "Return the cumulative distribution of latencies of commands", "[command [command ...]]", (*conn).cmdLatencyHistogram).tips("nondeterministic_output request_policy:all_nodes response_policy:special"),
+			sub("doctor", 2, "2.8.13", "Return a latency report in words", "", (*conn).cmdLatencyDoctor).tips("nondeterministic_output request_policy:all_nodes response_policy:special"),
 			{spec: *command.Help("latency", "server", "2.8.13",
 				"DOCTOR",
 				"    Return a human readable latency analysis report.",

@@ -26,15 +26,15 @@ func serverFamily() []local {
 		memoryContainer(),
 		{spec: command.Spec{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "Depends on subcommand.",
 			Summary: "A container for debugging commands"}, when: slow, run: (*conn).cmdDebug},
-		{spec: command.Spec{Name: "info", Arity: -1, Flags: command.Loading | command.Stale | command.Dangerous, Group: group, Since: "1.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "info", Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Arity: -1, Flags: command.Loading | command.Stale | command.Dangerous, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get information and statistics about the server", Syntax: "[section [section ...]]"}, when: inOrder, run: (*conn).cmdInfo},
-		{spec: command.Spec{Name: "time", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "2.6.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "time", Tips: "nondeterministic_output", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "2.6.0", Complexity: "O(1)",
 			Summary: "Return the current server time"}, when: anytime, run: (*conn).cmdTime},
-		{spec: command.Spec{Name: "role", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast | command.Admin, Group: group, Since: "2.8.12", Complexity: "O(1)",
+		{spec: command.Spec{Name: "role", ACL: "admin dangerous", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast, Group: group, Since: "2.8.12", Complexity: "O(1)",
 			Summary: "Return the role of the instance in the context of replication"}, when: inOrder, run: (*conn).cmdRole},
-		{spec: command.Spec{Name: "wait", Arity: 3, Flags: command.NoScript, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "wait", Tips: "request_policy:all_shards response_policy:agg_min", ACL: "connection", Arity: 3, Flags: command.NoScript, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
 			Summary: "Wait for the replication of all the write commands sent in the context of the current connection", Syntax: "numreplicas timeout"}, when: slow, run: (*conn).cmdWait},
-		{spec: command.Spec{Name: "lastsave", Arity: 1, Flags: command.Loading | command.Stale | command.Fast | command.Admin, Group: group, Since: "1.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "lastsave", Tips: "nondeterministic_output", ACL: "admin dangerous", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get the UNIX time stamp of the last successful save to disk"}, when: inOrder, run: func(c *conn, _ [][]byte) { c.enc.Int(c.srv.lastSave()) }},
 		{spec: command.Spec{Name: "save", Arity: 1, Flags: admin | command.NoMulti | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the total number of keys in all databases",
 			Summary: "Take a snapshot of the data and wait for it"}, when: slow, run: (*conn).cmdSave},
@@ -44,7 +44,7 @@ func serverFamily() []local {
 			Summary: "Shut this node down", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"}, when: inOrder, run: (*conn).cmdShutdown},
 		{spec: command.Spec{Name: "monitor", Arity: 1, Flags: admin | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Listen for all requests received by this node in real time"}, when: inOrder, run: (*conn).cmdMonitor},
-		{spec: command.Spec{Name: "lolwut", Arity: -1, Flags: command.Fast, Group: group, Since: "5.0.0", Complexity: "O(1)",
+		{spec: command.Spec{Name: "lolwut", ACL: "read", Arity: -1, Flags: command.Readonly | command.Fast, Group: group, Since: "5.0.0", Complexity: "O(1)",
 			Summary: "Display the Redis version that is spoken here", Syntax: "[VERSION version]"}, when: anytime, run: (*conn).cmdLolwut},
 	}
 }
@@ -118,7 +118,7 @@ func (c *conn) cmdWait(argv [][]byte) {
 	for {
 		have := c.srv.holders(index)
 		timeIsUp := ms > 0 && time.Since(start).Milliseconds() >= ms
-		if have >= want || timeIsUp || c.multi.on || c.gone.Load() {
+		if have >= want || timeIsUp || c.executing || c.gone.Load() {
 			c.enc.Int(have)
 			return
 		}
@@ -262,11 +262,11 @@ func slowlogContainer() local {
 	return local{
 		spec: command.Spec{Name: "slowlog", Arity: -2, Group: "server", Since: "2.2.12", Complexity: "Depends on subcommand.", Summary: "A container for slow log commands"},
 		subs: []local{
-			{spec: command.Spec{Name: "get", Arity: -2, Flags: flags, Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned",
+			{spec: command.Spec{Name: "get", Tips: "request_policy:all_nodes nondeterministic_output", Arity: -2, Flags: flags, Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned",
 				Summary: "Get the slow log's entries", Syntax: "[count]"}, when: inOrder, run: (*conn).cmdSlowlogGet},
-			{spec: command.Spec{Name: "len", Arity: 2, Flags: flags, Since: "2.2.12", Complexity: "O(1)",
+			{spec: command.Spec{Name: "len", Tips: "request_policy:all_nodes response_policy:agg_sum nondeterministic_output", Arity: 2, Flags: flags, Since: "2.2.12", Complexity: "O(1)",
 				Summary: "Get the slow log's length"}, when: inOrder, run: func(c *conn, _ [][]byte) { c.enc.Int(int64(c.srv.slowlog.len())) }},
-			{spec: command.Spec{Name: "reset", Arity: 2, Flags: flags, Since: "2.2.12", Complexity: "O(N) where N is the number of entries in the slowlog",
+			{spec: command.Spec{Name: "reset", Tips: "request_policy:all_nodes response_policy:all_succeeded", Arity: 2, Flags: flags, Since: "2.2.12", Complexity: "O(N) where N is the number of entries in the slowlog",
 				Summary: "Clear all entries from the slow log"}, when: inOrder, run: func(c *conn, _ [][]byte) {
 				c.srv.slowlog.reset()
 				c.enc.Status("OK")
@@ -315,8 +315,8 @@ func memoryContainer() local {
 	return local{
 		spec: command.Spec{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.", Summary: "A container for memory diagnostics commands"},
 		subs: []local{
-			{spec: command.Spec{Name: "stats", Arity: 2, Since: "4.0.0", Complexity: "O(1)", Summary: "Show memory usage details"}, when: inOrder, run: (*conn).cmdMemoryStats},
-			{spec: command.Spec{Name: "purge", Arity: 2, Since: "4.0.0", Complexity: "Depends on how much memory is allocated, could be slow", Summary: "Ask the allocator to release memory"}, when: slow, run: func(c *conn, _ [][]byte) {
+			{spec: command.Spec{Name: "stats", Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Arity: 2, Since: "4.0.0", Complexity: "O(1)", Summary: "Show memory usage details"}, when: inOrder, run: (*conn).cmdMemoryStats},
+			{spec: command.Spec{Name: "purge", Tips: "request_policy:all_shards response_policy:all_succeeded", Arity: 2, Since: "4.0.0", Complexity: "Depends on how much memory is allocated, could be slow", Summary: "Ask the allocator to release memory"}, when: slow, run: func(c *conn, _ [][]byte) {
 				freeMemory()
 				c.enc.Status("OK")
 			}},
@@ -334,7 +334,7 @@ func (c *conn) cmdMemoryStats([][]byte) {
 	c.enc.Map(9)
 	for _, p := range []pair{
 		{"peak.allocated", peak}, {"total.allocated", m.used}, {"overhead.total", m.overhead},
-		{"keys.count", keys}, {"keys.bytes-per-key", max(0, m.used-m.overhead) / max(keys, 1)},
+		{"keys.count", keys}, {"keys.bytes-per-key", max(0, m.used-c.srv.startMemory) / max(keys, 1)},
 		{"allocator.allocated", m.used}, {"allocator.active", m.active}, {"allocator.resident", m.resident},
 	} {
 		c.enc.BulkString(p.name)

@@ -53,6 +53,9 @@ func Commands() []*command.Spec {
 	return specs
 }
 
+// tips adds Redis's hints for clients that talk to a whole cluster.
+func (l local) tips(tips string) local { l.spec.Tips = tips; return l }
+
 func (l *local) declare() *command.Spec {
 	s := l.spec
 	s.Local = s.Local || l.run != nil

@@ -168,6 +168,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !s.hasLeader() {
 		return c.reject(cm, errMasterDown)
 	}
+	if cm.flags&command.Loading == 0 && !s.isLoaded() {
+		return c.reject(cm, errLoading)
+	}
 	if p := s.pause.Load(); p != nil && p.holds(c, cm, s.now()) {
 		if c.batch.Len() > 0 {
 			c.submit()

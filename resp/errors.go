@@ -7,6 +7,7 @@ const (
 	errNoPassword     = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
 	errExecAbort      = "EXECABORT Transaction discarded because of previous errors."
 	errMasterDown     = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
+	errLoading        = "LOADING Redis is loading the dataset in memory"
 	errNotInMulti     = "ERR Command not allowed inside a transaction"
 	errMaxClients     = "ERR max number of clients reached"
 	errNoCluster      = "ERR This instance has cluster support disabled"

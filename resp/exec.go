@@ -222,6 +222,8 @@ func (c *conn) runLater(after []*later) {
 }
 
 func (c *conn) splice(after []*later) {
+	c.executing = true
+	defer func() { c.executing = false }()
 	replies := c.enc.buf
 	spliced := make([]byte, 0, len(replies)+64*len(after))
 	from := 0

@@ -71,8 +71,11 @@ type Server struct {
 	rates    rates
 	blocked  *waitRoom
 	peak     atomic.Int64 // most memory seen in use
-	saving   atomic.Int64 // snapshots being taken for SAVE and BGSAVE
-	saveErr  atomic.Bool  // the last of them failed
+
+	startMemory int64        // in use when the server was made: not data
+	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
+	saveErr     atomic.Bool  // the last of them failed
+	loaded      atomic.Bool
 
 	mu        sync.Mutex
 	clients   map[int64]*conn
@@ -116,6 +119,8 @@ func New(opts Options) (*Server, error) {
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
 		stopC:   make(chan struct{}),
+
+		startMemory: memoryUse().used,
 	}
 	s.blocked = newWaitRoom(s)
 	cfg := opts.Config
@@ -130,6 +135,19 @@ func (s *Server) now() time.Time { return s.opts.Now() }
 
 // nanotime is a clock for durations.
 func (s *Server) nanotime() int64 { return int64(time.Since(s.started)) }
+
+// isLoaded reports whether the snapshot that the node starts from is loaded.
+// Once it is, it stays so, and the store need not be asked again.
+func (s *Server) isLoaded() bool {
+	if s.loaded.Load() {
+		return true
+	}
+	if s.store.Loaded() {
+		s.loaded.Store(true)
+		return true
+	}
+	return false
+}
 
 func (s *Server) hasLeader() bool {
 	id, _ := s.store.Leader()
