@@ -257,7 +257,7 @@ func (v *frontValue) Set(s string) error {
 // environment and the file that either of them names.
 func parseOptions(args, environ []string) (*options, error) {
 	o := newOptions()
-	if err := o.flags.Parse(args); err != nil {
+	if err := o.flags.Parse(o.group(args)); err != nil {
 		return nil, o.explain(err)
 	}
 	if o.help || o.version {
@@ -291,12 +291,42 @@ func parseOptions(args, environ []string) (*options, error) {
 	return o, o.validate()
 }
 
+// group joins each option with the words behind it, as redis-server does: --bind
+// 127.0.0.1 ::1 and --protected-mode no are one option each. Only what stands
+// before the first option is not an option's.
+func (o *options) group(args []string) []string {
+	var out []string
+	open, words := "", 0 // the option that takes words, and how many it has
+	for _, arg := range args {
+		name, value, assigned := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		switch known := o.flags.Lookup(name) != nil; {
+		case arg == "-h" || arg == "-v" || arg == "--help" || arg == "--version":
+			out, open = append(out, arg), ""
+		case strings.HasPrefix(arg, "--") || known && strings.HasPrefix(arg, "-"):
+			out, open, words = append(out, "--"+name), name, 0
+			if assigned {
+				out[len(out)-1] += "=" + value
+				words = 1
+			}
+		case open == "":
+			out = append(out, arg)
+		case words == 0:
+			out[len(out)-1] += "=" + arg
+			words++
+		default:
+			out[len(out)-1] += " " + arg
+			words++
+		}
+	}
+	return out
+}
+
 // takeFile accepts the configuration file as the one argument that is not an
 // option, as redis-server does.
 func (o *options) takeFile(args []string) error {
 	for _, a := range args {
 		if o.config.value != "" || !looksLikeFile(a) {
-			return fmt.Errorf("argument %q belongs to no option (several values of one option are separated by commas)", a)
+			return fmt.Errorf("argument %q is neither an option nor a configuration file", a)
 		}
 		o.config.value = a
 		o.given["config"] = "the first argument"

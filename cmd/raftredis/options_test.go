@@ -78,6 +78,28 @@ client-output-buffer-limit pubsub 2mb 0 0
 	}
 }
 
+// TestCommandLine: as redis-server and as raftexample take it.
+func TestCommandLine(t *testing.T) {
+	for _, line := range []string{
+		"--protected-mode no --bind 127.0.0.1 -::1 --id 2 --join --port 7000",
+		"--protected-mode=no --bind=127.0.0.1,-::1 --id=2 --join=yes --port=7000",
+		"-id 2 -port 7000 --bind 127.0.0.1,-::1 --join yes --protected-mode no",
+		"--join --id 2 --port 7000 --protected-mode no --bind 127.0.0.1 -::1",
+	} {
+		o, err := parseOptions(strings.Fields(line), nil)
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if got := strings.Join(o.front.Bind, " "); got != "127.0.0.1 -::1" || o.front.ProtectedMode || o.id.value != 2 || !bool(o.join) || o.front.Port != 7000 {
+			t.Errorf("%s: bind %s, protected-mode %v, id %d, join %v, port %d", line, got, o.front.ProtectedMode, o.id.value, o.join, o.front.Port)
+		}
+	}
+	if o, err := parseOptions([]string{"--requirepass", ""}, nil); err != nil || o.front.RequirePass != "" {
+		t.Errorf("an empty value: %v", err)
+	}
+}
+
 // TestWrongOptions: each says what is wrong and, where there is one, the right
 // spelling.
 func TestWrongOptions(t *testing.T) {
@@ -108,7 +130,9 @@ func TestWrongOptions(t *testing.T) {
 		{args: []string{"--snapshot-bytes", "1tb"}, want: "memory size"},
 		{args: []string{"--timeout", "-1"}, want: "between 0"},
 		{args: []string{"--id", "0"}, want: "at least 1"},
-		{args: []string{"--bind", "127.0.0.1", "::1"}, want: `argument "::1" belongs to no option`},
+		{args: []string{"nonsense", "--port", "1"}, want: `argument "nonsense" is neither`},
+		{args: []string{"--port", "1", "2"}, want: `not "1 2"`},
+		{args: []string{"--join", "maybe"}, want: "must be yes or no"},
 		{args: []string{"--appendonly", "yes"}, want: "the log is always on"},
 		{args: []string{"--tls-cluster"}, want: "--tls-cert-file"},
 		{args: []string{"--pprof", "a:b:c"}, want: "--pprof must be"},
