@@ -5,7 +5,7 @@ GO ?= go
 PKGS := ./...
 FUZZTIME ?= 30s
 DURATION ?= 10m
-SEED ?= 0
+SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
@@ -56,7 +56,7 @@ stress: ## Run the tests COUNT (20) times under the race detector, in random ord
 
 .PHONY: torture
 torture: ## Break a real cluster for DURATION (10m) and check what clients saw; SEED repeats a run
-	$(GO) run ./integration/torture -duration $(DURATION) -seed $(SEED)
+	$(GO) run ./integration/torture -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench
 bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
