@@ -6,6 +6,7 @@ import "github.com/tidwall/redcon"
 // arguments alias b.
 func (c *conn) parseArray(b []byte) bool {
 	if b[1] == '0' || b[1] == '-' {
+		c.args = c.args[:0]
 		return true // no arguments, no command, no reply
 	}
 	complete, args, kind, rest, err := redcon.ReadNextCommand(b, c.args)

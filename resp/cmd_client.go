@@ -29,6 +29,9 @@ func clientContainer() local {
 			admin(sub("no-evict", 3, "7.0.0", "Exempt the connection from client eviction", "<ON | OFF>", anytime, (*conn).cmdClientNoEvict)),
 			sub("no-touch", 3, "7.2.0", "Choose whether reads count as use of a key", "<ON | OFF>", anytime, (*conn).cmdClientNoTouch),
 			admin(sub("unblock", -3, "5.0.0", "End the wait of a blocked client", "client-id [TIMEOUT | ERROR]", inOrder, (*conn).cmdClientUnblock)),
+			sub("caching", 3, "6.0.0", "Choose whether the next command's keys are tracked", "<YES | NO>", anytime, func(c *conn, _ [][]byte) {
+				c.enc.Error("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+			}),
 			sub("getredir", 2, "6.0.0", "Get where tracking notifications of this connection go", "", anytime, func(c *conn, _ [][]byte) { c.enc.Int(-1) }),
 			sub("trackinginfo", 2, "6.2.0", "Get the state of this connection's tracking", "", anytime, (*conn).cmdTrackingInfo),
 			{spec: *command.Help("client", "connection", "5.0.0",

@@ -77,7 +77,7 @@ func (c *conn) cmdReset([][]byte) {
 	c.db, c.name = 0, ""
 	c.enc.resp3 = false
 	c.authed = cfg.RequirePass == ""
-	c.linear = cfg.ReadMode == "linearizable"
+	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
 	c.replyOff, c.skip, c.skipNext, c.noEvict = false, false, false, false
 	c.enc.Status("RESET")
 }
@@ -85,12 +85,12 @@ func (c *conn) cmdReset([][]byte) {
 // cmdReadonly is Redis Cluster's word for "this node will do, even if it is
 // behind".
 func (c *conn) cmdReadonly([][]byte) {
-	c.linear = false
+	c.linear, c.modeSet = false, true
 	c.enc.Status("OK")
 }
 
 func (c *conn) cmdReadwrite([][]byte) {
-	c.linear = true
+	c.linear, c.modeSet = true, true
 	c.enc.Status("OK")
 }
 

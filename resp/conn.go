@@ -70,6 +70,7 @@ type conn struct {
 	authed              bool
 	libName, libVersion string
 	linear              bool // this connection's reads are linearizable
+	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
 	replyOff            bool // CLIENT REPLY OFF
 	skip                bool // CLIENT REPLY SKIP: the command being run is not answered
@@ -159,7 +160,6 @@ func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn 
 		addr: addr, laddr: laddr, fd: fd, isLocal: isLocal,
 		created: s.now(),
 		authed:  cfg.RequirePass == "",
-		linear:  cfg.ReadMode == "linearizable",
 	}
 	c.enc.stats = &s.stats
 	c.publish()
@@ -224,10 +224,12 @@ func (c *conn) settle() {
 		c.in, c.r = own, 0
 	}
 	c.borrowed = false
-	clear(c.args[:cap(c.args)]) // they point into a buffer
-	c.args = c.args[:0]
-	if cap(c.args) > 1024 {
+	// The arguments point into a buffer that is to be let go.
+	if cap(c.args) > 256 {
 		c.args = nil
+	} else {
+		clear(c.args[:cap(c.args)])
+		c.args = c.args[:0]
 	}
 }
 
@@ -355,8 +357,10 @@ func (c *conn) publish() {
 	if c.multi.on {
 		f.multi, f.multiMem = len(c.multi.queue), c.multi.bytes
 	}
-	f.qbuf = c.w - c.r
-	f.qbufFree = len(c.in) - c.w
+	f.qbuf, f.qbufFree = c.w-c.r, 0
+	if !c.borrowed {
+		f.qbufFree = len(c.in) - c.w
+	}
 	f.flags = c.flags()
 	if !c.ownedByOthers() {
 		f.output = cap(c.enc.buf)

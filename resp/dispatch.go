@@ -40,6 +40,9 @@ func (c *conn) run() {
 func (c *conn) commands() {
 	cfg := c.srv.config()
 	lim := frameLimits{bulk: int(cfg.MaxBulkLen)}
+	if !c.modeSet {
+		c.linear = cfg.ReadMode == "linearizable"
+	}
 	c.need = 0
 	from := len(c.enc.buf)
 	for c.state == forNothing && !c.closing && !c.dead {

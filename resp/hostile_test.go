@@ -273,9 +273,11 @@ func TestCloseWaitsForReplies(t *testing.T) {
 
 func TestPanicEndsOneConnection(t *testing.T) {
 	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		s.mu.Lock() // which every new connection takes as well: they see the change
 		for _, name := range []string{"ping", "debug"} {
 			s.commands[name].run = func(*conn, [][]byte) { panic("as the test wants") }
 		}
+		s.mu.Unlock()
 		a, b, c := dial(t, s), dial(t, s), dial(t, s)
 		a.send("PING\r\n")
 		a.expectEOF()

@@ -172,6 +172,7 @@ func (s *Server) Start() error {
 		}
 		if err := s.listen(cfg.Bind, l.port, l.drv, l.tls); err != nil {
 			s.closeListeners()
+			s.plain.stop()
 			return err
 		}
 	}

@@ -1,0 +1,170 @@
+package resp
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// waker is a link for a connection that a test drives.
+type waker chan struct{}
+
+func (w waker) kill() {}
+func (w waker) wake() {
+	select {
+	case w <- struct{}{}:
+	default:
+	}
+}
+
+// drive feeds in to a connection, in pieces, and returns all that it answers. It
+// ends when the connection closes or has nothing left to do.
+func drive(t testing.TB, c *conn, w waker, in []byte, piece int) (out []byte) {
+	t.Helper()
+	shared := make([]byte, 512)
+	timeout := time.After(20 * time.Second)
+	for {
+		out = append(out, c.output(nil)...)
+		switch c.intent() {
+		case toDie, toClose:
+			return out
+		case toRun:
+			c.run()
+			c.settle()
+		case toRead:
+			if len(in) == 0 {
+				select {
+				case <-w:
+					c.run()
+					c.settle()
+					continue
+				default:
+				}
+				if c.state == forNothing || c.state == forKeys {
+					return append(out, c.output(nil)...)
+				}
+			}
+			p := c.readInto(shared)
+			n := copy(p, in[:min(len(in), piece)])
+			in = in[n:]
+			c.received(n)
+			if n == 0 {
+				select {
+				case <-w:
+				case <-timeout:
+					t.Fatalf("waits for %d", c.state)
+				}
+			}
+		case toWait:
+			select {
+			case <-w:
+				c.run()
+				c.settle()
+			case <-timeout:
+				t.Fatalf("waits for %d", c.state)
+			}
+		}
+	}
+}
+
+// Whatever comes, and in whatever pieces it comes, the answer is the same, and
+// nothing panics.
+func FuzzConn(f *testing.F) {
+	for _, s := range []string{
+		"PING\r\nSET a 1\r\nGET a\r\nINCR a\r\nfoo\r\nGET a\r\n",
+		"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*2\r\n$6\r\nSTRLEN\r\n$1\r\nk\r\n",
+		"MULTI\r\nSET a 1\r\nSELECT 2\r\nINCR a\r\nPING\r\nEXEC\r\nGET a\r\nSELECT 0\r\nGET a\r\n",
+		"WATCH a\r\nSET a 1\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+		"READWRITE\r\nSET a 1\r\nGET a\r\nGET b\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+		"CLIENT REPLY OFF\r\nSET a 1\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\n",
+		"CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\nCLIENT REPLY SKIP\r\nGET a\r\nSET a 2\r\nGET a\r\n",
+		"SET a 1\r\nHELLO 3\r\nGET b\r\nSET a 1\r\nRESET\r\nGET b\r\n",
+		"SET a 1\r\n*2\r\n$3\r\nGET\r\n$-1\r\n", "SET a 1\r\nGET \"a\r\n", "SET a 1\r\nQUIT\r\nGET a\r\n",
+		"SET a 1\r\nWAIT 0 1\r\nMULTI\r\nWAIT 0 1\r\nSET a 2\r\nEXEC\r\nGET a\r\n",
+		"ZADD z 1 a\r\nBZPOPMIN z 1\r\nMULTI\r\nBZPOPMIN z 1\r\nEXEC\r\nPING\r\n",
+	} {
+		f.Add([]byte(s), uint8(7))
+	}
+	s, _ := newServer(f, nil)
+	f.Fuzz(func(t *testing.T, in []byte, piece uint8) {
+		lower := bytes.ToLower(in)
+		for _, word := range []string{"debug", "shutdown", "pause", "client", "info", "config", "slowlog", "latency", "memory", "time", "wait", "raft", "save", "kill", "object", "random", "monitor", "block", "z", "x", "command"} {
+			if bytes.Contains(lower, []byte(word)) && !bytes.Contains(in, []byte("REPLY")) && !bytes.HasPrefix(in, []byte("ZADD")) && !bytes.HasPrefix(in, []byte("SET a 1\r\nWAIT")) {
+				t.Skip("answers differently each time, or waits")
+			}
+		}
+		var outs [2]string
+		for i, size := range []int{int(piece) + 1, len(in) + 1} {
+			w := make(waker, 1)
+			flush := newConn(s, w, "127.0.0.1:1", "127.0.0.1:2", 1, true)
+			drive(t, flush, w, []byte("FLUSHALL\r\n"), 100)
+			c := newConn(s, w, "127.0.0.1:1", "127.0.0.1:2", 1, true)
+			c.id = 1
+			outs[i] = string(drive(t, c, w, in, size))
+			c.abandon()
+		}
+		if outs[0] != outs[1] {
+			t.Fatalf("%q\nin pieces of %d: %q\nas a whole:      %q", in, piece+1, outs[0], outs[1])
+		}
+	})
+}
+
+// elsewhere is a connection from another host.
+type elsewhere struct{ net.Conn }
+
+func (elsewhere) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5} }
+
+func TestProtectedMode(t *testing.T) {
+	s, _ := newServer(t, nil)
+	ask := func() string {
+		ours, theirs := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.admit(elsewhere{theirs}, s.tls)
+		}()
+		c := &client{t: t, Conn: ours}
+		defer func() {
+			_ = ours.Close()
+			<-done
+		}()
+		_ = ours.SetDeadline(time.Now().Add(5 * time.Second))
+		go func() { _, _ = ours.Write([]byte("PING\r\n")) }()
+		return c.line()
+	}
+	if line := ask(); !strings.HasPrefix(line, "-DENIED Redis is running in protected mode") {
+		t.Fatal(line)
+	}
+	cfg := *s.config()
+	cfg.RequirePass = "secret"
+	s.applyConfig(&cfg)
+	if line := ask(); line != "-"+errNoAuth {
+		t.Fatal(line)
+	}
+	cfg.RequirePass, cfg.ProtectedMode = "", false
+	s.applyConfig(&cfg)
+	if line := ask(); line != "+PONG" {
+		t.Fatal(line)
+	}
+}
+
+func TestReadModeFollowsTheDirective(t *testing.T) {
+	s, l := newServer(t, nil)
+	c := dial(t, s)
+	c.ask("SET a 1\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+	if l.reads.Load() != 0 {
+		t.Fatal("a local read asked the leader")
+	}
+	c.ask("CONFIG SET read-mode linearizable\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+	c.ask("GET a\r\n", "$1\r\n1\r\n")
+	n := l.reads.Load()
+	if n == 0 {
+		t.Fatal("a linearizable read did not ask the leader")
+	}
+	c.ask("READONLY\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
+	if l.reads.Load() != n {
+		t.Fatal("READONLY made no difference")
+	}
+}
