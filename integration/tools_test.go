@@ -46,9 +46,13 @@ func TestRedisCLI(t *testing.T) {
 				{[]string{"--bigkeys"}, "Biggest string"},
 				{[]string{"--scan", "--pattern", "greet*"}, "greeting"},
 			} {
-				if got := say(line.args...); line.want != "" && !strings.Contains(got, line.want) {
-					t.Errorf("redis-cli %v on %s prints\n%s\nwanted %s", line.args, n.Addr, got, line.want)
-				}
+				// Members learn of one another's client addresses a little after the start.
+				eventually(t, fmt.Sprintf("redis-cli %v on %s prints %q", line.args, n.Addr, line.want), func() error {
+					if got := say(line.args...); !strings.Contains(got, line.want) {
+						return fmt.Errorf("it prints\n%s", got)
+					}
+					return nil
+				})
 			}
 		}
 	}

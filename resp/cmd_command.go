@@ -78,7 +78,7 @@ func (c *conn) cmdCommandInfo(argv [][]byte) {
 		if spec := c.srv.named(name); spec != nil {
 			command.WriteInfo(&c.enc, spec)
 		} else {
-			c.enc.NullArray()
+			c.enc.Null()
 		}
 	}
 }

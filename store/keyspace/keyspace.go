@@ -53,6 +53,9 @@ func (ks *Keyspace) DB(db int) DB {
 
 // Swap exchanges the contents of two databases.
 func (ks *Keyspace) Swap(a, b int) {
+	if ks.dbs[a].keys.len()+ks.dbs[b].keys.len() == 0 {
+		return // nothing that anybody watches has changed
+	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
 	ks.dbs[a].floor, ks.dbs[b].floor = ks.index, ks.index
 	ks.flushed(a)
