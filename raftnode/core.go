@@ -48,6 +48,7 @@ type core struct {
 	snapshots snapshots
 	changes   changes
 	transfers transfers
+	suspicion suspicion
 }
 
 // position is a place in the log.
@@ -65,6 +66,9 @@ type environment interface {
 	// storeIdle reports whether everything given to store is done, its responses
 	// included.
 	storeIdle() bool
+	// reachable says whether another member's process seems to be there. Only a
+	// refused or broken connection is a no.
+	reachable(id uint64) bool
 	// link, relink and unlink tell the network about members.
 	link(m commit.Member)
 	relink(m commit.Member)
@@ -181,6 +185,7 @@ func (c *core) bootstrap() error {
 func (c *core) tick() {
 	c.now++
 	c.rn.Tick()
+	c.suspicion.tick(c)
 	if c.soft.Lead == 0 {
 		c.proposals.sweep()
 	}
@@ -216,6 +221,7 @@ func (c *core) step(m *raftpb.Message) {
 			c.snapshotInstalled(s)
 		}
 	}
+	c.suspicion.heard(c, m)
 	// The only errors are about messages from members that are gone and about
 	// proposals, which do not come this way.
 	if err := c.rn.Step(m); err != nil {

@@ -453,12 +453,14 @@ func (n *Node) send(msgs []*raftpb.Message) {
 	}
 }
 
-// store, storeIdle, link, relink, unlink and publish implement environment.
-func (n *Node) store(w storageWork)    { n.queue.put(w) }
-func (n *Node) storeIdle() bool        { return n.queue.idle() }
-func (n *Node) link(m commit.Member)   { n.network.link(m) }
-func (n *Node) relink(m commit.Member) { n.network.relink(m) }
-func (n *Node) unlink(id uint64)       { n.network.unlink(id) }
+// store, storeIdle, reachable, link, relink, unlink and publish implement
+// environment.
+func (n *Node) store(w storageWork)      { n.queue.put(w) }
+func (n *Node) storeIdle() bool          { return n.queue.idle() }
+func (n *Node) reachable(id uint64) bool { return n.network.reachable(id) }
+func (n *Node) link(m commit.Member)     { n.network.link(m) }
+func (n *Node) relink(m commit.Member)   { n.network.relink(m) }
+func (n *Node) unlink(id uint64)         { n.network.unlink(id) }
 
 func (n *Node) publish(v view) { n.view.Store(&v) }
 

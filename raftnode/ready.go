@@ -78,6 +78,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 		c.changes.elected()
 	}
 	if was.Lead != s.Lead {
+		c.suspicion.heardAt = c.now
 		c.reads.leaderChanged(c)
 		c.lg.Info("leader changed", zap.Uint64("member", c.id), zap.Uint64("leader", s.Lead),
 			zap.Uint64("was", was.Lead), zap.Stringer("role", s.RaftState))

@@ -35,6 +35,7 @@ import (
 //	crash ID... / restart ID...      a crash forgets what was not synced
 //	fuse ID steps=N                  die in front of the N-th step of writing
 //	cut A B / heal                   both ways
+//	refuse                           from now on, who is down refuses connections
 //	status                           of everybody
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -153,6 +154,8 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	case "cut":
 		sc.cut[[2]uint64{id(0), id(1)}] = true
 		sc.cut[[2]uint64{id(1), id(0)}] = true
+	case "refuse":
+		sc.refuse = true
 	case "heal":
 		clear(sc.cut)
 	case "status":

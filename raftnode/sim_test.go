@@ -29,6 +29,9 @@ type sim struct {
 	cut   map[[2]uint64]bool   // from, to
 	trace func(string, ...any) // may be nil
 	rng   *rand.Rand
+	// refuse has nodes that are down refuse connections, instead of just not
+	// answering. With an rng they always do.
+	refuse bool
 
 	// The invariants.
 	log      map[uint64]string // index -> what was applied there first
@@ -223,8 +226,15 @@ func (n *simNode) send(msgs []*raftpb.Message) {
 		n.s.net = append(n.s.net, proto.Clone(m).(*raftpb.Message))
 	}
 }
-func (n *simNode) store(w storageWork)         { n.queue = append(n.queue, w) }
-func (n *simNode) storeIdle() bool             { return len(n.queue) == 0 }
+func (n *simNode) store(w storageWork) { n.queue = append(n.queue, w) }
+func (n *simNode) storeIdle() bool     { return len(n.queue) == 0 }
+func (n *simNode) reachable(id uint64) bool {
+	if n.s.rng != nil && n.s.rng.IntN(10) == 0 {
+		return false // it may be wrong at any time
+	}
+	to := n.s.nodes[id]
+	return n.s.rng == nil && !n.s.refuse || to != nil && to.core != nil && !n.s.cut[[2]uint64{n.id, id}]
+}
 func (n *simNode) link(commit.Member)          {}
 func (n *simNode) relink(commit.Member)        {}
 func (n *simNode) unlink(uint64)               {}

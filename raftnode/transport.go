@@ -153,6 +153,19 @@ func (nw *network) send(msgs []*raftpb.Message) {
 	nw.tr.Send(msgs)
 }
 
+// reachable reports whether the links to a member work, as far as rafthttp knows.
+func (nw *network) reachable(id uint64) bool {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	if nw.removing { // rafthttp's lock is taken
+		return true
+	}
+	if p := nw.tr.Get(types.ID(id)); p == nil {
+		return true
+	}
+	return !nw.tr.ActiveSince(types.ID(id)).IsZero()
+}
+
 // sendSnapshot sends a MsgSnap with the body of its index, straight from the
 // file. The transport reports what became of it.
 func (nw *network) sendSnapshot(m *raftpb.Message, report func(raft.SnapshotStatus)) {
