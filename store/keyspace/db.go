@@ -10,22 +10,6 @@ import (
 // ErrWrongType is Redis's answer to a command against a key of another type.
 var ErrWrongType = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
 
-// value is what a key maps to.
-//
-// Invariant: if version is above the keyspace's frozen index, then str (if
-// private) and obj belong to the live keyspace alone and may be changed in
-// place. touch establishes it.
-type value struct {
-	str     []byte
-	obj     Object // nil for a string
-	expire  int64  // deadline in ms on the state clock, 0 for none
-	version uint64 // index of the log entry that last changed the key
-	access  uint32 // seconds on the reader's clock; this node's own, not state
-	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
-	private bool   // str was copied for this key alone
-	raw     bool   // str has been changed in place since it was set: OBJECT ENCODING tells
-}
-
 // goneBuckets is how many buckets the versions of absent keys share. Two keys
 // in one bucket can at worst abort a transaction that need not have been.
 const goneBuckets = 1024
@@ -104,17 +88,6 @@ func (v *View) Kind(key []byte) Kind {
 	return val.kind()
 }
 
-func (val *value) kind() Kind {
-	switch {
-	case val == nil:
-		return None
-	case val.obj == nil:
-		return String
-	default:
-		return val.obj.Kind()
-	}
-}
-
 // Touch notes an access to key and reports whether it is there.
 func (v *View) Touch(key []byte) bool {
 	_, val := v.lookup(key)
@@ -139,11 +112,11 @@ func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
 	if val == nil {
 		return nil, false, nil
 	}
-	if val.obj != nil {
+	if val.box != nil {
 		return nil, false, ErrWrongType
 	}
 	v.used(val)
-	return val.str, true, nil
+	return val.bytes(), true, nil
 }
 
 // object returns the object at key for reading, nil if there is no such key,
@@ -158,7 +131,7 @@ func (v *View) object(key []byte, k Kind) (Object, error) {
 		return nil, ErrWrongType
 	}
 	v.used(val)
-	return val.obj, nil
+	return val.object(), nil
 }
 
 // Expire returns the deadline of key in ms, 0 if it has none. ok is false if
@@ -245,16 +218,16 @@ func (v *View) Info(key []byte) (Info, bool) {
 	if val == nil {
 		return Info{}, false
 	}
-	in := Info{Str: val.str, Raw: val.raw, Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + len(val.str)}
-	if val.obj != nil {
-		in.Encoding, in.Bytes = val.obj.Encoding(), in.Bytes+val.obj.Bytes()
+	in := Info{Str: val.bytes(), Raw: val.raw, Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + int(val.strLen)}
+	if o := val.object(); o != nil {
+		in.Encoding, in.Bytes = o.Encoding(), in.Bytes+o.Bytes()
 	}
 	return in, true
 }
 
 // valueBytes is what a key costs beside its own and its value's bytes: the slot
 // in the vector and its part of the index.
-const valueBytes = 96
+const valueBytes = 80
 
 // lookupWrite finds a live key for changing, and deletes it if its deadline has
 // passed: only log entries delete, and this is one.
@@ -281,8 +254,8 @@ func (db *DB) touch(pos int) *value {
 	val := &it.val
 	if val.version <= db.ks.frozen {
 		val.private = false
-		if val.obj != nil {
-			val.obj = val.obj.Fork()
+		if o := val.object(); o != nil {
+			val.setObject(o.Fork())
 		}
 	}
 	val.version = db.ks.index
@@ -336,10 +309,11 @@ func (db *DB) Set(key, s []byte, expire int64) {
 	// A value that is overwritten by one of about the same size keeps its memory,
 	// if no snapshot and no other key may be looking at it: overwriting is the
 	// common case, and what it does not allocate nobody needs to collect.
-	if val.private && val.obj == nil && len(s) <= cap(val.str) && cap(val.str) <= len(s)+len(s)/4+8 {
-		val.str = append(val.str[:0], s...)
+	if old := val.bytes(); val.private && val.box == nil && len(s) <= cap(old) && cap(old) <= len(s)+len(s)/4+8 {
+		val.setBytes(append(old[:0], s...))
 	} else {
-		val.str, val.obj, val.private = append(make([]byte, 0, len(s)), s...), nil, true
+		val.setBytes(append(make([]byte, 0, len(s)), s...))
+		val.private = true
 	}
 	val.raw = false
 	db.replaced(pos, val)
@@ -349,7 +323,8 @@ func (db *DB) Set(key, s []byte, expire int64) {
 // holds.
 func (db *DB) SetOwned(key, s []byte, expire int64) {
 	pos, val := db.replace(key, expire)
-	val.str, val.obj, val.private, val.raw = s, nil, true, false
+	val.setBytes(s)
+	val.private, val.raw = true, false
 	db.replaced(pos, val)
 }
 
@@ -357,7 +332,8 @@ func (db *DB) SetOwned(key, s []byte, expire int64) {
 // (0: none; KeepTTL: what it has). o must not be held by another key.
 func (db *DB) SetObject(key []byte, o Object, expire int64) {
 	pos, val := db.replace(key, expire)
-	val.str, val.obj, val.private, val.raw = nil, o, false, false
+	val.setObject(o)
+	val.private, val.raw = false, false
 	db.replaced(pos, val)
 }
 
@@ -392,28 +368,30 @@ const KeepTTL = -1
 // changed in place until the entry is applied, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
-	if _, val := db.lookupWrite(key); val != nil && val.obj != nil {
+	if _, val := db.lookupWrite(key); val != nil && val.box != nil {
 		return nil, ErrWrongType
 	}
 	val := db.put(key)
 	val.raw = true
-	old := len(val.str)
+	str := val.bytes()
+	old := len(str)
 	switch {
-	case size > cap(val.str):
+	case size > cap(str):
 		// Twice the size, up to a megabyte more, as sds grows: APPEND in a loop is
 		// linear.
-		grown := make([]byte, max(old, size), max(old, size)+min(max(old, size), 1<<20))
-		copy(grown, val.str)
-		val.str, val.private = grown, true
+		grown := make([]byte, size, size+min(size, 1<<20))
+		copy(grown, str)
+		str = grown
 	case !val.private:
-		val.str, val.private = append(make([]byte, 0, cap(val.str)), val.str...), true
+		str = append(make([]byte, 0, cap(str)), str...)
 	}
-	if size > len(val.str) {
-		n := len(val.str)
-		val.str = val.str[:size]
-		clear(val.str[n:])
+	if size > old {
+		str = str[:size]
+		clear(str[old:])
 	}
-	return val.str, nil
+	val.setBytes(str)
+	val.private = true
+	return str, nil
 }
 
 // Append appends to the string at key, creating it, and returns its new
@@ -425,10 +403,10 @@ func (db *DB) Append(key, s []byte) (int, error) {
 		db.Set(key, s, 0)
 		return len(s), nil
 	}
-	if val.obj != nil {
+	if val.box != nil {
 		return 0, ErrWrongType
 	}
-	buf, err := db.StringForUpdate(key, len(val.str)+len(s))
+	buf, err := db.StringForUpdate(key, int(val.strLen)+len(s))
 	if err != nil {
 		return 0, err
 	}
@@ -451,7 +429,7 @@ func (db *DB) objectForUpdate(key []byte, k Kind, create func() Object) (Object,
 	if val.kind() != k {
 		return nil, ErrWrongType
 	}
-	return db.touch(pos).obj, nil
+	return db.touch(pos).object(), nil
 }
 
 // SetExpire gives key a deadline (0: none) and reports whether it exists.
@@ -490,7 +468,8 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos)
 	pos, moved := to.replace(dst, val.expire)
-	moved.str, moved.obj, moved.private, moved.raw = val.str, val.obj, val.private, val.raw
+	moved.str, moved.strLen, moved.strCap, moved.box = val.str, val.strLen, val.strCap, val.box
+	moved.private, moved.raw = val.private, val.raw
 	to.replaced(pos, moved)
 	return true
 }
@@ -502,14 +481,15 @@ func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
 	if val == nil {
 		return false
 	}
-	expire, s, raw := val.expire, val.str, val.raw // val points elsewhere once dst comes or goes
-	if val.obj == nil {
+	expire, s, raw := val.expire, val.bytes(), val.raw // val points elsewhere once dst comes or goes
+	if val.box == nil {
 		pos, dup := to.replace(dst, expire)
-		dup.str, dup.obj, dup.private, dup.raw = append(make([]byte, 0, len(s)), s...), nil, true, raw
+		dup.setBytes(append(make([]byte, 0, len(s)), s...))
+		dup.private, dup.raw = true, raw
 		to.replaced(pos, dup)
 		return true
 	}
-	to.SetObject(dst, cloneObject(val.obj), expire)
+	to.SetObject(dst, cloneObject(val.object()), expire)
 	return true
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -372,5 +373,12 @@ func TestSetReusesMemory(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { _, _, _ = db.Get(key) }); n != 0 {
 		t.Errorf("%v allocations to get", n)
+	}
+}
+
+// See value: two more words would cost a quarter of the memory of a small key.
+func TestItemFillsACacheLine(t *testing.T) {
+	if size := unsafe.Sizeof(item[value]{}); size != 64 {
+		t.Errorf("an item has %d bytes", size)
 	}
 }

@@ -54,10 +54,10 @@ func (v *View) Dump(key []byte) (payload []byte, ok bool) {
 	}
 	v.used(val)
 	var w rdbWriter
-	switch o := val.obj.(type) {
+	switch o := val.object().(type) {
 	case nil:
 		w.byte(rdbString)
-		w.string(val.str)
+		w.string(val.bytes())
 	case *ListObject:
 		w.list(&o.ListView)
 	case *SetObject:

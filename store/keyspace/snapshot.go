@@ -39,10 +39,10 @@ func (f *Frozen) Encode(e *Encoder) {
 			e.String(it.key)
 			e.Uvarint(uint64(val.expire))
 			e.Uvarint(val.version)
-			if val.obj == nil {
-				e.Bytes(val.str)
+			if val.box == nil {
+				e.Bytes(val.bytes())
 			} else {
-				val.obj.Encode(e)
+				val.object().Encode(e)
 			}
 		}
 	}
@@ -81,9 +81,9 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			key := d.String()
 			val := value{expire: int64(d.Uvarint()), version: d.Uvarint(), raw: kind&rawString != 0}
 			if k == String {
-				val.str = d.Bytes()
+				val.setBytes(d.Bytes())
 			} else {
-				val.obj = decodeObject(k, d)
+				val.setObject(decodeObject(k, d))
 			}
 			if d.Err() != nil {
 				return nil, d.Err()

@@ -3,8 +3,10 @@ package keyspace
 // chunkLen is the number of items that are copied together when a vec is
 // written to after a freeze: large enough that the directory of a million keys
 // stays small (it is copied under the write lock), small enough that the copy
-// of one chunk is below a microsecond.
-const chunkLen = 64
+// of one chunk is below a microsecond. One less than a power of two, because the
+// allocator puts a word in front of what has pointers: so 63 keys fill 4096 bytes
+// and 64 would take 4864.
+const chunkLen = 63
 
 type chunk[T any] struct {
 	epoch uint64 // the vec's epoch in which this chunk became private to it
@@ -24,7 +26,7 @@ type vec[T any] struct {
 func (v *vec[T]) len() int { return v.n }
 
 // at returns item i for reading only.
-func (v *vec[T]) at(i int) *T { return &v.chunks[i/chunkLen].items[i%chunkLen] }
+func (v *vec[T]) at(i int) *T { return &v.chunks[uint(i)/chunkLen].items[uint(i)%chunkLen] }
 
 // mut returns item i for writing.
 func (v *vec[T]) mut(i int) *T { return &v.own(i / chunkLen).items[i%chunkLen] }
