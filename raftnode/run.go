@@ -1,0 +1,330 @@
+package raftnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// runRaft is the raft goroutine. It owns the core, and it never waits for a disk,
+// for the network or for the store.
+func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
+	n.loop(c, proposeC)
+
+	if !n.failed() { // else the core may not be what it should be
+		c.flush()
+	}
+	close(n.endC)
+	<-n.storageC
+	n.wg.Wait()
+	n.network.stop()
+	if err := errors.Join(n.disk.close(), n.lock.Close()); err != nil {
+		n.stop(err)
+	}
+	select {
+	case <-n.failC:
+		n.cfg.Logger.Error("raft node failed", zap.Uint64("member", n.cfg.ID), zap.Error(n.err))
+		n.errorC <- n.err
+	default:
+		n.cfg.Logger.Info("raft node stopped", zap.Uint64("member", n.cfg.ID))
+	}
+	close(n.doneC)
+	close(n.commitC)
+	close(n.errorC)
+}
+
+func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
+	defer func() {
+		if r := recover(); r != nil {
+			// raft panics when an invariant is broken. The process is main's to
+			// end, and the log is safe: nothing goes on from here.
+			n.cfg.Logger.Error("raft panicked", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+			n.stop(fmt.Errorf("raftnode: raft panicked: %v", r))
+		}
+	}()
+	ticker := time.NewTicker(n.cfg.TickInterval)
+	defer ticker.Stop()
+	stopC := n.stopC
+	var handedOverC chan struct{} // not nil while stopping
+
+	c.run()
+	for {
+		var commitC chan<- *commit.Batch
+		head, ok := c.applying.head()
+		if ok {
+			commitC = n.commitC
+		}
+		takeC := proposeC
+		if c.proposals.full(c) {
+			takeC = nil
+		}
+		tick := false
+		select {
+		case <-n.inbox.readyC:
+		case commitC <- head:
+			c.sentHead()
+		case p, ok := <-takeC:
+			if ok {
+				c.proposals.add(p)
+				n.takeMore(c, proposeC)
+				break
+			}
+			proposeC = nil
+			n.stopOnce.Do(func() { close(n.stopC) })
+		case <-c.applying.doneC():
+			c.applied()
+		case <-ticker.C:
+			tick = true
+		case <-stopC:
+			stopC, proposeC = nil, nil
+			handedOverC = n.handOver(c)
+		case <-handedOverC:
+			return
+		case <-n.failC:
+			return
+		}
+		for _, in := range n.inbox.take() {
+			if in.msg != nil {
+				c.step(in.msg)
+			} else {
+				in.fn(c)
+			}
+		}
+		if tick {
+			c.tick()
+		}
+		c.run()
+	}
+}
+
+// takeMore receives what else is waiting on proposeC: it will share an entry.
+func (n *Node) takeMore(c *core, proposeC <-chan *commit.Proposal) {
+	for !c.proposals.full(c) {
+		select {
+		case p, ok := <-proposeC:
+			if !ok {
+				return // the loop will see it
+			}
+			c.proposals.add(p)
+		default:
+			return
+		}
+	}
+}
+
+// handOver makes another member the leader, if this one is and there is another.
+// The channel closes when that is done or hopeless.
+func (n *Node) handOver(c *core) chan struct{} {
+	doneC := make(chan struct{})
+	if !c.isLeader() || len(c.members.voters()) < 2 {
+		close(doneC)
+		return doneC
+	}
+	c.transfer(0, func(err error) {
+		if err != nil {
+			n.cfg.Logger.Warn("stopping without a successor", zap.Error(err))
+		}
+		close(doneC)
+	})
+	return doneC
+}
+
+// runStorage is the storage goroutine.
+func (n *Node) runStorage(s *storer) {
+	defer close(n.storageC)
+	for {
+		works := n.queue.take()
+		if len(works) == 0 {
+			select {
+			case <-n.queue.readyC:
+				continue
+			case <-n.endC:
+				// What was queued before the raft goroutine ended is written; nobody
+				// is left to care for the responses.
+				if works = n.queue.take(); len(works) == 0 || n.failed() {
+					return
+				}
+				if _, err := s.process(works); err != nil {
+					n.stop(err)
+				}
+				return
+			}
+		}
+		out, err := s.process(works)
+		if err != nil {
+			n.stop(err)
+			return
+		}
+		n.respond(out)
+		n.queue.done.Add(uint64(len(works)))
+		if len(out.snapshots) > 0 {
+			select {
+			case n.purgeC <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// respond delivers what had to wait for the disk. Messages to other members need
+// not pass through the raft goroutine again.
+func (n *Node) respond(out stored) {
+	var self, others []*raftpb.Message
+	for _, m := range out.responses {
+		if m.GetTo() == n.cfg.ID {
+			self = append(self, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	if len(others) > 0 {
+		n.network.send(others)
+	}
+	for _, s := range out.snapshots {
+		n.inbox.run(func(c *core) {
+			d, err := decodeDescriptor(s.GetData())
+			if err != nil {
+				n.stop(err)
+				return
+			}
+			c.snapshotSaved(s, d.BodySize)
+		})
+	}
+	if len(self) > 0 {
+		n.inbox.deliver(self)
+	}
+	if out.members != nil {
+		n.inbox.run(func(c *core) { c.membershipDurable(out.members) })
+	}
+}
+
+func (n *Node) failed() bool {
+	select {
+	case <-n.failC:
+		return true
+	default:
+		return false
+	}
+}
+
+// send implements environment.
+func (n *Node) send(msgs []*raftpb.Message) {
+	for i, m := range msgs {
+		if m.GetType() != raftpb.MsgSnap {
+			continue
+		}
+		// Rare: split the slice around it, and open the file elsewhere.
+		n.network.send(msgs[:i])
+		n.spawn(func() {
+			n.network.sendSnapshot(m, func(s raft.SnapshotStatus) { receiver{n}.ReportSnapshot(m.GetTo(), s) })
+		})
+		n.send(msgs[i+1:])
+		return
+	}
+	if len(msgs) > 0 {
+		n.network.send(msgs)
+	}
+}
+
+// store, storeIdle, reachable, link, relink, unlink and publish implement
+// environment.
+func (n *Node) store(w storageWork)      { n.queue.put(w) }
+func (n *Node) storeIdle() bool          { return n.queue.idle() }
+func (n *Node) reachable(id uint64) bool { return n.network.reachable(id) }
+func (n *Node) link(m commit.Member)     { n.network.link(m) }
+func (n *Node) relink(m commit.Member)   { n.network.relink(m) }
+func (n *Node) unlink(id uint64)         { n.network.unlink(id) }
+
+func (n *Node) publish(v view) { n.view.Store(&v) }
+
+// writeBody implements environment.
+func (n *Node) writeBody(p pendingSnapshot) {
+	n.spawn(func() {
+		var got commit.Capture
+		select {
+		case got = <-p.captureC:
+		case <-n.endC:
+			return
+		}
+		size, crc, err := writeBody(&n.cfg, p, got, n.endC)
+		n.inbox.run(func(c *core) { c.bodyWritten(p, size, crc, err) })
+	})
+}
+
+// runPurge removes old files after each snapshot.
+func (n *Node) runPurge() {
+	for {
+		select {
+		case <-n.purgeC:
+			if err := n.disk.purge(); err != nil {
+				n.stop(err)
+				return
+			}
+		case <-n.endC:
+			return
+		}
+	}
+}
+
+// runSyncs syncs the WAL once a second.
+func (n *Node) runSyncs() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := n.disk.syncTail(); err != nil {
+				n.stop(err)
+				return
+			}
+		case <-n.endC:
+			return
+		}
+	}
+}
+
+// watchTransport learns from the other members that this one was removed.
+func (n *Node) watchTransport(errorC <-chan error) {
+	select {
+	case err := <-errorC:
+		n.cfg.Logger.Warn("other members refuse this one", zap.Error(err))
+		n.stop(ErrRemoved)
+	case <-n.endC:
+	}
+}
+
+// runAnnounce tells the cluster where clients and members reach this node, if it
+// does not know.
+func (n *Node) runAnnounce() {
+	ticker := time.NewTicker(n.cfg.TickInterval * time.Duration(n.cfg.ElectionTicks) / 2)
+	defer ticker.Stop()
+	for {
+		v := n.view.Load()
+		m, ok := v.members.members[n.cfg.ID]
+		stale := ok && (n.cfg.ClientAddr != "" && m.ClientAddr != n.cfg.ClientAddr ||
+			n.cfg.PeerURL != "" && m.PeerURL != n.cfg.PeerURL)
+		if stale && v.leader != 0 {
+			ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
+			err := n.changeMembership(ctx, change{Op: commit.Update, Member: commit.Member{
+				ID: n.cfg.ID, PeerURL: n.cfg.PeerURL, ClientAddr: n.cfg.ClientAddr,
+			}})
+			cancel()
+			if err != nil {
+				n.cfg.Logger.Debug("addresses not announced yet", zap.Error(err))
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-n.endC:
+			return
+		}
+	}
+}
