@@ -127,17 +127,24 @@ func memory(name, def string, low, high int64, summary string, field func(*Confi
 		Name: name, Kind: Memory, Default: def, Min: low, Max: high, Summary: summary,
 		get: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
 		set: func(c *Config, v string) error {
-			n, ok := ParseMemory(v)
-			if !ok {
-				return errors.New("argument must be a memory value")
+			n, err := parseMemory(v, low, high)
+			if err == nil {
+				*field(c) = n
 			}
-			if n < low || n > high {
-				return outside(low, high)
-			}
-			*field(c) = n
-			return nil
+			return err
 		},
 	}
+}
+
+func parseMemory(v string, low, high int64) (int64, error) {
+	n, ok := ParseMemory(v)
+	if !ok {
+		return 0, errors.New("argument must be a memory value")
+	}
+	if n < low || n > high {
+		return 0, outside(low, high)
+	}
+	return n, nil
 }
 
 func parseNumber(v string, low, high int64) (int64, error) {

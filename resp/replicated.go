@@ -1,0 +1,80 @@
+package resp
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// replicated are the directives that are state: when a collection leaves its
+// compact form must be the same on every node, so CONFIG SET of these is a write
+// like any other, and CONFIG GET a read.
+func (s *Server) replicated() []setting {
+	var all []setting
+	for _, l := range command.AllLimits() {
+		e := &Extra{
+			Name: l.Name,
+			Get:  func() string { return strconv.FormatInt(s.limits()[l.Name], 10) },
+			Set:  func(v string) error { return s.setLimit(l, v) },
+		}
+		all = append(all, setting{name: l.Name, alias: l.Alias, get: func(*Config) string { return e.Get() }, extra: e})
+	}
+	return all
+}
+
+// limitValues takes the reply of command.GetLimits.
+type limitValues struct {
+	command.Discard
+	name   string
+	values map[string]int64
+}
+
+// BulkString takes a name.
+func (v *limitValues) BulkString(s string) { v.name = s }
+
+// Int takes its value.
+func (v *limitValues) Int(n int64) { v.values[v.name] = n }
+
+func (s *Server) limits() map[string]int64 {
+	v := &limitValues{values: map[string]int64{}}
+	r := s.store.BeginRead()
+	defer r.End()
+	r.Do(0, s.opts.Table.Internal(command.GetLimits), [][]byte{[]byte(command.GetLimits)}, v)
+	return v.values
+}
+
+// outcome takes the reply of a write that the front itself asks for.
+type outcome struct {
+	command.Discard
+	err string
+}
+
+// Error takes an error line.
+func (o *outcome) Error(line string) { o.err = line }
+
+// setLimit proposes the change and waits for its outcome: it must not be called
+// on the goroutine of an event loop.
+func (s *Server) setLimit(l command.Limit, v string) error {
+	parse := parseNumber
+	if l.Memory {
+		parse = parseMemory
+	}
+	n, err := parse(v, l.Min, l.Max)
+	if err != nil {
+		return err
+	}
+	var b store.Batch
+	b.Write(0, s.opts.Table.Internal(command.SetLimits),
+		[][]byte{[]byte(command.SetLimits), []byte(l.Name), strconv.AppendInt(nil, n, 10)})
+	var o outcome
+	doneC := make(chan struct{})
+	s.store.Submit(&b, &o, func() { close(doneC) })
+	<-doneC // at the latest when the proposal times out
+	if o.err != "" {
+		return errors.New(strings.TrimPrefix(o.err, "ERR "))
+	}
+	return nil
+}
