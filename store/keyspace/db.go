@@ -30,7 +30,7 @@ type data struct {
 
 func newData() *data {
 	return &data{
-		keys: &dict[value]{},
+		keys: newSharded[value](),
 		expires: btree.NewBTreeGOptions(func(a, b deadline) bool {
 			return a.at < b.at || a.at == b.at && a.key < b.key
 		}, btree.Options{NoLocks: true}),

@@ -19,26 +19,45 @@ type item[T any] struct {
 // downwards, and an item that it has not reached yet can only move further
 // down.
 type dict[T any] struct {
-	vec vec[item[T]]
-	idx index
+	vec    vec[item[T]]
+	idx    index
+	shards []index // instead of idx, see newSharded
+}
+
+// shardBits is the logarithm of the number of shards of a big dict's index.
+const shardBits = 8
+
+// newSharded returns a dict for millions of items: its index is in shards, which
+// grow each for itself. To grow, a table has to be allocated and cleared, and for
+// ten million items at once that takes longer than a write may.
+func newSharded[T any]() *dict[T] {
+	return &dict[T]{shards: make([]index, 1<<shardBits)}
+}
+
+// hash returns the part of the index that a key is in, and its tag there.
+func (d *dict[T]) hash(h uint64) (x *index, tag uint32) {
+	if d.shards == nil {
+		return &d.idx, uint32(h)
+	}
+	return &d.shards[h>>(64-shardBits)], uint32(h)
 }
 
 func (d *dict[T]) len() int { return d.vec.n }
 
 // find returns the position of key, or -1.
 func (d *dict[T]) find(key []byte) int {
-	tag := uint32(maphash.Bytes(hashSeed, key))
-	for table := d.idx.cur; len(table) > 0; {
+	x, tag := d.hash(maphash.Bytes(hashSeed, key))
+	for table := x.cur; len(table) > 0; {
 		mask := uint32(len(table) - 1)
 		for i := tag & mask; table[i] != 0; i = (i + 1) & mask {
 			if s := table[i]; slotTag(s) == tag && s != tombstone && d.vec.at(slotPos(s)).key == string(key) {
 				return slotPos(s)
 			}
 		}
-		if d.idx.old == nil || &table[0] == &d.idx.old[0] {
+		if x.old == nil || &table[0] == &x.old[0] {
 			return -1
 		}
-		table = d.idx.old
+		table = x.old
 	}
 	return -1
 }
@@ -51,16 +70,19 @@ func (d *dict[T]) mut(i int) *item[T] { return d.vec.mut(i) }
 func (d *dict[T]) add(key string, val T) int {
 	pos := d.vec.n
 	d.vec.push(item[T]{key, val})
-	d.idx.add(uint32(maphash.String(hashSeed, key)), pos)
+	x, tag := d.hash(maphash.String(hashSeed, key))
+	x.add(tag, pos)
 	return pos
 }
 
 // remove deletes the item at pos; the last item takes its place.
 func (d *dict[T]) remove(pos int) {
-	d.idx.remove(uint32(maphash.String(hashSeed, d.vec.at(pos).key)), pos)
+	x, tag := d.hash(maphash.String(hashSeed, d.vec.at(pos).key))
+	x.remove(tag, pos)
 	if last := d.vec.n - 1; pos != last {
 		moved := *d.vec.at(last)
-		d.idx.replace(uint32(maphash.String(hashSeed, moved.key)), last, pos)
+		x, tag := d.hash(maphash.String(hashSeed, moved.key))
+		x.replace(tag, last, pos)
 		*d.vec.mut(pos) = moved
 	}
 	d.vec.pop()
@@ -70,7 +92,7 @@ func (d *dict[T]) remove(pos int) {
 // may only be iterated: its index is the other's from here on. It does not
 // write to d, because a snapshot may be reading d at this moment.
 func (d *dict[T]) fork() *dict[T] {
-	return &dict[T]{vec: d.vec.fork(), idx: d.idx}
+	return &dict[T]{vec: d.vec.fork(), idx: d.idx, shards: d.shards}
 }
 
 // scan calls visit for up to count items below cursor (0: from the start) and
