@@ -15,12 +15,13 @@ func (e Error) Error() string { return string(e) }
 
 // What a client is told when a command could not be answered from an applied
 // entry. All but ErrUnknown mean that nothing was applied and that sending the
-// command again is safe. The first word is the code that programs look at.
+// command again is safe (after ErrTooBig also useless). The first word is the code that programs look at.
 const (
 	ErrNoLeader Error = "CLUSTERDOWN The cluster has no leader; nothing was applied"
 	ErrNotTaken Error = "CLUSTERDOWN The command did not get its turn in time; nothing was applied"
 	ErrStopped  Error = "CLUSTERDOWN The node is stopping; nothing was applied"
 	ErrBusy     Error = "BUSY Too many writes are waiting for their outcome; nothing was applied"
+	ErrTooBig   Error = "ERR The command, or its transaction, is too big to be replicated; nothing was applied"
 	ErrUnknown  Error = "UNKNOWN the outcome of this write is not known; it may or may not have been applied"
 
 	// ErrReadTimeout answers a linearizable read that the leader did not confirm

@@ -53,6 +53,9 @@ func (s *Store) propose(b *Batch) Error {
 	if n == nil {
 		return ErrNoLeader
 	}
+	if len(b.request) > commit.MaxRequestBytes {
+		return ErrTooBig // the raft node would never take it
+	}
 	now := s.clock.mono()
 	b.size = len(b.request) + flightOverhead
 	f := &s.inflight

@@ -361,3 +361,13 @@ func TestInflightRing(t *testing.T) {
 		t.Error("took what never was")
 	}
 }
+
+// TestTooBig: what can never be replicated is refused at once, and clearly.
+func TestTooBig(t *testing.T) {
+	b := &Batch{request: make([]byte, commit.MaxRequestBytes+1), writes: true}
+	s := &Store{}
+	s.node.Store(&node{})
+	if got := s.propose(b); got != ErrTooBig {
+		t.Fatalf("%q, want %q", got, ErrTooBig)
+	}
+}
