@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -279,9 +278,7 @@ func TestFourthNode(t *testing.T) {
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := first.WaitExit(ctx); err != nil {
+	if err := waitExit(first); err != nil {
 		t.Errorf("a removed node came back: %v", err)
 	}
 	must(t, connect(t, fourth.Addr), "SET", "still", "writing")
