@@ -1,9 +1,13 @@
 package resp
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 func blockedClients(s *Server) int {
@@ -121,6 +125,90 @@ func TestBlockedStreamReader(t *testing.T) {
 		b.expect(want)
 		a.ask("XREAD BLOCK 5 STREAMS s $\r\n", "*-1\r\n")
 	})
+}
+
+// Many take with short timeouts while one gives: every element arrives once.
+func TestNothingIsLostOrDoubled(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		const takers, elements = 12, 600
+		got := make(chan string, elements)
+		stop := make(chan struct{})
+		var group sync.WaitGroup
+		for i := range takers {
+			c := dial(t, s)
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					fmt.Fprintf(c, "BLPOP l%d l%d 0.00%d\r\n", n%3, (n+i)%3, 1+(n+i)%7)
+					line, err := readLine(c)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if line == "*-1" {
+						continue
+					}
+					for range 3 { // the length, the key, the other length
+						if _, err = readLine(c); err != nil {
+							t.Error(err)
+							return
+						}
+					}
+					element, err := readLine(c)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got <- element
+				}
+			}()
+		}
+		c := dial(t, s)
+		for i := 0; i < elements; i += 3 {
+			c.send(fmt.Sprintf("RPUSH l%d e%d e%d\r\nRPUSH l%d e%d\r\n", i%2, i, i+1, 2, i+2))
+			c.line()
+			c.line()
+		}
+		seen := make(map[string]bool)
+		for len(seen) < elements {
+			select {
+			case e := <-got:
+				if seen[e] {
+					t.Fatalf("%s came twice", e)
+				}
+				seen[e] = true
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%d elements are missing", elements-len(seen))
+			}
+		}
+		close(stop)
+		group.Wait()
+		if len(got) > 0 {
+			t.Fatalf("%s came twice", <-got)
+		}
+		waitBlocked(t, s, 0)
+		s.blocked.mu.Lock()
+		defer s.blocked.mu.Unlock()
+		if len(s.blocked.queues) > 0 {
+			t.Fatalf("%d queues are left", len(s.blocked.queues))
+		}
+	})
+}
+
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\r\n")); line = append(line, b[0]) {
+		if _, err := r.Read(b); err != nil {
+			return "", fmt.Errorf("%w after %q", err, line)
+		}
+	}
+	return string(line[:len(line)-2]), nil
 }
 
 func TestUndo(t *testing.T) {

@@ -92,7 +92,7 @@ func FuzzConn(f *testing.F) {
 		lower := bytes.ToLower(in)
 		for _, word := range []string{"debug", "shutdown", "pause", "client", "info", "config", "slowlog", "latency", "memory", "time", "wait", "raft", "save", "kill", "object", "random", "monitor", "block", "z", "x", "command"} {
 			if bytes.Contains(lower, []byte(word)) && !bytes.Contains(in, []byte("REPLY")) && !bytes.HasPrefix(in, []byte("ZADD")) && !bytes.HasPrefix(in, []byte("SET a 1\r\nWAIT")) {
-				t.Skip("answers differently each time, or waits")
+				return // answers differently each time, or waits
 			}
 		}
 		var outs [2]string
