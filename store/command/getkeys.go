@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Errors of Keys. Their texts, behind "ERR ", are those of COMMAND GETKEYS.
+// Errors of Keys.
 var (
-	ErrNoKeys      = errors.New("The command has no key arguments")
-	ErrInvalidKeys = errors.New("Invalid arguments specified for command")
+	ErrNoKeys      = errors.New("command has no key arguments")
+	ErrInvalidKeys = errors.New("keys cannot be found in these arguments")
 )
 
 // KeyRef is a key among the arguments of a call.
@@ -17,9 +17,7 @@ type KeyRef struct {
 	Flags string // as in KeySpec
 }
 
-// keyFlagNames are Redis's key flags in its order, as COMMAND INFO prints them.
-func (k KeySpec) flagNames() []string { return keyFlagNames(k.Flags) }
-
+// keyFlagNames splits the flags of a key as COMMAND INFO prints them.
 func keyFlagNames(flags string) []string {
 	names := strings.Fields(flags)
 	for i, f := range names {
@@ -118,7 +116,7 @@ func WriteKeys(reply Reply, t *Table, argv [][]byte, withFlags bool) {
 		reply.Error("ERR Invalid command specified")
 		return
 	case !s.HasKeys():
-		reply.Error("ERR " + ErrNoKeys.Error())
+		reply.Error("ERR The command has no key arguments")
 		return
 	case !s.ArityOK(len(argv)):
 		reply.Error("ERR Invalid number of arguments specified for command")
@@ -126,7 +124,7 @@ func WriteKeys(reply Reply, t *Table, argv [][]byte, withFlags bool) {
 	}
 	refs, err := Keys(s, argv)
 	if err != nil {
-		reply.Error("ERR " + err.Error())
+		reply.Error("ERR Invalid arguments specified for command")
 		return
 	}
 	reply.Array(len(refs))

@@ -2,37 +2,35 @@ package command
 
 import "strings"
 
-// flagNames are the names of the flags in the order of Redis's COMMAND INFO.
-// Those that Redis has no name for are used here only.
-var flagNames = [...]struct {
-	flag Flags
-	name string
-}{
-	{WriteFlag, "write"},
-	{Readonly, "readonly"},
-	{DenyOOM, "denyoom"},
-	{Admin, "admin"},
-	{PubSub, "pubsub"},
-	{NoScript, "noscript"},
-	{Blocking, "blocking"},
-	{Loading, "loading"},
-	{Stale, "stale"},
-	{SkipMonitor, "skip_monitor"},
-	{SkipSlowlog, "skip_slowlog"},
-	{Fast, "fast"},
-	{NoAuth, "no_auth"},
-	{MayReplicate, "may_replicate"},
-	{NoMandatoryKeys, "no_mandatory_keys"},
-	{NoAsyncLoading, "no_async_loading"},
-	{NoMulti, "no_multi"},
-	{MovableKeys, "movablekeys"},
-	{AllowBusy, "allow_busy"},
-}
-
-// FlagNames returns the names of the flags as COMMAND INFO prints them.
+// FlagNames returns the names of the flags as COMMAND INFO prints them, in its
+// order. Those that Redis has no name for are used here only.
 func (s *Spec) FlagNames() []string {
+	all := [...]struct {
+		flag Flags
+		name string
+	}{
+		{WriteFlag, "write"},
+		{Readonly, "readonly"},
+		{DenyOOM, "denyoom"},
+		{Admin, "admin"},
+		{PubSub, "pubsub"},
+		{NoScript, "noscript"},
+		{Blocking, "blocking"},
+		{Loading, "loading"},
+		{Stale, "stale"},
+		{SkipMonitor, "skip_monitor"},
+		{SkipSlowlog, "skip_slowlog"},
+		{Fast, "fast"},
+		{NoAuth, "no_auth"},
+		{MayReplicate, "may_replicate"},
+		{NoMandatoryKeys, "no_mandatory_keys"},
+		{NoAsyncLoading, "no_async_loading"},
+		{NoMulti, "no_multi"},
+		{MovableKeys, "movablekeys"},
+		{AllowBusy, "allow_busy"},
+	}
 	var names []string
-	for _, f := range flagNames {
+	for _, f := range all {
 		if s.AllFlags()&f.flag != 0 {
 			names = append(names, f.name)
 		}
@@ -178,7 +176,7 @@ func writeStatuses(reply Reply, names []string) {
 func writeKeySpec(reply Reply, k KeySpec) {
 	reply.Map(3)
 	reply.BulkString("flags")
-	writeStatuses(reply, k.flagNames())
+	writeStatuses(reply, keyFlagNames(k.Flags))
 
 	field := func(name string, n int) {
 		reply.BulkString(name)

@@ -3,7 +3,7 @@ package keyspace
 import "hash/maphash"
 
 // hashSeed differs in every process; see index for why that is harmless.
-var hashSeed = maphash.MakeSeed()
+var hashSeed = maphash.MakeSeed() //nolint:gochecknoglobals // one seed for all dicts of the process saves 8 bytes in each, and never changes
 
 type item[T any] struct {
 	key string
