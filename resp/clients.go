@@ -59,6 +59,9 @@ func (c *conn) withinOutputLimit() bool {
 	}
 	waiting := c.sending.Load() + int64(len(c.enc.buf))
 	limit := c.srv.config().OutputLimits.Normal
+	if c.monitor {
+		limit = c.srv.config().OutputLimits.Replica // Redis counts monitors among these
+	}
 	if limit.Hard > 0 && waiting > limit.Hard {
 		c.srv.stats.outputKill.Add(1)
 		return false

@@ -80,6 +80,7 @@ type conn struct {
 	block               *waiter  // the blocking command that it waits for
 	after               []*later // what an EXEC on its way leaves to be run afterwards
 	taskFrom            int      // where the replies of the running task begin
+	taskMuted           bool     // it gets no reply
 	executing           bool     // commands of a transaction are being run
 	startTask           func()   // to be started as a goroutine when run ends
 

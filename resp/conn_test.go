@@ -80,6 +80,8 @@ func FuzzConn(f *testing.F) {
 		"READWRITE\r\nSET a 1\r\nGET a\r\nGET b\r\nMULTI\r\nGET a\r\nEXEC\r\n",
 		"CLIENT REPLY OFF\r\nSET a 1\r\nGET a\r\nCLIENT REPLY ON\r\nGET a\r\n",
 		"CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\nCLIENT REPLY SKIP\r\nGET a\r\nSET a 2\r\nGET a\r\n",
+		"CLIENT REPLY SKIP\r\nMULTI\r\nPING\r\nSET a 1\r\nWAIT 0 1\r\nSET b 1\r\nCLIENT REPLY SKIP\r\nEXEC\r\nGET a\r\n",
+		"CLIENT REPLY OFF\r\nMULTI\r\nPING\r\nGET a\r\nWAIT 0 1\r\nEXEC\r\nCLIENT REPLY ON\r\nGET a\r\n",
 		"SET a 1\r\nHELLO 3\r\nGET b\r\nSET a 1\r\nRESET\r\nGET b\r\n",
 		"SET a 1\r\n*2\r\n$3\r\nGET\r\n$-1\r\n", "SET a 1\r\nGET \"a\r\n", "SET a 1\r\nQUIT\r\nGET a\r\n",
 		"SET a 1\r\nWAIT 0 1\r\nMULTI\r\nWAIT 0 1\r\nSET a 2\r\nEXEC\r\nGET a\r\n",

@@ -113,7 +113,7 @@ func (c *conn) resume() bool {
 		return c.afterBatch()
 	case forBarrier:
 	case forTask:
-		c.dropMuted(c.taskFrom)
+		c.dropTask()
 	}
 	return true
 }
@@ -208,6 +208,17 @@ func (c *conn) muted() bool { return c.replyOff || c.skip }
 func (c *conn) dropMuted(from int) {
 	if c.muted() {
 		c.enc.buf = c.enc.buf[:from]
+	}
+}
+
+// dropTask takes back the reply of a task or transaction that was begun while
+// the connection wanted none. Whether it wants the next one is another matter.
+func (c *conn) dropTask() {
+	if c.taskMuted {
+		c.enc.buf = c.enc.buf[:c.taskFrom]
+	}
+	if c.skipNext { // a CLIENT REPLY SKIP in the transaction
+		c.skip, c.skipNext = true, false
 	}
 }
 
@@ -346,7 +357,7 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.barrier()
 		return true
 	}
-	if cm.when != anytime && c.batch.Len() > 0 {
+	if c.batch.Len() > 0 && (cm.when != anytime || cm.name == "exec" && c.batchMuted != c.muted()) {
 		c.submit()
 		return true
 	}
@@ -359,8 +370,8 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 		return false
 	}
 	cm.run(c, argv)
-	if c.state == forBatch {
-		return false // EXEC, QUIT ... have sent a batch on its way
+	if c.state != forNothing {
+		return false // EXEC has sent a batch on its way, or left work for a task
 	}
 	c.ran(cm, argv, errs)
 	c.dropMuted(from)
@@ -374,7 +385,7 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 // connection is that goroutine's until it signals.
 func (c *conn) task(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
-	c.taskFrom = len(c.enc.buf)
+	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {

@@ -175,6 +175,9 @@ func newEpollLoop(s *Server) (*epollLoop, error) {
 }
 
 func (l *epollLoop) release() error {
+	l.mu.Lock()
+	l.poked = true // the pipe's number may soon be another file's
+	l.mu.Unlock()
 	return errors.Join(l.file.Close(), syscall.Close(l.wakeR), syscall.Close(l.wakeW))
 }
 

@@ -127,7 +127,8 @@ func (c *conn) cmdExec([][]byte) {
 
 // exec runs a transaction: through the log if it writes, else here and now.
 func (c *conn) exec(t *transaction) {
-	db, muted := c.db, c.muted()
+	db := c.db
+	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
 	for i, q := range t.queue {
@@ -157,9 +158,7 @@ func (c *conn) exec(t *transaction) {
 		return
 	}
 	c.batch.Exec(t.watched, cmds)
-	if muted {
-		c.batchMuted = true
-	}
+	c.batchMuted = c.taskMuted
 	if len(after) == 0 {
 		c.batchFull()
 		return
@@ -193,8 +192,15 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 func (c *conn) afterBatch() bool {
 	after := c.after
 	c.after = nil
+	if after == nil {
+		return true
+	}
 	c.runLater(after)
-	return c.state == forNothing
+	if c.state != forNothing {
+		return false
+	}
+	c.dropTask()
+	return true
 }
 
 // runLater runs the front's commands of a transaction and inserts their replies
@@ -205,7 +211,6 @@ func (c *conn) runLater(after []*later) {
 	}
 	for _, l := range after {
 		if l.cmd.when == slow {
-			c.taskFrom = len(c.enc.buf)
 			c.wait(forTask)
 			c.startTask = func() {
 				defer c.srv.recovered("transaction", func() {
