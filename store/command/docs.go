@@ -1,6 +1,7 @@
 package command
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -161,7 +162,7 @@ func joined(token string, args []Argument) Argument {
 func repeat(args, again []Argument) ([]Argument, error) {
 	n := len(args) - len(again)
 	if n < 0 || len(again) == 0 {
-		return nil, fmt.Errorf("nothing to repeat")
+		return nil, errors.New("nothing to repeat")
 	}
 	last := block(args[n:])
 	last.Multiple = true
@@ -202,7 +203,7 @@ func (p *syntaxParser) group() (again bool, arg Argument, err error) {
 		switch w := p.next(); w {
 		case "...":
 			if p.next() != closing || len(choices) > 0 {
-				return false, Argument{}, fmt.Errorf("misplaced ...")
+				return false, Argument{}, errors.New("a repetition must be all that its bracket holds")
 			}
 			return true, Argument{Arguments: args}, nil
 		case "|":

@@ -23,8 +23,6 @@ type vec[T any] struct {
 	epoch  uint64
 }
 
-func (v *vec[T]) len() int { return v.n }
-
 // at returns item i for reading only.
 func (v *vec[T]) at(i int) *T { return &v.chunks[uint(i)/chunkLen].items[uint(i)%chunkLen] }
 

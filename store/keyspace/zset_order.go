@@ -49,8 +49,6 @@ type orderKid struct {
 	n    int
 }
 
-func (o *order) len() int { return o.root.n }
-
 // newOrder builds the tree of items, which must be in order.
 func newOrder(items []scored) *order {
 	const fill = orderMax * 3 / 4 // room for later insertions

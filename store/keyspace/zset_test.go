@@ -25,14 +25,6 @@ func (m zsetModel) sorted() []scored {
 	return all
 }
 
-func (m zsetModel) clone() zsetModel {
-	c := zsetModel{}
-	for k, v := range m {
-		c[k] = v
-	}
-	return c
-}
-
 func zsetItems(z *ZSetView, rev bool) []scored {
 	var all []scored
 	z.Range(0, z.Len(), rev, func(m []byte, s float64) bool {
