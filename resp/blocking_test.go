@@ -215,7 +215,8 @@ func TestUndo(t *testing.T) {
 	for _, test := range []struct{ name, args, reply, want string }{
 		{"blpop", "", "*2\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n", "lpush k a\r\nb"},
 		{"brpop", "", "*2\r\n$1\r\nk\r\n$1\r\na\r\n", "rpush k a"},
-		{"blmpop", "0 1 k LEFT", "*2\r\n$1\r\nk\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n", "lpush k b a"},
+		{"blmpop", "blmpop 0 1 left RIGHT", "*2\r\n$4\r\nleft\r\n*1\r\n$1\r\na\r\n", "rpush left a"},
+		{"blmpop", "blmpop 0 1 k LEFT", "*2\r\n$1\r\nk\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n", "lpush k b a"},
 		{"bzpopmin", "", "*3\r\n$1\r\nk\r\n$1\r\na\r\n,1.5\r\n", "zadd k 1.5 a"},
 		{"bzmpop", "", "*2\r\n$1\r\nk\r\n*2\r\n*2\r\n$1\r\na\r\n$1\r\n1\r\n*2\r\n$1\r\nb\r\n$1\r\n2\r\n", "zadd k 1 a 2 b"},
 		{"blmove", "", "$1\r\na\r\n", ""},
