@@ -123,7 +123,7 @@ func readReply(r *bufio.Reader) (value, error) {
 		return value{}, fmt.Errorf("%w: %q", errProtocol, line)
 	}
 	v := value{Type: line[0], Str: string(line[1 : len(line)-2]), Raw: line}
-	children := 0
+	var children int
 	switch v.Type {
 	case '+', '-', ':', '#', ',', '(':
 		return v, nil
@@ -144,7 +144,7 @@ func readReply(r *bufio.Reader) (value, error) {
 			return v, err
 		}
 		if !bytes.HasSuffix(body, []byte("\r\n")) {
-			return v, fmt.Errorf("%w: %q ...", errProtocol, line)
+			return v, fmt.Errorf("%w: no line ends the bulk %q", errProtocol, line)
 		}
 		v.Str, v.Raw = string(body[:n]), append(v.Raw, body...)
 		return v, nil

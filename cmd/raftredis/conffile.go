@@ -30,7 +30,7 @@ func readConfFile(path string, depth int) ([]directive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	defer f.Close() // only read from
+	defer func() { _ = f.Close() }() // only read from
 	parsed, err := parseConf(f, path)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func (o *options) printHelp(w io.Writer) {
 	})
 	b.WriteString("\n  -h, --help\n  -v, --version\n")
 	b.WriteString(helpTail)
-	io.WriteString(w, b.String())
+	fmt.Fprint(w, b.String())
 }
 
 // defaultOf writes a default as redis.conf would: 1gb, not 1073741824.

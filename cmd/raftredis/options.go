@@ -267,10 +267,7 @@ func parseOptions(args, environ []string) (*options, error) {
 	if err := o.takeFile(o.flags.Args()); err != nil {
 		return nil, err
 	}
-	env, err := o.readEnv(environ)
-	if err != nil {
-		return nil, err
-	}
+	env := readEnv(environ)
 	var fromFile []directive
 	for _, d := range env {
 		if d.name == "config" {
@@ -278,6 +275,7 @@ func parseOptions(args, environ []string) (*options, error) {
 		}
 	}
 	if o.config.value != "" {
+		var err error
 		if fromFile, err = readConfFile(o.config.value, 0); err != nil {
 			return nil, err
 		}
@@ -367,7 +365,7 @@ func (o *options) take(source []directive) error {
 }
 
 // readEnv collects RAFTREDIS_* in the order of their names.
-func (o *options) readEnv(environ []string) ([]directive, error) {
+func readEnv(environ []string) []directive {
 	var all []directive
 	for _, kv := range environ {
 		key, value, _ := strings.Cut(kv, "=")
@@ -381,7 +379,7 @@ func (o *options) readEnv(environ []string) ([]directive, error) {
 		})
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].name < all[j].name })
-	return all, nil
+	return all
 }
 
 // fromKubernetes recognises the variables that Kubernetes sets in every

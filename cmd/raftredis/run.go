@@ -137,10 +137,7 @@ func (p *part) start() error {
 		Logger:          p.log.Named("store"),
 	}, p.proposeC, p.confChangeC)
 
-	cfg, err := o.raftConfig(peers)
-	if err != nil {
-		return err
-	}
+	cfg := o.raftConfig(peers)
 	cfg.Seal = p.store.Seal
 	cfg.Logger = p.log.Named("raft")
 	if !o.restart {
@@ -238,7 +235,7 @@ func (p *part) stop(healthy, snapshot bool) error {
 }
 
 // raftConfig says what the raft node is to be.
-func (o *options) raftConfig(peers []raftnode.Peer) (raftnode.Config, error) {
+func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 	cfg := raftnode.Config{
 		ID:            uint64(o.id.value),
 		Dir:           o.dir.value,
@@ -263,7 +260,7 @@ func (o *options) raftConfig(peers []raftnode.Peer) (raftnode.Config, error) {
 	if o.tlsCluster {
 		cfg.PeerTLS = raftnode.TLS{CertFile: o.tlsCert.value, KeyFile: o.tlsKey.value, CAFile: o.tlsCA.value}
 	}
-	return cfg, nil
+	return cfg
 }
 
 // electionTicks divide --cluster-node-timeout. A leader sends a heartbeat every
