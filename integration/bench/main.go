@@ -20,6 +20,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "`file` to write the report to, beside standard output")
 	flag.StringVar(&o.only, "only", "", "run only the rows whose name matches this `regexp`")
 	flag.StringVar(&o.binary, "binary", "", "raftredis `binary`; built from this checkout if empty")
+	flag.StringVar(&o.note, "note", "", "a `remark` on the circumstances, for the report")
 	flag.BoolVar(&o.probes, "probes", true, "measure memory and snapshots as well (a few minutes)")
 	flag.Parse()
 	if err := bench(o); err != nil {
@@ -34,6 +35,7 @@ type options struct {
 	out    string
 	only   string
 	binary string
+	note   string
 	probes bool
 }
 
@@ -63,7 +65,7 @@ func bench(o options) error {
 			return fmt.Errorf("build: %w: %s", err, out)
 		}
 	}
-	r := &report{rounds: o.rounds}
+	r := &report{rounds: o.rounds, note: o.note}
 	if err := st.workloads(o, only, r); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 // report is what goes to BENCHMARKS.md.
 type report struct {
 	rounds int
+	note   string
 	rows   []row
 	probes []probe
 }
@@ -52,8 +53,11 @@ func (r *row) ratio(i, base int) string {
 func (r *report) markdown(binary string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmarks\n\nMade by `make bench` (%s): %d alternating rounds, medians, 64-byte values, every process of every\nsystem and the load generator on this one machine, over loopback, one disk. A ratio is taken within a round; only\nratios mean anything, and those to about a tenth.\n\n", time.Now().UTC().Format("2006-01-02"), r.rounds)
-	fmt.Fprintf(&b, "- machine: %d cores, %s, %s\n- %s\n- raftredis: %s, WAL fsynced before every acknowledgement\n- redis-benchmark: `-d 64 -r 100000`\n\n",
+	fmt.Fprintf(&b, "- machine: %d cores, %s, %s\n- %s\n- raftredis: %s, WAL fsynced before every acknowledgement\n- redis-benchmark: `-d 64 -r 100000`\n",
 		runtime.NumCPU(), cpuModel(), firstLine("uname", "-sr"), firstLine("redis-server", "--version"), firstLine(binary, "--version"))
+	if r.note != "" {
+		fmt.Fprintf(&b, "- %s\n", r.note)
+	}
 	for i, row := range r.rows {
 		if i == 0 || !slices.Equal(row.systems, r.rows[i-1].systems) {
 			fmt.Fprintf(&b, "\n| workload |")
