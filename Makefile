@@ -60,7 +60,7 @@ torture: ## Break a real cluster for DURATION (10m) and check what clients saw; 
 
 .PHONY: bench
 bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
-	$(GO) run ./integration/bench
+	$(GO) run ./integration/bench -out BENCHMARKS.md
 
 .PHONY: generate
 generate: ## Rewrite the README's table of commands
