@@ -430,7 +430,12 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 		return true
 	}
 	room := c.srv.blocked
+	// Before it stands in a queue: from then on its turn may come at any moment.
+	c.wait(forKeys)
 	w, behind := room.enter(c, cm, argv)
+	if w == nil {
+		c.state = forNothing
+	}
 	c.count(cm, argv)
 	switch {
 	case w == nil && cm.spec.Read != nil:
@@ -444,7 +449,6 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 		return false
 	}
 	c.block = w
-	c.wait(forKeys)
 	switch {
 	case behind:
 		room.join(w)
@@ -472,7 +476,9 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 func (r *waitRoom) join(w *waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.startTimer(w)
+	if !w.finished { // the others' turn may have been its own already
+		r.startTimer(w)
+	}
 	r.touched(w.queues...)
 }
 
