@@ -594,6 +594,9 @@ func compareRandom(t *testing.T, p *pair, commands []entry) {
 		for i, reply := range p.pipeline(t, batch) {
 			call := batch[i]
 			history = append(history, fmt.Sprintf("%q", call))
+			if strings.EqualFold(call[0], "OBJECT") && stringForm(reply[0]) && stringForm(reply[1]) {
+				continue
+			}
 			h := known[strings.ToLower(call[0])].how()
 			if why := h.differs(reply[0], reply[1]); why != "" {
 				// What follows differs because of this: one is enough.
@@ -603,6 +606,14 @@ func compareRandom(t *testing.T, p *pair, commands []entry) {
 		}
 		n += len(batch)
 	}
+}
+
+// stringForm reports whether the reply is OBJECT ENCODING's of a string. Which of
+// the three it is depends in Redis on how the string came about (INCRBYFLOAT's
+// 3 is embstr, SET's is int), here on its bytes alone; the scripts compare the
+// usual ways.
+func stringForm(reply value) bool {
+	return reply.Str == "int" || reply.Str == "embstr" || reply.Str == "raw"
 }
 
 // template is one line of testdata/differential/grammar: words to be sent as

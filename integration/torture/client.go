@@ -72,7 +72,7 @@ func (w *worker) do(args ...string) (any, outcome) {
 	return reply, o
 }
 
-// registers runs random steps on shared keys of three kinds. Keys are given up
+// registers runs random steps on shared keys of four kinds. Keys are given up
 // after a while, because checking takes time exponential in what is unknown.
 func (w *worker) registers() {
 	w.mode = "READWRITE"
@@ -103,6 +103,11 @@ func (w *worker) step(key string) step {
 			return step{"append", unique}
 		}
 		return step{cmd: "get"}
+	case 'l':
+		if w.rng.IntN(3) > 0 {
+			return step{"rpush", unique}
+		}
+		return step{cmd: "lrange"}
 	}
 	switch w.rng.IntN(8) {
 	case 0, 1, 2:

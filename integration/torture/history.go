@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +47,7 @@ func classify(reply any, err error, sent bool) outcome {
 
 // step is the input of an operation on one key, as porcupine sees it.
 type step struct {
-	cmd string // set, setnx, getset, get, del, incr, append
+	cmd string // set, setnx, getset, get, del, incr, append, rpush, lrange
 	arg string
 }
 
@@ -125,12 +126,20 @@ func (in step) apply(v value) (seen, value) {
 	case "append":
 		text := v.text + in.arg
 		return seen{n: int64(len(text))}, value{true, text}
+	case "rpush":
+		text := v.text + in.arg
+		return seen{n: int64(strings.Count(text, "<"))}, value{true, text}
+	case "lrange":
+		return seen{text: v.text}, v
 	}
 	panic("torture: no such step: " + in.cmd)
 }
 
 // args is the command that the step stands for.
 func (in step) args(key string) []string {
+	if in.cmd == "lrange" {
+		return []string{in.cmd, key, "0", "-1"}
+	}
 	if in.arg == "" {
 		return []string{in.cmd, key}
 	}
@@ -146,6 +155,13 @@ func observe(reply any) seen {
 		return seen{text: r}
 	case int64:
 		return seen{n: r}
+	case []any:
+		// A list reads as its elements one after another; each is unique and in <>.
+		var all strings.Builder
+		for _, e := range r {
+			fmt.Fprint(&all, e)
+		}
+		return seen{text: all.String()}
 	}
 	return seen{text: fmt.Sprint(reply)}
 }
@@ -161,7 +177,7 @@ type history struct {
 // it shows all the same, the history cannot be explained. Nor does a read whose
 // answer is unknown.
 func (h *history) record(client int, in step, begin time.Duration, out seen, end time.Duration, o outcome) {
-	if o == notApplied || o == unknown && in.cmd == "get" {
+	if o == notApplied || o == unknown && (in.cmd == "get" || in.cmd == "lrange") {
 		return
 	}
 	op := porcupine.Operation{ClientId: client, Input: in, Call: int64(begin), Output: out, Return: int64(end)}

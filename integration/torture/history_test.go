@@ -33,6 +33,8 @@ func TestChecker(t *testing.T) {
 		{"unknown, twice", []op{{step{cmd: "incr"}, 0, 1, seen{}, unknown}, {step{cmd: "get"}, 2, 3, seen{text: "2"}, applied}}, porcupine.Illegal},
 		{"not applied, came true", []op{{step{"set", "1"}, 0, 1, seen{}, notApplied}, {step{cmd: "get"}, 2, 3, seen{text: "1"}, applied}}, porcupine.Illegal},
 		{"a lost append", []op{{step{"append", "a"}, 0, 1, seen{n: 1}, applied}, {step{"append", "b"}, 2, 3, seen{n: 1}, applied}}, porcupine.Illegal},
+		{"a list in order", []op{{step{"rpush", "<a>"}, 0, 1, seen{n: 1}, applied}, {step{"rpush", "<b>"}, 2, 3, seen{n: 2}, applied}, {step{cmd: "lrange"}, 4, 5, seen{text: "<a><b>"}, applied}}, porcupine.Ok},
+		{"an element twice", []op{{step{"rpush", "<a>"}, 0, 1, seen{n: 1}, applied}, {step{cmd: "lrange"}, 4, 5, seen{text: "<a><a>"}, applied}}, porcupine.Illegal},
 	} {
 		h := &history{key: c.name}
 		for i, op := range c.ops {

@@ -20,7 +20,7 @@ import (
 
 const (
 	clientTimeout = 8 * time.Second // above the server's --proposal-timeout, so that its answer counts
-	registerKeys  = 9               // in use at one time
+	registerKeys  = 12              // in use at one time
 	opsPerKey     = 120             // then the key is given up for a new one
 	expirySlack   = 150 * time.Millisecond
 	checkTimeout  = 60 * time.Second
@@ -111,7 +111,7 @@ func (t *torture) key(slot int) *history {
 		}
 	}
 	t.keys++
-	h = &history{key: fmt.Sprintf("%c%d", "rca"[slot%3], t.keys)}
+	h = &history{key: fmt.Sprintf("%c%d", "rcal"[slot%4], t.keys)}
 	t.live[slot] = h
 	t.histories = append(t.histories, h)
 	return h
