@@ -436,6 +436,8 @@ func (o *options) unknown(name, where string) error {
 // redisOnly explains directives that a user of Redis may look for and that have
 // no meaning here.
 var redisOnly = map[string]string{
+	"maxmemory":             "nothing is evicted; give keys a time to live",
+	"maxmemory-policy":      "nothing is evicted; give keys a time to live",
 	"appendonly":            "the log is always on (see --appendfsync)",
 	"appendfilename":        "the log is in --dir",
 	"dbfilename":            "snapshots are in --dir",
