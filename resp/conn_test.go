@@ -170,3 +170,18 @@ func TestReadModeFollowsTheDirective(t *testing.T) {
 		t.Fatal("READONLY made no difference")
 	}
 }
+
+// TestBarrierSleeps: a connection whose linearizable read is being confirmed does
+// not ask to be run again before it is. (Fifty that did kept the node too busy to
+// confirm anything.)
+func TestBarrierSleeps(t *testing.T) {
+	c := &conn{}
+	c.wait(forBarrier)
+	if got := c.intent(); got != toWait {
+		t.Fatalf("intent %d while waiting, want %d", got, toWait)
+	}
+	c.over.Store(true)
+	if got := c.intent(); got != toRun {
+		t.Fatalf("intent %d when confirmed, want %d", got, toRun)
+	}
+}
