@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -158,6 +159,10 @@ func (n *Node) runStorage(s *storer) {
 				return
 			}
 		}
+		// The disk may keep this thread's share of the CPU for a while, and the
+		// messages that the raft goroutine has just handed over should be on their
+		// way before: let their writers go first.
+		runtime.Gosched()
 		out, err := s.process(works)
 		if err != nil {
 			n.stop(err)
