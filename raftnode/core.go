@@ -49,6 +49,7 @@ type core struct {
 	changes   changes
 	transfers transfers
 	suspicion suspicion
+	traffic   traffic
 }
 
 // position is a place in the log.

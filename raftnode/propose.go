@@ -58,6 +58,9 @@ func (c *core) propose() {
 	switch {
 	case len(p.own) == 0 && len(p.other) == 0:
 	case c.isLeader():
+		// raft may have committed what is in flight since the last Ready: then one
+		// message tells the followers so and brings them the next entry.
+		p.committed(c.rn.BasicStatus().GetCommit())
 		for len(p.inflight) < c.cfg.MaxInflightEntries && !c.settling() && !c.applyLags() && c.seal() {
 		}
 	case c.soft.Lead != 0:

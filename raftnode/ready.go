@@ -17,6 +17,7 @@ func (c *core) ready() {
 	if rd.SoftState != nil { // 1
 		c.softStateChanged(*rd.SoftState)
 	}
+	before := c.hard.GetCommit()
 	if !raft.IsEmptyHardState(rd.HardState) { // 2
 		c.hardStateChanged(rd.HardState)
 	}
@@ -50,11 +51,11 @@ func (c *core) ready() {
 		}
 	}
 	// The network first: followers write while this node writes (thesis 10.2.1).
-	if len(out) > 0 {
+	if out = c.traffic.superseded(out); len(out) > 0 {
 		c.env.send(out)
 	}
 	if toStore != nil { // 6
-		c.storeAppend(toStore)
+		c.storeAppend(toStore, c.hard.GetCommit() > before)
 	}
 	if toApply != nil { // 7
 		c.applyCommitted(toApply)
@@ -120,17 +121,18 @@ type storageWork struct {
 // asks for no durability if there are no responses) is held back until there is
 // something to write anyway: at one entry per round that halves the number of
 // writes and of wake-ups. After a crash the node learns the commit index again
-// from the leader.
-func (c *core) storeAppend(m *raftpb.Message) {
+// from the leader. committed says that the commit index has moved.
+func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	nothing := len(m.GetEntries()) == 0 && m.GetSnapshot() == nil &&
 		c.hard.GetTerm() == c.storedTerm && c.hard.GetVote() == c.storedVote
-	if nothing && len(m.GetResponses()) == 0 {
+	responses := c.traffic.news(m.GetResponses(), nothing && committed)
+	if nothing && len(responses) == 0 {
 		return
 	}
 	if nothing && c.env.storeIdle() {
 		// The responses only had to wait for what was written before them, and all
 		// of that is durable: they need not pass through the storage goroutine.
-		for _, r := range m.GetResponses() {
+		for _, r := range responses {
 			if r.GetTo() == c.id {
 				c.step(r)
 			} else {
@@ -142,7 +144,7 @@ func (c *core) storeAppend(m *raftpb.Message) {
 	w := storageWork{
 		entries:   m.GetEntries(),
 		snapshot:  m.GetSnapshot(),
-		responses: m.GetResponses(),
+		responses: responses,
 	}
 	c.attachHardState(&w)
 	c.env.store(w)
