@@ -22,6 +22,7 @@ type applying struct {
 // applyBatch is one MsgStorageApply, or "load the snapshot".
 type applyBatch struct {
 	entries   []commit.Entry
+	last      uint64 // index of the last entry, 0 if there is none
 	responses []*raftpb.Message
 	snapshot  *raftpb.Snapshot // set: a nil goes out on commitC
 
@@ -88,5 +89,8 @@ func (c *core) applied() {
 	a.sent = shift(a.sent, 1)
 	for _, m := range h.responses {
 		c.step(m)
+	}
+	if h.last > 0 {
+		c.compact(h.last)
 	}
 }

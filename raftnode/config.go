@@ -93,10 +93,11 @@ type Config struct {
 	// itself. Default 64 MiB.
 	SnapshotBytes uint64
 	// MaxLogBytes triggers a snapshot whatever the size of the last body: it
-	// bounds the log in memory. Default 512 MiB.
+	// bounds what a restart has to replay. Default 512 MiB.
 	MaxLogBytes uint64
-	// CatchUpBytes of log before a snapshot stay in memory for members that are
-	// a little behind. Default 16 MiB.
+	// CatchUpBytes of log stay in memory for members that are a little behind. A
+	// leader keeps up to SnapshotBytes while some member lacks more than that.
+	// Default 16 MiB.
 	CatchUpBytes uint64
 
 	// MaxEntryBytes bounds how many bytes of requests go into one entry. A single

@@ -101,6 +101,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		confState: &raftpb.ConfState{},
 		lastHeard: map[uint64]uint64{},
 	}
+	c.snapshots.spacing = cfg.CatchUpBytes / 64
 	var applied uint64
 	if from.snapshot != nil {
 		d, err := decodeDescriptor(from.snapshot.GetData())

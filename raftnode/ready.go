@@ -194,6 +194,7 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 		b.entries = append(b.entries, ce)
 	}
 	last := b.entries[len(b.entries)-1]
+	b.last = last.Index
 	c.handedOut.index, c.handedOut.term = last.Index, last.Term
 	c.changes.reached(last.Index)
 	c.applying.push(b)

@@ -83,7 +83,7 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "cluster":
-		sc.start(arg("n", 3), arg("snapshot-bytes", 1<<20), arg("inflight", 1))
+		sc.start(arg("n", 3), arg("catch-up", 1<<20), arg("inflight", 1))
 	case "campaign":
 		n := sc.nodes[id(0)]
 		n.do(func() {
@@ -170,8 +170,8 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	return sc.out.String()
 }
 
-func (sc *scenario) start(n, snapshotBytes, inflight int) {
-	cfg := Config{ElectionTicks: 10, SnapshotBytes: uint64(snapshotBytes), CatchUpBytes: 1, MaxInflightEntries: inflight}
+func (sc *scenario) start(n, catchUp, inflight int) {
+	cfg := Config{ElectionTicks: 10, SnapshotBytes: 1 << 20, CatchUpBytes: uint64(catchUp), MaxInflightEntries: inflight}
 	sc.sim = newSim(cfg, n, nil)
 	sc.trace = func(format string, args ...any) {
 		line := fmt.Sprintf(format, args...)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
@@ -22,7 +24,7 @@ import (
 //	store              applies the batch, answers with a Capture
 //	background         body file: temp, fsync, rename, dir fsync    (writeBody)
 //	storage goroutine  descriptor, dir fsync, WAL record, release WAL locks
-//	raft goroutine     compacts the log in memory           (snapshotSaved)
+//	raft goroutine     tells raft                           (snapshotSaved)
 //	background         removes old WAL and snapshot files
 //
 // The order matters: a descriptor never names a body that may be missing, and
@@ -36,22 +38,30 @@ type snapshots struct {
 	// was when the snapshot in progress was asked for.
 	logBytes, logBytesThen uint64
 	inProgress             bool
-	wanted                 bool // somebody called Snapshot
+	pending                uint64 // its index
+	wanted                 bool   // somebody called Snapshot
 	waiting                []chan<- error
 
-	// marks are places in the log about markBytes apart, with the bytes before
+	// marks are places in the log about spacing bytes apart, with the bytes before
 	// them, so that compaction by bytes need not measure every entry again.
-	marks []mark
-	total uint64
+	marks   []mark
+	spacing uint64
+	total   uint64
 
-	// sending holds the index of the snapshot on its way to a member: the log
-	// behind it is kept, or the member would need another one right after.
+	// owed are members that need a snapshot and for which one is being taken;
+	// sending holds the index of the snapshot that is on its way to a member. The
+	// log behind both is kept, or the member would need another one right after.
+	owed    map[uint64]owed
 	sending map[uint64]uint64
 }
 
-type mark struct{ index, bytes uint64 }
+// owed is a snapshot that a member waits for.
+type owed struct {
+	index uint64 // the log is kept from here
+	asked uint64 // c.now when raft last asked for it
+}
 
-const markBytes = 256 << 10
+type mark struct{ index, bytes uint64 }
 
 // pendingSnapshot is a snapshot from the request on until its body is written.
 type pendingSnapshot struct {
@@ -75,7 +85,7 @@ func (s *snapshots) appended(e *raftpb.Entry) {
 	for len(s.marks) > 0 && s.marks[len(s.marks)-1].index >= e.GetIndex() {
 		s.marks = s.marks[:len(s.marks)-1] // overwritten by a new leader
 	}
-	if len(s.marks) == 0 || s.total-s.marks[len(s.marks)-1].bytes >= markBytes {
+	if len(s.marks) == 0 || s.total-s.marks[len(s.marks)-1].bytes >= s.spacing {
 		s.marks = append(s.marks, mark{e.GetIndex(), s.total})
 	}
 	s.logBytes += size
@@ -110,7 +120,7 @@ func (c *core) requestSnapshot() {
 	} else {
 		a.push(applyBatch{capture: p})
 	}
-	s.inProgress = true
+	s.inProgress, s.pending = true, p.index
 	s.logBytesThen = s.logBytes
 }
 
@@ -159,38 +169,71 @@ func (c *core) snapshotSaved(snap *raftpb.Snapshot, bodySize int64) {
 		s.lastBody = uint64(bodySize)
 		s.logBytes -= s.logBytesThen
 		c.lg.Info("snapshot taken", zap.Uint64("member", c.id), zap.Uint64("index", index), zap.Int64("bytes", bodySize))
-		c.compact()
 	}
 	s.answer(nil)
 }
 
-// compact drops the log in memory up to the newest snapshot, except for the tail
-// that members a little behind will ask for.
-func (c *core) compact() {
+// compact drops applied entries from the log in memory, but for the tail that
+// members a little behind will ask for: CatchUpBytes, or, on a leader, as much as
+// the slowest member lacks up to SnapshotBytes. The log on disk is another matter:
+// it reaches back to the snapshot before the newest one.
+//
+// It is called whenever entries have been applied, and does nothing unless it is
+// worth it. REQUIRES: index is applied.
+func (c *core) compact(index uint64) {
 	s := &c.snapshots
-	keepFrom := s.last
-	n := 0
-	for n < len(s.marks) && s.total-s.marks[n].bytes > c.cfg.CatchUpBytes {
-		n++
+	worth := c.cfg.CatchUpBytes / 4
+	if s.last == 0 { // raft must have some snapshot to offer for what is not in the log
+		return
 	}
-	if n < len(s.marks) {
-		keepFrom = min(keepFrom, s.marks[n].index)
+	if len(s.marks) == 0 || s.total-s.marks[0].bytes <= c.cfg.CatchUpBytes+worth {
+		return
+	}
+	keepFrom := min(index, s.tail(c.cfg.CatchUpBytes))
+	if c.isLeader() {
+		most := s.tail(c.cfg.SnapshotBytes)
+		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+			if id != c.id {
+				keepFrom = min(keepFrom, max(pr.Match, most))
+			}
+		})
+	}
+	if s.inProgress {
+		keepFrom = min(keepFrom, s.pending) // raft wants to know its term
+	}
+	for to, o := range s.owed {
+		if c.now-o.asked > uint64(2*c.cfg.ElectionTicks) {
+			delete(s.owed, to)
+			continue
+		}
+		keepFrom = min(keepFrom, o.index)
 	}
 	for _, index := range s.sending {
 		keepFrom = min(keepFrom, index)
 	}
-	first, err := c.storage.FirstIndex()
-	if err != nil || keepFrom < first {
+	n := 0
+	for n < len(s.marks) && s.marks[n].index <= keepFrom {
+		n++
+	}
+	if n == 0 || s.marks[n-1].bytes-s.marks[0].bytes < worth {
 		return
 	}
-	if err := c.storage.Compact(keepFrom); err != nil {
+	keepFrom = s.marks[n-1].index
+	if err := c.storage.Compact(keepFrom); err != nil && !errors.Is(err, raft.ErrCompacted) {
 		c.env.stop(fmt.Errorf("compact the log to %d: %w", keepFrom, err))
 		return
 	}
-	for n > 0 && s.marks[n-1].index > keepFrom {
-		n--
+	s.marks = shift(s.marks, n-1)
+}
+
+// tail returns the index behind which the log has at most n bytes, about.
+func (s *snapshots) tail(n uint64) uint64 {
+	for _, m := range s.marks {
+		if s.total-m.bytes <= n {
+			return m.index
+		}
 	}
-	s.marks = shift(s.marks, n)
+	return math.MaxUint64
 }
 
 // snapshotInstalled takes over a snapshot of the leader, which is durable and has
@@ -216,18 +259,34 @@ func (c *core) snapshotInstalled(snap *raftpb.Snapshot) {
 }
 
 // sendableSnapshot decides about a MsgSnap. A member that came in after the newest
-// snapshot was taken is not in it, and would refuse it for that, again and again.
-// It gets a new one: raft asks again at the next heartbeat.
+// snapshot was taken is not in it, and would refuse it for that, again and again;
+// and one that does not reach the log in memory is of no use. Then the member gets
+// a new one: raft asks again at the next heartbeat.
 func (c *core) sendableSnapshot(m *raftpb.Message) bool {
-	to, meta := m.GetTo(), m.GetSnapshot().GetMetadata()
+	s, to, meta := &c.snapshots, m.GetTo(), m.GetSnapshot().GetMetadata()
 	cs := meta.GetConfState()
-	if slices.Contains(cs.GetVoters(), to) || slices.Contains(cs.GetLearners(), to) {
-		c.snapshots.sendingSnapshot(to, meta.GetIndex())
+	first, err := c.storage.FirstIndex()
+	if err != nil {
+		c.env.stop(fmt.Errorf("send snapshot: %w", err))
+		return false
+	}
+	if meta.GetIndex()+1 >= first && (slices.Contains(cs.GetVoters(), to) || slices.Contains(cs.GetLearners(), to)) {
+		delete(s.owed, to)
+		s.sendingSnapshot(to, meta.GetIndex())
 		return true
 	}
 	c.rn.ReportSnapshot(to, raft.SnapshotFailure)
-	c.snapshots.wanted = true
+	s.wanted = true
 	c.requestSnapshot()
+	if s.owed == nil {
+		s.owed = map[uint64]owed{}
+	}
+	o, again := s.owed[to]
+	if !again {
+		o.index = c.handedOut.index
+	}
+	o.asked = c.now
+	s.owed[to] = o
 	return false
 }
 
