@@ -27,8 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // testSeal makes an entry of requests: each with its length before it.
-func testSeal(requests [][]byte) []byte {
-	var b []byte
+func testSeal(b []byte, requests [][]byte) []byte {
 	for _, r := range requests {
 		b = binary.AppendUvarint(b, uint64(len(r)))
 		b = append(b, r...)
@@ -90,7 +89,7 @@ func (s *testStore) run(commitC <-chan *commit.Batch, snapshotterReady <-chan co
 				requests := s.requests[:len(s.requests):len(s.requests)]
 				b.CaptureC <- commit.Capture{Index: s.applied, Write: func(w io.Writer) error {
 					for _, r := range requests {
-						if _, err := w.Write(testSeal([][]byte{[]byte(r)})); err != nil {
+						if _, err := w.Write(testSeal(nil, [][]byte{[]byte(r)})); err != nil {
 							return err
 						}
 					}

@@ -71,10 +71,11 @@ type Config struct {
 	// PeerTLS secures the links between members.
 	PeerTLS TLS
 
-	// Seal makes one log entry of all the requests that wait at the same time.
-	// It runs on the raft goroutine of the leader: it must be quick and must not
-	// call the node. It must not return an empty slice.
-	Seal func(requests [][]byte) []byte
+	// Seal makes one log entry of all the requests that wait at the same time and
+	// appends it to dst, which is empty and may have room. It runs on the raft
+	// goroutine of the leader: it must be quick and must not call the node, nor
+	// keep dst. The entry must not be empty.
+	Seal func(dst []byte, requests [][]byte) []byte
 
 	// Logger receives everything worth telling. Default: nothing is logged.
 	Logger *zap.Logger

@@ -23,6 +23,8 @@ type proposals struct {
 	other [][]byte // forwarded by followers
 	bytes uint64   // of both
 
+	sealed []byte // the entry last proposed, for its memory
+
 	inflight []uint64 // indexes of entries with requests that are not committed
 }
 
@@ -112,7 +114,13 @@ func (c *core) seal() bool {
 		add(pr.Data)
 	}
 	if len(requests) > 0 {
-		err := c.rn.Propose(c.cfg.Seal(requests))
+		// raft copies what is proposed (TestProposeCopies), so that one buffer does
+		// for all entries.
+		p.sealed = c.cfg.Seal(p.sealed[:0], requests)
+		err := c.rn.Propose(p.sealed)
+		if uint64(cap(p.sealed)) > 2*c.cfg.MaxEntryBytes {
+			p.sealed = nil // a single request that was larger
+		}
 		if err != nil {
 			// Nothing has left this node: what was taken for the first time may
 			// still be withdrawn as "not applied".

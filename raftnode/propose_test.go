@@ -135,3 +135,30 @@ func TestIncarnationMustBeReadable(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// The buffer of an entry is used again for the next one.
+func TestProposeCopies(t *testing.T) {
+	s := newSim(Config{MaxInflightEntries: 2}, 1, nil)
+	n := s.nodes[1]
+	for !n.core.isLeader() {
+		n.tick()
+		n.persist(len(n.queue))
+		n.apply()
+	}
+	data := []byte("what is proposed")
+	n.do(func() {
+		if err := n.core.rn.Propose(data); err != nil {
+			t.Fatal(err)
+		}
+	})
+	copy(data, "and overwritten")
+	n.persist(len(n.queue))
+	last, err := n.core.storage.LastIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := n.core.storage.Entries(last, last+1, 1<<20)
+	if err != nil || string(entries[0].GetData()) != "what is proposed" {
+		t.Errorf("the log has %q (%v)", entries, err)
+	}
+}

@@ -364,7 +364,7 @@ func (n *simNode) apply() bool {
 			order := slices.Clone(n.state.order)
 			b.CaptureC <- commit.Capture{Index: n.state.applied, Write: func(w io.Writer) error {
 				for _, r := range order {
-					if _, err := w.Write(testSeal([][]byte{[]byte(r)})); err != nil {
+					if _, err := w.Write(testSeal(nil, [][]byte{[]byte(r)})); err != nil {
 						return err
 					}
 				}

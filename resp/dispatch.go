@@ -333,6 +333,9 @@ func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 		return true
 	}
 	c.count(cm, argv)
+	if c.batch.Len() == 0 {
+		c.batch.Expect(min(c.w-c.r, maxBatchSize))
+	}
 	c.batchMuted = c.muted()
 	c.batch.Write(c.db, cm.spec, argv)
 	c.batchFull()

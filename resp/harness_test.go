@@ -98,7 +98,7 @@ func (l *loopback) run() {
 			continue
 		}
 		l.index++
-		entry := commit.Entry{Index: l.index, Term: 1, Data: l.store.Seal([][]byte{p.Data})}
+		entry := commit.Entry{Index: l.index, Term: 1, Data: l.store.Seal(nil, [][]byte{p.Data})}
 		l.commitC <- &commit.Batch{Entries: []commit.Entry{entry}, ApplyDoneC: make(chan struct{})}
 	}
 }

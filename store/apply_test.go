@@ -54,7 +54,7 @@ func TestBatchIsSignalled(t *testing.T) {
 	doneC := make(chan struct{})
 	index := n.store.AppliedIndex()
 	n.commit(&commit.Batch{
-		Entries:  []commit.Entry{{Index: index + 1, Term: 1, Data: sealEntry(1, 1, [][]byte{request(requestHead{5, 1, 1, 1}, func(b *Batch) { b.Write(0, nil, args("incr n")) })})}},
+		Entries:  []commit.Entry{{Index: index + 1, Term: 1, Data: sealEntry(nil, 1, 1, [][]byte{request(requestHead{5, 1, 1, 1}, func(b *Batch) { b.Write(0, nil, args("incr n")) })})}},
 		CaptureC: captureC, ApplyDoneC: doneC,
 	})
 	<-doneC
@@ -118,7 +118,7 @@ func TestReadersAreLetIn(t *testing.T) {
 				}
 			}
 		})
-		if err := applyData(s, sealEntry(1, 1, [][]byte{request(requestHead{1, 1, 1, 1}, build)})); err != nil {
+		if err := applyData(s, sealEntry(nil, 1, 1, [][]byte{request(requestHead{1, 1, 1, 1}, build)})); err != nil {
 			t.Error(err)
 		}
 		close(done)
@@ -232,7 +232,7 @@ func TestKeyspaces(t *testing.T) {
 		}
 		b.Write(5, nil, args("set a v"))
 	})
-	if err := applyData(s, sealEntry(1000, 1, [][]byte{r})); err != nil {
+	if err := applyData(s, sealEntry(nil, 1000, 1, [][]byte{r})); err != nil {
 		t.Fatal(err)
 	}
 	got := s.Keyspaces()
@@ -268,7 +268,7 @@ func TestAllocations(t *testing.T) {
 		p := <-proposeC
 		p.Take()
 		requests[0] = p.Data
-		entries[0] = commit.Entry{Index: s.AppliedIndex() + 1, Term: 1, Data: s.Seal(requests)}
+		entries[0] = commit.Entry{Index: s.AppliedIndex() + 1, Term: 1, Data: s.Seal(nil, requests)}
 		if err := s.apply(batch); err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +318,7 @@ func BenchmarkWrite(b *testing.B) {
 					p.Take()
 					requests = append(requests, p.Data)
 				}
-				err := s.apply(&commit.Batch{Entries: []commit.Entry{{Index: s.AppliedIndex() + 1, Term: 1, Data: s.Seal(requests)}}})
+				err := s.apply(&commit.Batch{Entries: []commit.Entry{{Index: s.AppliedIndex() + 1, Term: 1, Data: s.Seal(nil, requests)}}})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -86,6 +86,14 @@ func (b *Batch) Reset() {
 	b.ops, b.writes, b.blocked = 0, false, false
 }
 
+// Expect says that commands of about n bytes in all are coming, so that room for
+// them is made at once. The caller has received that much: it is no promise.
+func (b *Batch) Expect(n int) {
+	if len(b.request) == 0 && cap(b.request) < n {
+		b.request = make([]byte, 0, n+maxRequestHead)
+	}
+}
+
 // Len returns the number of commands in the batch; a transaction is one.
 func (b *Batch) Len() int { return b.ops }
 

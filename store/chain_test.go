@@ -105,7 +105,7 @@ func (m *logMaker) entry() []byte {
 		}
 	}
 	m.rnd.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
-	return sealEntry(m.now, m.rnd.Uint64(), requests)
+	return sealEntry(nil, m.now, m.rnd.Uint64(), requests)
 }
 
 func (m *logMaker) log(n int) []commit.Entry {

@@ -39,7 +39,7 @@ func TestEntrySize(t *testing.T) {
 	if over := len(r) - len("setkey:000000000001v"); over > 20 {
 		t.Errorf("a request costs %d bytes", over)
 	}
-	e := sealEntry(1_800_000_000_000, 1, [][]byte{r, r})
+	e := sealEntry(nil, 1_800_000_000_000, 1, [][]byte{r, r})
 	if over := len(e) - 2*len(r); over > 20 {
 		t.Errorf("an entry costs %d bytes", over)
 	}
@@ -64,9 +64,9 @@ func sampleEntries() [][]byte {
 	expire := request(requestHead{1, 1, 2, 2}, func(b *Batch) { b.expire(0, []string{"k", "other", ""}) })
 	again := request(requestHead{1, 1, 3, 2}, func(b *Batch) { b.WriteBlocking(0, nil, args("wait k"), true) })
 	return [][]byte{
-		sealEntry(1000, 7, [][]byte{write, exec}),
-		sealEntry(2000, 8, [][]byte{expire, again, write}),
-		sealEntry(0, 0, nil),
+		sealEntry(nil, 1000, 7, [][]byte{write, exec}),
+		sealEntry(nil, 2000, 8, [][]byte{expire, again, write}),
+		sealEntry(nil, 0, 0, nil),
 	}
 }
 
@@ -110,17 +110,17 @@ func TestUnreadableEntriesStopTheNode(t *testing.T) {
 		}
 	}
 	bad := func(build func(*Batch)) []byte {
-		return sealEntry(1, 1, [][]byte{request(requestHead{1, 1, 1, 1}, build)})
+		return sealEntry(nil, 1, 1, [][]byte{request(requestHead{1, 1, 1, 1}, build)})
 	}
 	body := func(b ...byte) []byte {
 		return bad(func(batch *Batch) { batch.requestBody(); batch.request = append(batch.request, b...) })
 	}
 	for name, data := range map[string][]byte{
 		"version of the entry":   {2, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		"version of the request": sealEntry(1, 1, [][]byte{{9, 1, 1, 1, 1}}),
-		"empty request":          sealEntry(1, 1, [][]byte{{}}),
-		"number 0":               sealEntry(1, 1, [][]byte{{1, 1, 1, 0, 0}}),
-		"floor above number":     sealEntry(1, 1, [][]byte{{1, 1, 1, 1, 2}}),
+		"version of the request": sealEntry(nil, 1, 1, [][]byte{{9, 1, 1, 1, 1}}),
+		"empty request":          sealEntry(nil, 1, 1, [][]byte{{}}),
+		"number 0":               sealEntry(nil, 1, 1, [][]byte{{1, 1, 1, 0, 0}}),
+		"floor above number":     sealEntry(nil, 1, 1, [][]byte{{1, 1, 1, 1, 2}}),
 		"unknown command":        bad(func(b *Batch) { b.Write(0, nil, args("nosuch k")) }),
 		"read as a write":        bad(func(b *Batch) { b.Write(0, nil, args("get k")) }),
 		"arity":                  bad(func(b *Batch) { b.Write(0, nil, args("incr")) }),

@@ -146,7 +146,7 @@ func TestExpiryIsDecidedWhenApplied(t *testing.T) {
 	seq := uint64(0)
 	apply := func(now int64, build func(*Batch)) {
 		seq++
-		if err := applyData(s, sealEntry(now, 1, [][]byte{request(requestHead{1, 1, seq, seq}, build)})); err != nil {
+		if err := applyData(s, sealEntry(nil, now, 1, [][]byte{request(requestHead{1, 1, seq, seq}, build)})); err != nil {
 			t.Fatal(err)
 		}
 	}

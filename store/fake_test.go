@@ -322,7 +322,7 @@ func (l *fakeLog) propose(waiting []*commit.Proposal) {
 		l.rnd.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 	}
 	if len(requests) > 0 {
-		l.append(l.members[l.leader].store.Seal(requests))
+		l.append(l.members[l.leader].store.Seal(nil, requests))
 	}
 }
 

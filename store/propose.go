@@ -227,9 +227,9 @@ func (b *Batch) finish() {
 	done()
 }
 
-// Seal builds the log entry of all requests that wait at one moment. The raft
+// Seal appends to dst the log entry of all requests that wait at one moment. The raft
 // node calls it while this node leads; the entry carries what the state machine
 // may not find out by itself: the time and a source of chance.
-func (s *Store) Seal(requests [][]byte) []byte {
-	return sealEntry(s.clock.Stamp(), s.cfg.seed(), requests)
+func (s *Store) Seal(dst []byte, requests [][]byte) []byte {
+	return sealEntry(dst, s.clock.Stamp(), s.cfg.seed(), requests)
 }

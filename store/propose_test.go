@@ -176,7 +176,7 @@ func TestGivenUpAndLate(t *testing.T) {
 			t.Fatal(got)
 		}
 		log.mu.Lock()
-		log.append(n.store.Seal([][]byte{late}))
+		log.append(n.store.Seal(nil, [][]byte{late}))
 		log.mu.Unlock()
 		log.settle()
 		if got := get(n.store, 0, "get k"); got != `"ab"` {
@@ -186,7 +186,7 @@ func TestGivenUpAndLate(t *testing.T) {
 		// The same for a request of an earlier run of this member.
 		old := request(requestHead{1, 0, 99, 99}, func(b *Batch) { b.Write(0, nil, args("append k old")) })
 		log.mu.Lock()
-		log.append(n.store.Seal([][]byte{old}))
+		log.append(n.store.Seal(nil, [][]byte{old}))
 		log.mu.Unlock()
 		log.settle()
 		if got := get(n.store, 0, "get k"); got != `"ab"` {

@@ -25,7 +25,7 @@ func body(t testing.TB) (*Store, []byte) {
 		b.Write(3, nil, args("set big "+strings.Repeat("x", 2*maxBlock+17)))
 		b.Write(3, nil, [][]byte{[]byte("set"), {0, 0xff, '\r', '\n'}, {0xfe, 0, 0x80}, []byte("PX"), []byte("100000")})
 	})
-	if err := applyData(s, sealEntry(5000, 1, [][]byte{big})); err != nil {
+	if err := applyData(s, sealEntry(nil, 5000, 1, [][]byte{big})); err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
@@ -65,7 +65,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Errorf("the clock is at %d", fresh.Now())
 	}
 	// The same snapshot again, or an older one, changes nothing.
-	if err := applyData(fresh, sealEntry(6000, 1, [][]byte{request(requestHead{4, 1, 10, 2}, func(b *Batch) { b.Write(3, nil, args("del big")) })})); err != nil {
+	if err := applyData(fresh, sealEntry(nil, 6000, 1, [][]byte{request(requestHead{4, 1, 10, 2}, func(b *Batch) { b.Write(3, nil, args("del big")) })})); err != nil {
 		t.Fatal(err)
 	}
 	if err := loadBody(fresh, 4, b); err != nil || fresh.AppliedIndex() != 5 {
@@ -233,7 +233,7 @@ func TestCaptureIsQuick(t *testing.T) {
 				i++
 			}
 		})
-		if err := applyData(s, sealEntry(1, 1, [][]byte{r})); err != nil {
+		if err := applyData(s, sealEntry(nil, 1, 1, [][]byte{r})); err != nil {
 			t.Fatal(err)
 		}
 	}

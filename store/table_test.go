@@ -78,7 +78,7 @@ func TestRealCommandsSameState(t *testing.T) {
 		origin.Submit(&b, &reply, func() { done = true })
 		p := <-proposeC
 		p.Take()
-		entry := []commit.Entry{{Index: uint64(i) + 1, Term: 1, Data: sealEntry(now, rnd.Uint64(), [][]byte{p.Data})}}
+		entry := []commit.Entry{{Index: uint64(i) + 1, Term: 1, Data: sealEntry(nil, now, rnd.Uint64(), [][]byte{p.Data})}}
 		for _, s := range []*Store{origin, other} {
 			if err := s.apply(&commit.Batch{Entries: entry}); err != nil {
 				t.Fatal(err)

@@ -348,12 +348,17 @@ func friendlier(err error, o *options) error {
 	return err
 }
 
-// tuneGC trades memory for fewer collections where the user has said how much
-// memory there is: with GOMEMLIMIT set, the limit keeps the heap from growing
-// too far, so that the heap may triple before it is collected. GOGC, if it is
+// tuneGC trades a little CPU for memory: most of the heap is data that lives long
+// and has few pointers, so that collecting it early costs little, and garbage that
+// waits beside it is memory that the user has paid for twice. With GOMEMLIMIT set
+// the user has said how much there is, and all of it may be used. GOGC, if it is
 // set, is the user's own word.
 func tuneGC() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") != "" {
+	switch {
+	case os.Getenv("GOGC") != "":
+	case os.Getenv("GOMEMLIMIT") != "":
 		debug.SetGCPercent(200)
+	default:
+		debug.SetGCPercent(25)
 	}
 }

@@ -25,7 +25,8 @@ func TestVecModel(t *testing.T) {
 		}
 		v, model := &vec[int]{}, []int{}
 		var pictures []picture
-		for i := range rapid.IntRange(1, 400).Draw(t, "steps") {
+		many := [2]int{2 * chunkLen, 3 * chunkLen * pageLen / 2} // of chunks, of pages
+		for i := range rapid.IntRange(1, 150).Draw(t, "steps") {
 			switch op := rapid.IntRange(0, 20).Draw(t, "op"); {
 			case op == 0:
 				f := v.freeze()
@@ -35,12 +36,12 @@ func TestVecModel(t *testing.T) {
 				pictures = append(pictures, picture{v, slices.Clone(model)})
 				v = &f
 			case op < 4 && len(model) > 0:
-				for range min(len(model), rapid.IntRange(1, 2*chunkLen).Draw(t, "pops")) {
+				for range min(len(model), rapid.IntRange(1, many[op%2]).Draw(t, "pops")) {
 					v.pop()
 					model = model[:len(model)-1]
 				}
 			case op < 8:
-				for j := range rapid.IntRange(1, 2*chunkLen).Draw(t, "pushes") {
+				for j := range rapid.IntRange(1, many[op/7]).Draw(t, "pushes") {
 					v.push(i*1000 + j)
 					model = append(model, i*1000+j)
 				}
