@@ -101,6 +101,11 @@ type Config struct {
 	// Default 16 MiB.
 	CatchUpBytes uint64
 
+	// LongWork, if not nil, is called before work beside the cluster's own that
+	// keeps a thread busy, or waiting for a file, for long: a snapshot being
+	// written, checked or removed. What it returns is called after it.
+	LongWork func() (done func())
+
 	// MaxEntryBytes bounds how many bytes of requests go into one entry. A single
 	// larger request still passes, alone. Default 1 MiB.
 	MaxEntryBytes uint64
@@ -145,6 +150,9 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxLogBytes, max(512<<20, c.SnapshotBytes))
 	setDefault(&c.CatchUpBytes, 16<<20)
+	if c.LongWork == nil {
+		c.LongWork = func() func() { return func() {} }
+	}
 	setDefault(&c.MaxEntryBytes, 1<<20)
 	setDefault(&c.MaxPendingBytes, 64<<20)
 	setDefault(&c.MaxInflightEntries, 1)

@@ -259,6 +259,7 @@ func (n *Node) writeBody(p pendingSnapshot) {
 		case <-n.endC:
 			return
 		}
+		defer n.cfg.LongWork()()
 		size, crc, err := writeBody(&n.cfg, p, got, n.endC)
 		n.inbox.run(func(c *core) { c.bodyWritten(p, size, crc, err) })
 	})
@@ -269,7 +270,10 @@ func (n *Node) runPurge() {
 	for {
 		select {
 		case <-n.purgeC:
-			if err := n.disk.purge(); err != nil {
+			done := n.cfg.LongWork()
+			err := n.disk.purge()
+			done()
+			if err != nil {
 				n.stop(err)
 				return
 			}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -48,7 +49,7 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, stopC <-chan 
 		}
 	}()
 	m := &bodyWriter{f: f, crc: newBodyCRC(), stopC: stopC}
-	w := bufio.NewWriterSize(m, 256<<10)
+	w := bufio.NewWriterSize(m, 64<<10)
 	if err = got.Write(w); err != nil {
 		return 0, 0, err
 	}
@@ -96,7 +97,8 @@ type bodyWriter struct {
 	stopC    <-chan struct{}
 }
 
-const bodySyncBytes = 8 << 20
+// What a sync of the log may find itself behind: a millisecond's worth of writing.
+const bodySyncBytes = 1 << 20
 
 func (w *bodyWriter) Write(b []byte) (int, error) {
 	select {
@@ -104,6 +106,7 @@ func (w *bodyWriter) Write(b []byte) (int, error) {
 		return 0, commit.ErrStopped
 	default:
 	}
+	runtime.Gosched() // clients come first, even on one processor
 	n, err := w.f.Write(b)
 	w.crc.Write(b[:n]) // never fails
 	w.size += int64(n)

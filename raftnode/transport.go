@@ -285,6 +285,7 @@ func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 		if err != nil {
 			return err
 		}
+		defer n.cfg.LongWork()()
 		index := m.GetSnapshot().GetMetadata().GetIndex()
 		if err := checkBody(&n.cfg, index, d); err != nil {
 			// rafthttp would keep the damaged one over a good one.

@@ -9,7 +9,6 @@ import (
 
 func main() {
 	coalesceTimers() // first: on Linux it starts the program once more
-	fewThreads()
 	// Redis ignores it as well: a node outlives the terminal it was started from.
 	signal.Ignore(syscall.SIGHUP)
 	stopC := make(chan os.Signal, 2)

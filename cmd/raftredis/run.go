@@ -137,7 +137,7 @@ func (p *part) start() error {
 		Logger:          p.log.Named("store"),
 	}, p.proposeC, p.confChangeC)
 
-	cfg := o.raftConfig(peers)
+	cfg := o.raftConfig(peers, fewThreads())
 	cfg.Seal = p.store.Seal
 	cfg.Logger = p.log.Named("raft")
 	if !o.restart {
@@ -235,7 +235,7 @@ func (p *part) stop(healthy, snapshot bool) error {
 }
 
 // raftConfig says what the raft node is to be.
-func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
+func (o *options) raftConfig(peers []raftnode.Peer, threads *threads) raftnode.Config {
 	cfg := raftnode.Config{
 		ID:            uint64(o.id.value),
 		Dir:           o.dir.value,
@@ -248,6 +248,7 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		TickInterval:  o.nodeTimeout.value / electionTicks,
 		ElectionTicks: electionTicks,
 		Failpoint:     o.failpointHook(),
+		LongWork:      threads.lend,
 	}
 	switch o.appendfsync.value {
 	case "always":
