@@ -98,7 +98,7 @@ type Config struct {
 	MaxLogBytes uint64
 	// CatchUpBytes of log stay in memory for members that are a little behind. A
 	// leader keeps up to SnapshotBytes while some member lacks more than that.
-	// Default 16 MiB.
+	// Default 8 MiB.
 	CatchUpBytes uint64
 
 	// LongWork, if not nil, is called before work beside the cluster's own that
@@ -149,7 +149,7 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.HeartbeatTicks, 1)
 	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxLogBytes, max(512<<20, c.SnapshotBytes))
-	setDefault(&c.CatchUpBytes, 16<<20)
+	setDefault(&c.CatchUpBytes, 8<<20)
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }
 	}

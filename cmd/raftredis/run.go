@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
-	tuneGC()
+	paceGC()
 
 	p := &part{o: o, log: log, stopC: make(chan bool, 1)}
 	monitor, err := p.startDebug()
@@ -347,19 +346,4 @@ func friendlier(err error, o *options) error {
 		return fmt.Errorf("%w (another node, or another program, listens there; see --cluster and --cluster-port)", err)
 	}
 	return err
-}
-
-// tuneGC trades a little CPU for memory: most of the heap is data that lives long
-// and has few pointers, so that collecting it early costs little, and garbage that
-// waits beside it is memory that the user has paid for twice. With GOMEMLIMIT set
-// the user has said how much there is, and all of it may be used. GOGC, if it is
-// set, is the user's own word.
-func tuneGC() {
-	switch {
-	case os.Getenv("GOGC") != "":
-	case os.Getenv("GOMEMLIMIT") != "":
-		debug.SetGCPercent(200)
-	default:
-		debug.SetGCPercent(25)
-	}
 }

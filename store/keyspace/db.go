@@ -112,7 +112,7 @@ func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
 	if val == nil {
 		return nil, false, nil
 	}
-	if val.box != nil {
+	if val.boxed {
 		return nil, false, ErrWrongType
 	}
 	v.used(val)
@@ -309,7 +309,7 @@ func (db *DB) Set(key, s []byte, expire int64) {
 	// A value that is overwritten by one of about the same size keeps its memory,
 	// if no snapshot and no other key may be looking at it: overwriting is the
 	// common case, and what it does not allocate nobody needs to collect.
-	if old := val.bytes(); val.private && val.box == nil && len(s) <= cap(old) && cap(old) <= len(s)+len(s)/4+8 {
+	if old := val.bytes(); val.private && !val.boxed && len(s) <= cap(old) && cap(old) <= len(s)+len(s)/4+8 {
 		val.setBytes(append(old[:0], s...))
 	} else {
 		val.setBytes(append(make([]byte, 0, len(s)), s...))
@@ -368,7 +368,7 @@ const KeepTTL = -1
 // changed in place until the entry is applied, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
-	if _, val := db.lookupWrite(key); val != nil && val.box != nil {
+	if _, val := db.lookupWrite(key); val != nil && val.boxed {
 		return nil, ErrWrongType
 	}
 	val := db.put(key)
@@ -403,7 +403,7 @@ func (db *DB) Append(key, s []byte) (int, error) {
 		db.Set(key, s, 0)
 		return len(s), nil
 	}
-	if val.box != nil {
+	if val.boxed {
 		return 0, ErrWrongType
 	}
 	buf, err := db.StringForUpdate(key, int(val.strLen)+len(s))
@@ -468,7 +468,7 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos)
 	pos, moved := to.replace(dst, val.expire)
-	moved.str, moved.strLen, moved.strCap, moved.box = val.str, val.strLen, val.strCap, val.box
+	moved.ptr, moved.strLen, moved.strCap, moved.boxed = val.ptr, val.strLen, val.strCap, val.boxed
 	moved.private, moved.raw = val.private, val.raw
 	to.replaced(pos, moved)
 	return true
@@ -482,7 +482,7 @@ func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
 		return false
 	}
 	expire, s, raw := val.expire, val.bytes(), val.raw // val points elsewhere once dst comes or goes
-	if val.box == nil {
+	if !val.boxed {
 		pos, dup := to.replace(dst, expire)
 		dup.setBytes(append(make([]byte, 0, len(s)), s...))
 		dup.private, dup.raw = true, raw

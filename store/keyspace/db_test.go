@@ -376,9 +376,11 @@ func TestSetReusesMemory(t *testing.T) {
 	}
 }
 
-// See value: two more words would cost a quarter of the memory of a small key.
-func TestItemFillsACacheLine(t *testing.T) {
-	if size := unsafe.Sizeof(item[value]{}); size != 64 {
-		t.Errorf("an item has %d bytes", size)
+// What the allocator adds to a chunk, and what it rounds up to, is memory that
+// every key pays for.
+func TestChunkFillsItsMemory(t *testing.T) {
+	const header = 8 // in front of what has pointers
+	if size := unsafe.Sizeof(item[value]{})*chunkLen + header; size > 1024 || size < 1000 {
+		t.Errorf("a chunk takes %d of 1024 bytes", size)
 	}
 }

@@ -39,7 +39,7 @@ func (f *Frozen) Encode(e *Encoder) {
 			e.String(it.key)
 			e.Uvarint(uint64(val.expire))
 			e.Uvarint(val.version)
-			if val.box == nil {
+			if !val.boxed {
 				e.Bytes(val.bytes())
 			} else {
 				val.object().Encode(e)

@@ -3,10 +3,10 @@ package keyspace
 const (
 	// chunkLen is the number of items that are copied together when a vec is
 	// written to after a freeze. Few, because while a snapshot of a million keys is
-	// written every chunk that holds a key that is overwritten is there twice. One
-	// less than a power of two, because the allocator puts a word in front of what
-	// has pointers: so 15 keys fill 1024 bytes, and 16 would take 1152.
-	chunkLen = 15
+	// written every chunk that holds a key that is overwritten is there twice. 18
+	// keys of 56 bytes, and the word that the allocator puts in front of what has
+	// pointers, fill 1024 bytes.
+	chunkLen = 18
 	// pageLen is the number of chunks that a page lists. A freeze copies 32 bytes
 	// for each pageLen*chunkLen items, under the write lock; the first write to a
 	// page after it copies 32 bytes for each of its chunks, a microsecond.
