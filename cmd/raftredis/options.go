@@ -161,7 +161,7 @@ func (o *options) declare() {
 	add(&o.dir, "dir", "data directory; it belongs to one node")
 	add(&o.appendfsync, "appendfsync", "when the log is forced to disk: before a write is acknowledged, once a second, or when the system likes")
 	add(&o.snapshotBytes, "snapshot-bytes", "bytes of log between two snapshots")
-	add(&o.catchUpBytes, "snapshot-catch-up-bytes", "bytes of log from before a snapshot that are kept for members that are a little behind")
+	add(&o.catchUpBytes, "snapshot-catch-up-bytes", "bytes of log that are kept in memory for members that are a little behind")
 	addFront("read-mode")
 	addFront("replica-serve-stale-data")
 	add(&o.proposalTimeout, "proposal-timeout", "how long a write may wait for its outcome before its client gets an error")
