@@ -71,8 +71,8 @@ type Config struct {
 	// PeerTLS secures the links between members.
 	PeerTLS TLS
 
-	// Seal makes one log entry of all the requests that wait at the same time and
-	// appends it to dst, which is empty and may have room. It runs on the raft
+	// Seal makes one log entry of all the requests that wait at the same time, in
+	// the memory of dst, which is empty, if there is room. It runs on the raft
 	// goroutine of the leader: it must be quick and must not call the node, nor
 	// keep dst. The entry must not be empty.
 	Seal func(dst []byte, requests [][]byte) []byte

@@ -16,6 +16,7 @@ type transfers struct{ waiting []waitingTransfer }
 
 type waitingTransfer struct {
 	to       uint64
+	again    uint64 // c.now when it is tried once more
 	deadline uint64 // c.now
 	answer   func(error)
 }
@@ -62,9 +63,12 @@ func (c *core) transfer(to uint64, answer func(error)) {
 		return
 	}
 	c.lg.Info("transferring leadership", zap.Uint64("member", c.id), zap.Uint64("from", c.soft.Lead), zap.Uint64("to", to))
-	// raft gives up after one election timeout, and takes proposals again.
+	// raft gives up after one election timeout, and takes proposals again. It has
+	// told the successor once, which may not have heard, or had a membership change
+	// to apply first: so there is a second attempt.
+	timeout := uint64(c.cfg.ElectionTicks)
 	c.transfers.waiting = append(c.transfers.waiting,
-		waitingTransfer{to, c.now + 2*uint64(c.cfg.ElectionTicks), answer})
+		waitingTransfer{to, c.now + timeout + 1, c.now + 2*timeout, answer})
 	c.rn.TransferLeader(to)
 }
 
@@ -95,6 +99,11 @@ func (t *transfers) settle(c *core) {
 }
 
 func (t *transfers) tick(c *core) {
+	for _, w := range t.waiting {
+		if c.now == w.again && c.soft.Lead != 0 {
+			c.rn.TransferLeader(w.to)
+		}
+	}
 	t.answer(func(w waitingTransfer) (bool, error) {
 		return c.now > w.deadline, fmt.Errorf("%w: member %d did not take over, %d leads", ErrNoSuccessor, w.to, c.soft.Lead)
 	})

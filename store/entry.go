@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"slices"
 
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -81,13 +80,16 @@ func appendUvarint(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n
 
 func uvarintLen(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
 
-// sealEntry appends one log entry of requests to dst.
+// sealEntry builds one log entry of requests, in dst's memory if there is room.
 func sealEntry(dst []byte, now int64, seed uint64, requests [][]byte) []byte {
 	size := 1 + binary.MaxVarintLen64 + 8
 	for _, r := range requests {
 		size += uvarintLen(uint64(len(r))) + len(r)
 	}
-	b := append(slices.Grow(dst, size), entryVersion)
+	if cap(dst) < size {
+		dst = make([]byte, 0, size)
+	}
+	b := append(dst[:0], entryVersion)
 	b = appendUvarint(b, uint64(now))
 	b = binary.LittleEndian.AppendUint64(b, seed)
 	for _, r := range requests {

@@ -227,9 +227,10 @@ func (b *Batch) finish() {
 	done()
 }
 
-// Seal appends to dst the log entry of all requests that wait at one moment. The raft
-// node calls it while this node leads; the entry carries what the state machine
-// may not find out by itself: the time and a source of chance.
+// Seal builds the log entry of all requests that wait at one moment, in dst's
+// memory if there is room. The raft node calls it while this node leads; the entry
+// carries what the state machine may not find out by itself: the time and a source
+// of chance.
 func (s *Store) Seal(dst []byte, requests [][]byte) []byte {
 	return sealEntry(dst, s.clock.Stamp(), s.cfg.seed(), requests)
 }

@@ -145,10 +145,20 @@ func (st *started) row(o options, row *row, run func(port int) (figure, error)) 
 			if err := st.start(o, name); err != nil {
 				return err
 			}
-			f, err := run(st.systems[name].ports[0])
+			s := st.systems[name]
+			before, err := s.cpu()
+			if err != nil {
+				return err
+			}
+			f, err := run(s.ports[0])
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", row.name, name, err)
 			}
+			after, err := s.cpu()
+			if err != nil {
+				return err
+			}
+			f.cpu = float64((after - before).Microseconds()) / f.n
 			if round == 0 {
 				continue
 			}

@@ -55,6 +55,7 @@ func (r *report) markdown(binary string) string {
 	fmt.Fprintf(&b, "# Benchmarks\n\nMade by `make bench` (%s): %d alternating rounds, medians, 64-byte values, every process of every\nsystem and the load generator on this one machine, over loopback, one disk. A ratio is taken within a round; only\nratios mean anything, and those to about a tenth.\n\n", time.Now().UTC().Format("2006-01-02"), r.rounds)
 	fmt.Fprintf(&b, "- machine: %d cores, %s, %s\n- %s\n- raftredis: %s, WAL fsynced before every acknowledgement\n- redis-benchmark: `-d 64 -r 100000`\n",
 		runtime.NumCPU(), cpuModel(), firstLine("uname", "-sr"), firstLine("redis-server", "--version"), firstLine(binary, "--version"))
+	b.WriteString("- cpu: of all processes of the system for each request; client: what redis-benchmark, which has one thread, took of a\n  CPU. Where that is nearly all of it, the client limits what any server can show.\n")
 	if r.note != "" {
 		fmt.Fprintf(&b, "- %s\n", r.note)
 	}
@@ -74,8 +75,11 @@ func (r *report) markdown(binary string) string {
 		}
 		fmt.Fprintf(&b, "| %s |", row.name)
 		for j := range row.systems {
-			fmt.Fprintf(&b, " %s/s, p50 %.2f, p99 %.2f ms |", thousands(median(row.figures[j], func(f figure) float64 { return f.rps })),
-				median(row.figures[j], func(f figure) float64 { return f.p50 }), median(row.figures[j], func(f figure) float64 { return f.p99 }))
+			med := func(by func(figure) float64) float64 { return median(row.figures[j], by) }
+			fmt.Fprintf(&b, " %s/s, p50 %.2f, p99 %.2f ms, cpu %.3g us, client %.0f %% |",
+				thousands(med(func(f figure) float64 { return f.rps })), med(func(f figure) float64 { return f.p50 }),
+				med(func(f figure) float64 { return f.p99 }), med(func(f figure) float64 { return f.cpu }),
+				100*med(func(f figure) float64 { return f.client }))
 			if j > 0 {
 				fmt.Fprintf(&b, " **%s** |", row.ratio(j, 0))
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -167,6 +168,29 @@ func (s *system) rss(i int) (int64, error) {
 	}
 	pages, err := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// cpu returns the CPU time that all of the system's processes have used, in the
+// 10 ms that Linux counts in.
+func (s *system) cpu() (time.Duration, error) {
+	var ticks int64
+	for _, p := range s.procs {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
+		if err != nil {
+			return 0, err
+		}
+		// Behind the name, which may hold anything, in parentheses: utime and
+		// stime are the 14th and 15th field (proc(5)).
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		for _, f := range fields[11:13] {
+			n, err := strconv.ParseInt(f, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
 // command asks once and returns the reply as text.

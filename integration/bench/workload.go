@@ -63,16 +63,22 @@ func workloads() []workload {
 type figure struct {
 	rps      float64
 	p50, p99 float64 // ms
+	client   float64 // share of a CPU that redis-benchmark itself took: near 1, it is what limits
+	n        float64 // requests
+	cpu      float64 // us of all of the system's processes for each request
 }
 
 // run lets redis-benchmark run once against the port.
 func (w *workload) run(port int, scale float64) (figure, error) {
+	n := int(float64(w.n) * scale)
 	args := append([]string{"-p", strconv.Itoa(port), "-c", strconv.Itoa(w.clients), "-P", strconv.Itoa(w.depth),
-		"-n", strconv.Itoa(int(float64(w.n) * scale)), "-r", "100000", "-d", "64", "--csv"}, w.args...)
+		"-n", strconv.Itoa(n), "-r", "100000", "-d", "64", "--csv"}, w.args...)
 	var errs bytes.Buffer
 	cmd := exec.Command("redis-benchmark", args...)
 	cmd.Stderr = &errs
+	began := time.Now()
 	out, err := cmd.Output()
+	elapsed := time.Since(began)
 	if err != nil {
 		return figure{}, fmt.Errorf("redis-benchmark %s: %w: %s", strings.Join(args, " "), err, errs.String())
 	}
@@ -82,7 +88,7 @@ func (w *workload) run(port int, scale float64) (figure, error) {
 		return figure{}, fmt.Errorf("redis-benchmark printed %q (%v)", out, err)
 	}
 	last := rows[len(rows)-1]
-	var f figure
+	f := figure{n: float64(n), client: float64(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()) / float64(elapsed)}
 	for i, dst := range map[int]*float64{1: &f.rps, 4: &f.p50, 6: &f.p99} {
 		if *dst, err = strconv.ParseFloat(last[i], 64); err != nil {
 			return figure{}, fmt.Errorf("redis-benchmark printed %q: %w", last, err)
