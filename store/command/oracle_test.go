@@ -122,6 +122,11 @@ func (n *node) canonical(drop ...string) string {
 	}
 }
 
+// sort brings the elements of an array into the order of their text.
+func (n *node) sort() {
+	slices.SortFunc(n.elems, func(a, b *node) int { return strings.Compare(a.text, b.text) })
+}
+
 // Every entry of the table is what Redis's COMMAND INFO says, but for the notes
 // in key specs, and COMMAND DOCS but for the history and the names of choices.
 func TestOracleTable(t *testing.T) {
