@@ -25,6 +25,7 @@ import (
 type part struct {
 	o           *options
 	log         *logs
+	threads     *threads
 	table       *command.Table
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
@@ -52,7 +53,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	defer func() { err = errors.Join(err, log.close()) }()
 	paceGC()
 
-	p := &part{o: o, log: log, stopC: make(chan bool, 1)}
+	p := &part{o: o, log: log, threads: fewThreads(), stopC: make(chan bool, 1)}
 	monitor, err := p.startDebug()
 	if err != nil {
 		return err
@@ -136,7 +137,8 @@ func (p *part) start() error {
 		Logger:          p.log.Named("store"),
 	}, p.proposeC, p.confChangeC)
 
-	cfg := o.raftConfig(peers, fewThreads())
+	cfg := o.raftConfig(peers)
+	cfg.LongWork = p.threads.lend
 	cfg.Seal = p.store.Seal
 	cfg.Logger = p.log.Named("raft")
 	if !o.restart {
@@ -234,7 +236,7 @@ func (p *part) stop(healthy, snapshot bool) error {
 }
 
 // raftConfig says what the raft node is to be.
-func (o *options) raftConfig(peers []raftnode.Peer, threads *threads) raftnode.Config {
+func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 	cfg := raftnode.Config{
 		ID:            uint64(o.id.value),
 		Dir:           o.dir.value,
@@ -247,7 +249,6 @@ func (o *options) raftConfig(peers []raftnode.Peer, threads *threads) raftnode.C
 		TickInterval:  o.nodeTimeout.value / electionTicks,
 		ElectionTicks: electionTicks,
 		Failpoint:     o.failpointHook(),
-		LongWork:      threads.lend,
 	}
 	switch o.appendfsync.value {
 	case "always":
