@@ -43,6 +43,9 @@ func TestEntrySize(t *testing.T) {
 	if over := len(e) - 2*len(r); over > 20 {
 		t.Errorf("an entry costs %d bytes", over)
 	}
+	if cap(e) > len(e)+16 {
+		t.Errorf("entry of %d bytes has room for %d", len(e), cap(e))
+	}
 	room := make([]byte, 0, len(e)+4) // it counts with the longest time there is
 	if again := sealEntry(room, 1_800_000_000_000, 1, [][]byte{r, r}); &again[0] != &room[:1][0] {
 		t.Errorf("an entry of %d bytes does not fit into %d", len(e), cap(room))
