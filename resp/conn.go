@@ -88,6 +88,7 @@ type conn struct {
 	reader    store.Reader
 	reading   bool
 	readsLeft int
+	ahead     int // reads that lookAhead has seen and that have not run yet
 
 	// Writes of this pipeline, and the commands behind them.
 	batch      store.Batch

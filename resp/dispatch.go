@@ -43,7 +43,7 @@ func (c *conn) commands() {
 	if !c.modeSet {
 		c.linear = cfg.ReadMode == "linearizable"
 	}
-	c.need = 0
+	c.need, c.ahead = 0, 0
 	from := len(c.enc.buf)
 	for c.state == forNothing && !c.closing && !c.dead {
 		if len(c.enc.buf)-from >= flushAt {
@@ -299,6 +299,9 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 
 // readNow runs a read with the reader that has been begun.
 func (c *conn) readNow(cm *cmd, argv [][]byte) {
+	if c.ahead--; c.ahead < 0 {
+		c.lookAhead()
+	}
 	from, errs := len(c.enc.buf), c.enc.errs
 	c.reader.Do(c.db, cm.spec, argv, &c.enc)
 	c.ran(cm, argv, errs)

@@ -112,13 +112,14 @@ func dup(fd int) (int, error) {
 
 // epollLoop owns the connections that were given to it.
 type epollLoop struct {
-	srv    *Server
-	epfd   int
-	file   *os.File // of epfd: must stay referenced, or its finalizer closes it
-	raw    syscall.RawConn
-	events []syscall.EpollEvent
-	buf    []byte // input of whichever connection is being run
-	conns  map[int32]*epollConn
+	srv      *Server
+	epfd     int
+	file     *os.File // of epfd: must stay referenced, or its finalizer closes it
+	raw      syscall.RawConn
+	events   []syscall.EpollEvent
+	buf      []byte // input of whichever connection is being run
+	conns    map[int32]*epollConn
+	replying []*epollConn // had their turn since the last send
 
 	// For wait: a function that the runtime calls before it parks the goroutine
 	// and again whenever the epoll descriptor has become readable.
@@ -266,6 +267,27 @@ func (l *epollLoop) run() {
 				l.handle(p, ev.Events)
 			}
 		}
+		l.send()
+	}
+}
+
+// send sends the replies of all connections that have had a turn. They are sent
+// together, as Redis does: a client with many connections, or the clients of one
+// host, are woken once and find all of them, where replies that trickle in wake
+// them again and again, beside a server that needs the processor itself.
+func (l *epollLoop) send() {
+	for _, p := range l.replying {
+		l.reply(p)
+	}
+	clear(l.replying)
+	l.replying = l.replying[:0]
+}
+
+func (l *epollLoop) reply(p *epollConn) {
+	p.replying = false
+	if !p.closed {
+		defer l.srv.recovered("connection", p.end)
+		p.reply()
 	}
 }
 
@@ -328,6 +350,10 @@ func (l *epollLoop) handle(p *epollConn, events uint32) {
 		p.readable, p.ending = true, true // the end is read like anything else
 	}
 	p.turn(events == 0)
+	if !p.replying && !p.closed {
+		p.replying = true
+		l.replying = append(l.replying, p)
+	}
 }
 
 const epollEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | -syscall.EPOLLET
@@ -347,6 +373,7 @@ type epollConn struct {
 	ending     bool // epoll has reported the end: it comes after what is still to be read
 	hungUp     bool // the client sends no more
 	closed     bool
+	replying   bool   // in the loop's list of the same name
 	finishing  bool   // closed as soon as the last replies are sent
 	out        []byte // replies on their way: out[sent:] is left
 	sent       int
@@ -360,18 +387,27 @@ func (p *epollConn) kill() {
 	p.loop.look(p)
 }
 
-// turn does what there is to do for the connection, within reason: what is left
-// comes after the others have had their turns.
+// turn takes in what there is, or goes on after a wait. What comes of it is sent
+// by reply, after all other connections have had their turns.
 func (p *epollConn) turn(woken bool) {
 	c := p.c
-	if p.killed.Load() {
+	switch {
+	case p.killed.Load():
 		p.end()
-		return
-	}
-	if woken {
+	case woken:
 		c.run()
 		c.settle()
+	case p.readable && !p.hungUp && !p.finishing && p.out == nil && c.intent() == toRead:
+		if !p.read() {
+			p.end()
+		}
 	}
+}
+
+// reply sends replies and does whatever else there is to do for the connection,
+// within reason: what is left comes after the others have had their turns.
+func (p *epollConn) reply() {
+	c := p.c
 	for range 16 {
 		if !p.flush() {
 			p.end()

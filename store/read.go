@@ -102,6 +102,12 @@ func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply com
 	return next
 }
 
+// LookAhead prepares for reads of these keys: see keyspace.View.LookAhead.
+func (r *Reader) LookAhead(db int, keys [][]byte) {
+	r.r.view = r.s.ks.View(db, r.now)
+	r.r.view.LookAhead(keys)
+}
+
 // Version returns the version of a key, for Watched.
 func (r *Reader) Version(db int, key []byte) uint64 {
 	r.r.view = r.s.ks.View(db, r.now)
