@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
@@ -13,18 +14,17 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// reads batches linearizable reads: one ReadIndex is in flight at a time, and
-// serves everybody who was waiting when it left. Who comes later waits for the
-// next one, because its answer may only be used by reads that began before it.
+// reads batches linearizable reads: maxReadRounds ReadIndex are in flight at a
+// time, and each serves everybody who was waiting when it left. Who comes later
+// waits for the next one, because its answer may only be used by reads that began
+// before it.
 //
 // A ReadIndex can get lost (no leader, a full buffer, a new leader). Then it is
 // sent again under another context: an answer to an earlier attempt is never
 // taken for a later one, not even across a restart (etcd issue 20418).
 type reads struct {
 	waiting  []*readWaiter
-	inflight []*readWaiter
-	attempt  []byte // context of the attempt in flight
-	sentAt   uint64 // c.now
+	inflight []readRound // the oldest first
 
 	counter     uint64
 	incarnation uint64
@@ -38,8 +38,20 @@ type reads struct {
 	early      []*raftpb.Message // reads of other members that wait for it
 }
 
+// readRound is one ReadIndex in flight.
+type readRound struct {
+	waiters []*readWaiter
+	context []byte
+	sentAt  uint64 // c.now
+}
+
 // maxEarly reads of other members wait; they send again what is dropped.
 const maxEarly = 64
+
+// maxReadRounds ReadIndex are in flight at most. With a second one the node has
+// readers to answer while it waits for the next round; a third would only make
+// each of them serve fewer.
+const maxReadRounds = 2
 
 // readWaiter is one caller of ReadIndex.
 type readWaiter struct {
@@ -70,44 +82,49 @@ func (c *core) readIndex(w *readWaiter) {
 	c.reads.next(c)
 }
 
-// next sends a ReadIndex if somebody waits, none is in flight and it makes sense.
+// next sends a ReadIndex if somebody waits, few enough are in flight and it makes
+// sense.
 func (r *reads) next(c *core) {
-	if len(r.inflight) > 0 || len(r.waiting) == 0 || c.soft.Lead == 0 {
+	if len(r.inflight) >= maxReadRounds || len(r.waiting) == 0 || c.soft.Lead == 0 {
 		return
 	}
 	if c.isLeader() && r.tooEarly(c) {
 		return
 	}
-	r.inflight, r.waiting = r.waiting, nil
 	r.counter++
-	r.attempt = binary.LittleEndian.AppendUint64(nil, r.incarnation)
-	r.attempt = binary.LittleEndian.AppendUint64(r.attempt, r.counter)
-	r.sentAt = c.now
-	c.rn.ReadIndex(r.attempt)
+	context := binary.LittleEndian.AppendUint64(nil, r.incarnation)
+	context = binary.LittleEndian.AppendUint64(context, r.counter)
+	r.inflight = append(r.inflight, readRound{r.waiting, context, c.now})
+	r.waiting = nil
+	c.rn.ReadIndex(context)
 }
 
-// again gives up the attempt in flight and sends another one for everybody.
+// again gives up what is in flight and sends another one for everybody.
 func (r *reads) again(c *core) {
-	r.waiting = append(r.inflight, r.waiting...)
-	r.inflight, r.attempt = nil, nil
+	var all []*readWaiter
+	for _, round := range r.inflight {
+		all = append(all, round.waiters...)
+	}
+	r.waiting, r.inflight = append(all, r.waiting...), nil
 	r.next(c)
 }
 
 func (r *reads) answered(c *core, states []raft.ReadState) {
 	for _, s := range states {
-		if r.attempt == nil || !bytes.Equal(s.RequestCtx, r.attempt) {
+		i := slices.IndexFunc(r.inflight, func(round readRound) bool { return bytes.Equal(s.RequestCtx, round.context) })
+		if i < 0 {
 			continue
 		}
-		for _, w := range r.inflight {
+		for _, w := range r.inflight[i].waiters {
 			w.indexC <- s.Index
 		}
-		r.inflight, r.attempt = nil, nil
+		r.inflight = slices.Delete(r.inflight, i, i+1)
 	}
 	r.next(c)
 }
 
 func (r *reads) tick(c *core) {
-	if len(r.inflight) > 0 && c.now-r.sentAt >= uint64(max(c.cfg.ElectionTicks/2, c.cfg.HeartbeatTicks+1)) {
+	if len(r.inflight) > 0 && c.now-r.inflight[0].sentAt >= uint64(max(c.cfg.ElectionTicks/2, c.cfg.HeartbeatTicks+1)) {
 		r.again(c)
 	}
 	if c.now%uint64(c.cfg.ElectionTicks) == 0 { // without a leader nothing else empties the list

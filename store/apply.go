@@ -22,11 +22,12 @@ const (
 // applier is the apply loop's own. It runs under Store.mu and needs no other
 // protection.
 type applier struct {
-	call command.Write
-	db   keyspace.DB
-	rand keyspace.Rand
-	argv [][]byte
-	read *reading
+	call  command.Write
+	db    keyspace.DB
+	rand  keyspace.Rand
+	argv  [][]byte
+	read  *reading
+	ahead lookahead
 
 	seed     uint64
 	mayBlock bool
@@ -195,6 +196,8 @@ func (s *Store) applyEntry(data []byte) error {
 	s.clock.Observe(stamp, s.applier.leading)
 	s.now = max(s.now, stamp)
 	s.stats.entries.Add(1)
+	s.applier.ahead.start(c)
+	defer s.applier.ahead.stop()
 	for c.more() {
 		request := c.bytes()
 		if c.err != nil {
@@ -308,6 +311,7 @@ func (s *Store) applyBatch(c *cursor, b *Batch) error {
 
 // applyOp applies the next op.
 func (s *Store) applyOp(c *cursor, reply command.Reply) error {
+	s.applier.ahead.next(s.ks, s.now)
 	before := len(c.b)
 	kind, db := c.op()
 	var err error

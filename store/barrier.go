@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// barrier collects linearizable reads. One ReadIndex is under way at a time; all
-// reads that come meanwhile share the next one.
+// barrier collects linearizable reads. readsAtOnce ReadIndex are under way at a
+// time; all reads that come meanwhile share the next one.
 type barrier struct {
 	mu      sync.Mutex
 	waiting []confirmation
@@ -25,6 +25,10 @@ type confirmation struct {
 // readRetry is how long to wait before asking again for an index that was
 // refused at once, as it is while there is no leader.
 const readRetry = 20 * time.Millisecond
+
+// readsAtOnce is how many goroutines ask for an index. raftnode has as many
+// ReadIndex in flight (maxReadRounds).
+const readsAtOnce = 2
 
 // Barrier calls done with nil once everything that was committed before the call
 // is applied on this node: what is read then is linearizable. done gets an error
@@ -53,6 +57,7 @@ func (b *barrier) take() []confirmation {
 	return w
 }
 
+// runBarrier asks for one index after the other. Several goroutines run it.
 func (s *Store) runBarrier() {
 	defer s.wg.Done()
 	var asking []confirmation // the oldest first

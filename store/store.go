@@ -170,11 +170,13 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 // snapshot is the first thing that the apply loop does. See Loaded and Ready.
 func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
 	s.node.Store(&node{c, c.Incarnation()})
-	s.wg.Add(5)
+	s.wg.Add(4 + readsAtOnce)
 	go s.runApply(commitC, snapshotterReady)
 	go s.runRetry()
 	go s.runExpire()
-	go s.runBarrier()
+	for range readsAtOnce {
+		go s.runBarrier()
+	}
 	go s.runGreeting()
 }
 
