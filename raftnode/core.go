@@ -186,6 +186,7 @@ func (c *core) bootstrap() error {
 // before: after a pause of the whole process the leader's messages count first.
 func (c *core) tick() {
 	c.now++
+	c.traffic.release(c)
 	c.rn.Tick()
 	c.suspicion.tick(c)
 	if c.soft.Lead == 0 {
@@ -206,6 +207,7 @@ func (c *core) step(m *raftpb.Message) {
 		// sends again until it sees them applied.
 		if c.isLeader() {
 			c.proposals.forwarded(c, m)
+			c.traffic.forwarded(c, m.GetFrom())
 		}
 		return
 	case raftpb.MsgReadIndex:

@@ -51,7 +51,7 @@ func (c *core) ready() {
 		}
 	}
 	// The network first: followers write while this node writes (thesis 10.2.1).
-	if out = c.traffic.superseded(out); len(out) > 0 {
+	if out = c.traffic.hold(c, c.traffic.superseded(out)); len(out) > 0 {
 		c.env.send(out)
 	}
 	if toStore != nil { // 6
@@ -69,6 +69,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 		// Whatever is in flight may still be committed by the next leader, or not:
 		// that is for the origins to find out, by request id.
 		c.proposals.deposed()
+		c.traffic.deposed()
 	}
 	if s.RaftState == raft.StateLeader && was.RaftState != raft.StateLeader {
 		clear(c.lastHeard)

@@ -56,8 +56,21 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 	stopC := n.stopC
 	var handedOverC chan struct{} // not nil while stopping
 
+	// Held commit indexes are sent when the timer finds those that it was set for.
+	// It is not stopped when they have become superfluous: under load that would be
+	// done for every entry.
+	release := time.NewTimer(0)
+	<-release.C
+	defer release.Stop()
+	var armed bool
+	var armedFor uint64
+
 	c.run()
 	for {
+		if !armed && len(c.traffic.held) > 0 {
+			armed, armedFor = true, c.traffic.turn
+			release.Reset(n.cfg.CommitDelay)
+		}
 		var commitC chan<- *commit.Batch
 		head, ok := c.applying.head()
 		if ok {
@@ -82,6 +95,11 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			n.stopOnce.Do(func() { close(n.stopC) })
 		case <-c.applying.doneC():
 			c.applied()
+		case <-release.C:
+			armed = false
+			if armedFor == c.traffic.turn {
+				c.traffic.release(c)
+			}
 		case <-ticker.C:
 			tick = true
 		case <-stopC:

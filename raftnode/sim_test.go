@@ -74,6 +74,7 @@ type simStore struct {
 func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
 	cfg.Seal = testSeal
+	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
 	cfg.EnsureDefaults()
 	s := &sim{
 		cfg: cfg, nodes: map[uint64]*simNode{}, cut: map[[2]uint64]bool{}, rng: rng,

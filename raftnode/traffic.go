@@ -1,7 +1,11 @@
 package raftnode
 
 import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 )
 
 // traffic leaves out messages that only repeat what another one says. A message
@@ -14,6 +18,14 @@ type traffic struct {
 	// goroutine, to be sent once they are durable: to whom, in which term, and up
 	// to which index.
 	acked struct{ to, term, index uint64 }
+
+	// held is what a leader has not told followers yet: for each at most one MsgApp
+	// without entries. turn counts how often held has begun to fill.
+	held []*raftpb.Message
+	turn uint64
+	// asked is when members last forwarded requests (c.now). Their clients wait for
+	// them to hear what is committed.
+	asked map[uint64]uint64
 }
 
 // superseded removes every MsgApp without entries, which tells a follower nothing
@@ -44,6 +56,93 @@ func overtaken(m *raftpb.Message, later []*raftpb.Message) bool {
 	}
 	return false
 }
+
+// hold keeps back what only tells a follower that entries are committed, for up to
+// Config.CommitDelay. A leader with one client commits an entry long before it
+// has the next one, and to tell the followers at once is a message for each of
+// them, a wake-up there, and the work of sending, in the way of the client's reply
+// and of its next request. Nobody waits for what is held: see waitsFor. What is
+// held is dropped when another MsgApp says it as well, and sent by release.
+func (t *traffic) hold(c *core, out []*raftpb.Message) []*raftpb.Message {
+	if c.cfg.CommitDelay < 0 {
+		return out
+	}
+	var first []*raftpb.Message
+	kept := out[:0]
+	for _, m := range out {
+		switch m.GetType() {
+		case raftpb.MsgApp:
+			t.drop(m.GetTo())
+			if bare(m) && !t.waitsFor(c, m.GetTo()) {
+				if len(t.held) == 0 {
+					t.turn++
+				}
+				t.held = append(t.held, m)
+				continue
+			}
+		case raftpb.MsgHeartbeat:
+		default:
+			// An answer to a read, or the leadership: the member needs to know.
+			if h := t.drop(m.GetTo()); h != nil {
+				first = append(first, h)
+			}
+		}
+		kept = append(kept, m)
+	}
+	clear(out[len(kept):])
+	return append(first, kept...)
+}
+
+// drop takes out what is held for a member, nil if there is nothing.
+func (t *traffic) drop(to uint64) *raftpb.Message {
+	for i, h := range t.held {
+		if h.GetTo() == to {
+			t.held = slices.Delete(t.held, i, i+1)
+			return h
+		}
+	}
+	return nil
+}
+
+// waitsFor reports whether somebody waits for a MsgApp without entries to reach a
+// member: the leader, which looks for the end of the member's log with it, or
+// clients of the member, which has forwarded requests a moment ago.
+func (t *traffic) waitsFor(c *core, member uint64) bool {
+	if at, ok := t.asked[member]; ok && c.now-at < askedLately {
+		return true
+	}
+	probing := true
+	c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if id == member {
+			probing = pr.State != tracker.StateReplicate
+		}
+	})
+	return probing
+}
+
+// askedLately is for how many ticks a member that has forwarded requests is told
+// at once what is committed.
+const askedLately = 4
+
+// forwarded notes that a member has forwarded requests.
+func (t *traffic) forwarded(c *core, member uint64) {
+	if t.asked == nil {
+		t.asked = make(map[uint64]uint64)
+	}
+	t.asked[member] = c.now
+}
+
+// release sends what is held.
+func (t *traffic) release(c *core) {
+	if len(t.held) > 0 {
+		held := t.held
+		t.held = nil
+		c.env.send(held)
+	}
+}
+
+// deposed forgets what only a leader has to say.
+func (t *traffic) deposed() { t.held, t.asked = nil, nil }
 
 // news returns the responses without those that tell the leader again what it has
 // been told already. toldCommit says that what they answer moved the commit index
