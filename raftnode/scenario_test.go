@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/cryptotest"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 
@@ -18,7 +19,7 @@ import (
 // tick. Run with -rewrite to take over new output, and commit only what you can
 // explain.
 //
-//	cluster n=3 [snapshot-bytes=N] [inflight=N]   start it
+//	cluster n=3 [snapshot-bytes=N] [inflight=N] [hold=1]   start it; commits are held back with hold
 //	campaign ID                      ID tries to become the leader
 //	tick ID [times=N]
 //	run rounds=N                     tick everybody and settle, N times
@@ -83,7 +84,7 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "cluster":
-		sc.start(arg("n", 3), arg("catch-up", 1<<20), arg("inflight", 1))
+		sc.start(arg("n", 3), arg("catch-up", 1<<20), arg("inflight", 1), arg("hold", -1))
 	case "campaign":
 		n := sc.nodes[id(0)]
 		n.do(func() {
@@ -170,8 +171,9 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 	return sc.out.String()
 }
 
-func (sc *scenario) start(n, catchUp, inflight int) {
-	cfg := Config{ElectionTicks: 10, SnapshotBytes: 1 << 20, CatchUpBytes: uint64(catchUp), MaxInflightEntries: inflight}
+func (sc *scenario) start(n, catchUp, inflight, hold int) {
+	cfg := Config{ElectionTicks: 10, SnapshotBytes: 1 << 20, CatchUpBytes: uint64(catchUp), MaxInflightEntries: inflight,
+		CommitDelay: time.Duration(hold)}
 	sc.sim = newSim(cfg, n, nil)
 	sc.trace = func(format string, args ...any) {
 		line := fmt.Sprintf(format, args...)

@@ -2,28 +2,33 @@ package resp
 
 import "github.com/raftredis/raftredis/store/keyspace"
 
-// lookAhead has the store bring the keys of the commands that follow in the
-// input into the processor's caches, before the first of them is looked up. It
-// is called for a read, with the reader begun.
-//
-// What it takes from the input is a guess and nothing more: the first argument
-// of commands in the usual form, whose lengths have at most two digits. It stops
-// at anything else.
+// lookAhead has the store bring the keys of the next commands in the input into
+// the processor's caches (see keyspace.View.LookAhead). It is called for the first
+// of them, with the reader begun.
 func (c *conn) lookAhead() {
 	var keys [keyspace.MaxAhead][]byte
-	b := c.in[c.r:c.w]
-	n := 0
+	n := keysAhead(c.in[c.r:c.w], keys[:])
+	c.ahead = n - 1
+	if n > 1 {
+		c.reader.LookAhead(c.db, keys[:n])
+	}
+}
+
+// keysAhead puts the first arguments of the commands in b into keys and returns
+// how many there are. It is a guess that nothing but speed depends on: it stops at
+// everything but whole arguments in the usual form, of fewer than 100 bytes. To
+// take the commands apart is frame's business.
+func keysAhead(b []byte, keys [][]byte) (n int) {
 	for n < len(keys) {
 		args, rest, ok := smallCount(b, '*')
 		if !ok {
-			break
+			return n
 		}
 		b = rest
 		for i := range args {
 			size, rest, ok := smallCount(b, '$')
 			if !ok || size+2 > len(rest) {
-				b = nil
-				break
+				return n
 			}
 			if i == 1 {
 				keys[n] = rest[:size]
@@ -32,10 +37,7 @@ func (c *conn) lookAhead() {
 			b = rest[size+2:]
 		}
 	}
-	c.ahead = n - 1
-	if n > 1 {
-		c.reader.LookAhead(c.db, keys[:n])
-	}
+	return n
 }
 
 // smallCount reads a header line with a number of one digit or two.

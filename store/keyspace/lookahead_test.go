@@ -1,0 +1,92 @@
+package keyspace
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestLookAhead looks ahead to keys in every state that a dict can be in, while it
+// grows and shrinks, and sees that nothing comes of it but the right answers
+// afterwards.
+func TestLookAhead(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	ks := New()
+	model := map[string]string{}
+	var keys [][]byte
+	for i := range 3000 {
+		key := fmt.Appendf(nil, "key:%d", i)
+		if i == 0 {
+			key = nil // the empty key is one like any other
+		}
+		keys = append(keys, key)
+	}
+	now := int64(1000)
+	for step := range 20000 {
+		now++
+		ks.Begin(uint64(step+1), now)
+		db := ks.DB(0)
+		key := keys[rng.IntN(1+min(step, len(keys)-1))]
+		switch rng.IntN(8) {
+		case 0, 1:
+			db.Delete(key)
+			delete(model, string(key))
+		case 2:
+			db.SetObject(key, &bag{}, 0)
+			model[string(key)] = "bag"
+		default:
+			val := make([]byte, rng.IntN(300))
+			db.Set(key, val, 0)
+			model[string(key)] = string(val)
+		}
+		if step%16 != 0 {
+			continue
+		}
+		some := make([][]byte, rng.IntN(MaxAhead+8))
+		for i := range some {
+			some[i] = keys[rng.IntN(len(keys))]
+		}
+		view := ks.View(0, now)
+		view.LookAhead(some)
+		for _, k := range some {
+			if _, want := model[string(k)]; view.Exists(k) != want {
+				t.Fatalf("step %d: key %q exists: %v, want %v", step, k, !want, want)
+			}
+		}
+	}
+}
+
+// BenchmarkLookAhead looks up random keys of a million, MaxAhead at a time, with
+// and without looking ahead.
+func BenchmarkLookAhead(b *testing.B) {
+	ks := New()
+	ks.Begin(1, 1)
+	db := ks.DB(0)
+	var keys [][]byte
+	for i := range 1_000_000 {
+		key := fmt.Appendf(nil, "key:%012d", i)
+		keys = append(keys, key)
+		db.Set(key, make([]byte, 64), 0)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	rng.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	for _, ahead := range []bool{false, true} {
+		b.Run(fmt.Sprint(ahead), func(b *testing.B) {
+			view := ks.View(0, 1)
+			sum := 0
+			for at := 0; b.Loop(); at = (at + MaxAhead) % (len(keys) - MaxAhead) {
+				some := keys[at : at+MaxAhead]
+				if ahead {
+					view.LookAhead(some)
+				}
+				for _, k := range some {
+					v, _, _ := view.Get(k)
+					sum += int(v[0])
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/MaxAhead, "ns/key")
+		})
+	}
+}
