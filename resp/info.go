@@ -231,8 +231,10 @@ func (t *infoText) stats() {
 	t.line("client_output_buffer_limit_disconnections", s.stats.outputKill.Load())
 	t.line("pubsub_channels", 0)
 	t.line("pubsub_patterns", 0)
-	t.line("latest_fork_usec", 0)
-	t.line("total_forks", 0)
+	// Nothing forks here. What Redis stands still for while it does is for us the
+	// capture of the state.
+	t.line("latest_fork_usec", st.LastCapture.Microseconds())
+	t.line("total_forks", st.Snapshots)
 	t.line("total_error_replies", errs)
 	t.line("total_reads_processed", s.stats.reads.Load())
 	t.line("total_writes_processed", s.stats.writes.Load())

@@ -49,6 +49,8 @@ type capture struct {
 // capture freezes the state. Only the apply loop may call it: it is between two
 // entries.
 func (s *Store) capture() *capture {
+	begin := time.Now() //nolint:forbidigo // how long everybody waits is no state
+	defer func() { s.stats.lastCapture.Store(int64(time.Since(begin))) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &capture{s.applied.Load(), s.term, s.now, s.revision, s.sessions.clone(), s.ks.Capture()}

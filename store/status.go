@@ -162,7 +162,7 @@ type counters struct {
 	proposals, retries, overloaded, refused, unknown       atomic.Uint64
 	readIndexes, snapshots, expiredBefore, expiredByLeader atomic.Uint64
 
-	longestHold atomic.Int64
+	longestHold, lastCapture atomic.Int64
 }
 
 // Stats counts what happened since the process started.
@@ -181,6 +181,9 @@ type Stats struct {
 
 	// LongestHold is the longest that applying kept readers out at a stretch.
 	LongestHold time.Duration
+	// LastCapture is how long the last snapshot kept the apply loop, and readers,
+	// from going on: all that anybody waits for it.
+	LastCapture time.Duration
 
 	Pending      int // requests in flight
 	PendingBytes int
@@ -197,6 +200,7 @@ func (s *Store) Stats() Stats {
 		Proposals: c.proposals.Load(), Retries: c.retries.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load(),
 		ReadIndexes: c.readIndexes.Load(), Snapshots: c.snapshots.Load(),
 		LongestHold: time.Duration(c.longestHold.Load()),
+		LastCapture: time.Duration(c.lastCapture.Load()),
 	}
 	s.mu.RLock()
 	st.Expired = c.expiredBefore.Load() + s.ks.Stats().Expired

@@ -240,6 +240,9 @@ func (st *started) probe(o options, name string) (probe, error) {
 		if err != nil {
 			return p, err
 		}
+		if busy.held, err = held(s.ports[0]); err != nil {
+			return p, err
+		}
 		progress("%s: round %d: without %v/%v, with %v/%v (p99/longest)", name, round+1, quiet.p99, quiet.max, busy.p99, busy.max)
 		p.quiet, p.busy = append(p.quiet, quiet), append(p.busy, busy)
 	}

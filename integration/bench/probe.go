@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -87,6 +88,7 @@ func latencies(port int, stop <-chan struct{}) ([]time.Duration, error) {
 // stall is how writers fare beside a snapshot, and without one.
 type stall struct {
 	p99, max time.Duration
+	held     time.Duration // to begin the snapshot
 	n        int
 }
 
@@ -114,7 +116,22 @@ func during(port int, work func() error) (stall, error) {
 	if len(r.took) == 0 {
 		return stall{}, errors.New("no write was done meanwhile")
 	}
-	return stall{r.took[len(r.took)*99/100], r.took[len(r.took)-1], len(r.took)}, nil
+	return stall{p99: r.took[len(r.took)*99/100], max: r.took[len(r.took)-1], n: len(r.took)}, nil
+}
+
+// held is how long a system stood still to begin its last snapshot.
+func held(port int) (time.Duration, error) {
+	info, err := command(port, "INFO", "stats")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(info, "latest_fork_usec:")
+	field, _, ok := strings.Cut(rest, "\r")
+	usec, err := strconv.Atoi(field)
+	if !ok || err != nil {
+		return 0, fmt.Errorf("INFO has no latest_fork_usec: %q (%v)", field, err)
+	}
+	return time.Duration(usec) * time.Microsecond, nil
 }
 
 // save asks for a snapshot and waits until it is there.
