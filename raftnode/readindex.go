@@ -49,8 +49,8 @@ type readRound struct {
 const maxEarly = 64
 
 // maxReadRounds ReadIndex are in flight at most. With a second one the node has
-// readers to answer while it waits for the next round; a third would only make
-// each of them serve fewer.
+// readers to answer while it waits for the next round; with more, each would serve
+// fewer.
 const maxReadRounds = 2
 
 // readWaiter is one caller of ReadIndex.

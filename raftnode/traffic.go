@@ -90,6 +90,9 @@ func (t *traffic) hold(c *core, out []*raftpb.Message) []*raftpb.Message {
 		kept = append(kept, m)
 	}
 	clear(out[len(kept):])
+	if first == nil {
+		return kept
+	}
 	return append(first, kept...)
 }
 

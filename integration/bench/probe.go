@@ -14,8 +14,9 @@ import (
 
 const probeKeys = 1_000_000
 
-// fill loads probeKeys keys of 16 bytes with values of 64 bytes.
-func fill(port int) error {
+// fill loads n keys of 16 bytes with values of 64 bytes: those that redis-benchmark
+// draws from with -r n.
+func fill(port, n int) error {
 	const clients = 8
 	var wg sync.WaitGroup
 	errs := make(chan error, clients)
@@ -23,7 +24,7 @@ func fill(port int) error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			errs <- fillPart(port, c*probeKeys/clients, (c+1)*probeKeys/clients)
+			errs <- fillPart(port, c*n/clients, (c+1)*n/clients)
 		}()
 	}
 	wg.Wait()

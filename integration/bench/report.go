@@ -53,7 +53,7 @@ func (r *row) ratio(i, base int) string {
 func (r *report) markdown(binary string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Benchmarks\n\nMade by `make bench` (%s): %d alternating rounds, medians, 64-byte values, every process of every\nsystem and the load generator on this one machine, over loopback, one disk. A ratio is taken within a round; only\nratios mean anything, and those to about a tenth.\n\n", time.Now().UTC().Format("2006-01-02"), r.rounds)
-	fmt.Fprintf(&b, "- machine: %d cores, %s, %s\n- %s\n- raftredis: %s, WAL fsynced before every acknowledgement\n- redis-benchmark: `-d 64 -r 100000`\n",
+	fmt.Fprintf(&b, "- machine: %d cores, %s, %s\n- %s\n- raftredis: %s, WAL fsynced before every acknowledgement\n- redis-benchmark: `-d 64 -r 100000`; all of these keys are there from the start\n",
 		runtime.NumCPU(), cpuModel(), firstLine("uname", "-sr"), firstLine("redis-server", "--version"), firstLine(binary, "--version"))
 	b.WriteString("- cpu: of all processes of the system for each request; client: what redis-benchmark, which has one thread, took of a\n  CPU. Where that is nearly all of it, the client limits what any server can show.\n")
 	if r.note != "" {

@@ -21,6 +21,8 @@ type system struct {
 	name  string
 	procs []*exec.Cmd
 	ports []int // ports[0] takes the load; for raftredis the leader comes first
+
+	filled bool // with rowKeys keys
 }
 
 // started are all systems that run, so that they can be stopped whatever

@@ -72,7 +72,7 @@ type figure struct {
 func (w *workload) run(port int, scale float64) (figure, error) {
 	n := int(float64(w.n) * scale)
 	args := append([]string{"-p", strconv.Itoa(port), "-c", strconv.Itoa(w.clients), "-P", strconv.Itoa(w.depth),
-		"-n", strconv.Itoa(n), "-r", "100000", "-d", "64", "--csv"}, w.args...)
+		"-n", strconv.Itoa(n), "-r", strconv.Itoa(rowKeys), "-d", "64", "--csv"}, w.args...)
 	var errs bytes.Buffer
 	cmd := exec.Command("redis-benchmark", args...)
 	cmd.Stderr = &errs
