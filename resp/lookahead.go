@@ -1,12 +1,12 @@
 package resp
 
-import "github.com/raftredis/raftredis/store/keyspace"
+import "github.com/raftredis/raftredis/store"
 
 // lookAhead has the store bring the keys of the next commands in the input into
 // the processor's caches (see keyspace.View.LookAhead). It is called for the first
 // of them, with the reader begun.
 func (c *conn) lookAhead() {
-	var keys [keyspace.MaxAhead][]byte
+	var keys [store.MaxAhead][]byte
 	n := keysAhead(c.in[c.r:c.w], keys[:])
 	c.ahead = n - 1
 	if n > 1 {

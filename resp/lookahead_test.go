@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store"
 )
 
 // TestKeysAhead compares the guess at the keys of a pipeline with what is in it.
@@ -28,7 +28,7 @@ func TestKeysAhead(t *testing.T) {
 		{"a negative number", "*-1\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\n", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var keys [keyspace.MaxAhead][]byte
+			var keys [store.MaxAhead][]byte
 			n := keysAhead([]byte(tc.in), keys[:])
 			var got []string
 			for _, k := range keys[:n] {
@@ -48,7 +48,7 @@ func TestKeysAheadOfAnything(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	const alphabet = "*$\r\n0129ax"
-	var keys [keyspace.MaxAhead][]byte
+	var keys [store.MaxAhead][]byte
 	for range 20000 {
 		b := []byte("*2\r\n$3\r\nGET\r\n$2\r\nab\r\n*3\r\n$3\r\nSET\r\n$12\r\nabcdefghijkl\r\n$1\r\nx\r\n")
 		for range rng.IntN(4) {

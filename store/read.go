@@ -102,7 +102,11 @@ func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply com
 	return next
 }
 
-// LookAhead prepares for reads of these keys: see keyspace.View.LookAhead.
+// MaxAhead is how many keys LookAhead takes at once.
+const MaxAhead = keyspace.MaxAhead
+
+// LookAhead prepares for reads of these keys, at most MaxAhead of them: see
+// keyspace.View.LookAhead.
 func (r *Reader) LookAhead(db int, keys [][]byte) {
 	r.r.view = r.s.ks.View(db, r.now)
 	r.r.view.LookAhead(keys)
