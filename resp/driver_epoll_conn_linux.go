@@ -1,0 +1,185 @@
+package resp
+
+import (
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// epollEvents: edge-triggered, one registration for a connection's whole life.
+const epollEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | -syscall.EPOLLET
+
+// epollConn is one socket. All of it but the link's functions and queued is its
+// loop's.
+type epollConn struct {
+	loop *epollLoop
+	c    *conn
+	fd   int
+
+	queued bool // in the loop's inbox, guarded by its mu
+	killed atomic.Bool
+
+	registered bool
+	readable   bool // there may be something to read
+	ending     bool // epoll has reported the end: it comes after what is still to be read
+	hungUp     bool // the client sends no more
+	closed     bool
+	replying   bool   // in the loop's list of the same name
+	finishing  bool   // closed as soon as the last replies are sent
+	out        []byte // replies on their way: out[sent:] is left
+	sent       int
+	spare      []byte
+}
+
+func (p *epollConn) wake() { p.loop.look(p) }
+
+func (p *epollConn) kill() {
+	p.killed.Store(true)
+	p.loop.look(p)
+}
+
+// turn takes in what there is, or goes on after a wait. What comes of it is sent
+// by reply, after all other connections have had their turns.
+func (p *epollConn) turn(woken bool) {
+	c := p.c
+	switch {
+	case p.killed.Load():
+		p.end()
+	case woken:
+		c.run()
+		c.settle()
+	case p.readable && !p.hungUp && !p.finishing && p.out == nil && c.intent() == toRead:
+		if !p.read() {
+			p.end()
+		}
+	}
+}
+
+// reply sends replies and does whatever else there is to do for the connection,
+// within reason: what is left comes after the others have had their turns.
+func (p *epollConn) reply() {
+	c := p.c
+	for range 16 {
+		if !p.flush() {
+			p.end()
+			return
+		}
+		if p.finishing {
+			if p.out == nil {
+				p.end()
+			}
+			return
+		}
+		switch c.intent() {
+		case toDie:
+			p.end()
+			return
+		case toClose:
+			p.finish()
+		case toRun:
+			c.run()
+			c.settle()
+		case toRead:
+			if p.hungUp {
+				p.finish()
+				continue
+			}
+			if !p.readable {
+				return
+			}
+			if !p.read() {
+				p.end()
+				return
+			}
+		case toWait:
+			return
+		}
+	}
+	p.loop.look(p)
+}
+
+// read takes in what one read gives. It reports false if the connection is
+// broken.
+func (p *epollConn) read() bool {
+	b := p.c.readInto(p.loop.buf)
+	for {
+		n, err := rawRead(p.fd, b)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			p.readable = false
+			p.c.received(0)
+			return true
+		case err != nil:
+			p.c.received(0)
+			return false
+		case n == 0:
+			p.hungUp = true
+			p.c.received(0)
+			return true
+		}
+		if n < min(len(b), rawMost) && !p.ending {
+			p.readable = false // that was all: epoll says when there is more
+		}
+		p.c.received(n)
+		return true
+	}
+}
+
+// flush sends what the socket takes. It reports false if the connection is
+// broken or the client too slow.
+func (p *epollConn) flush() bool {
+	for {
+		if p.out == nil {
+			p.out, p.sent = p.c.output(p.spare), 0
+			if p.out == nil {
+				return true
+			}
+			p.spare = nil
+			p.c.srv.stats.netOut.Add(int64(len(p.out)))
+		}
+		n, err := rawWrite(p.fd, p.out[p.sent:])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			return p.c.withinOutputLimit()
+		case err != nil:
+			return false
+		}
+		p.c.srv.stats.writes.Add(1)
+		p.sent += n
+		if p.sent < len(p.out) {
+			p.c.sending.Store(int64(len(p.out) - p.sent))
+			continue // until it says EAGAIN: epoll reports only what changes
+		}
+		p.c.sending.Store(0)
+		p.spare = recycle(p.out)
+		p.out = nil
+	}
+}
+
+// finish closes the connection once everything is sent, or when the client has
+// had its time to take it.
+func (p *epollConn) finish() {
+	p.finishing = true
+	if p.out != nil {
+		time.AfterFunc(closeTimeout, p.kill)
+	}
+}
+
+// end closes the connection.
+func (p *epollConn) end() {
+	if p.closed {
+		return
+	}
+	p.closed = true
+	delete(p.loop.conns, int32(p.fd))
+	if err := syscall.Close(p.fd); err != nil {
+		p.c.srv.log.Warn("close a client", zap.Error(err))
+	}
+	p.c.abandon()
+}
