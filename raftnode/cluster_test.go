@@ -270,6 +270,27 @@ func (m *member) change(op commit.ConfChangeOp, who commit.Member) error {
 	return <-resC
 }
 
+// remove has a member removed. It does what an operator would: when the answer is
+// that nothing was changed, because other members did not answer in time or
+// leadership was on its way, it asks again. Where the disk takes longer to sync
+// than an election lasts, that happens.
+func (m *member) remove(id uint64) {
+	m.t.Helper()
+	eventually(m.t, fmt.Sprintf("the removal of member %d", id), func() bool {
+		err := m.change(commit.Remove, commit.Member{ID: id})
+		for _, nothing := range []error{ErrNoSuccessor, ErrQuorumLoss, ErrChangePending, ErrChangeDropped, commit.ErrNoLeader} {
+			if errors.Is(err, nothing) {
+				m.t.Logf("member %d is not removed yet: %v", id, err)
+				return false
+			}
+		}
+		if err != nil {
+			m.t.Fatalf("removing member %d: %v", id, err)
+		}
+		return true
+	})
+}
+
 // leader waits until all the members agree on one.
 func leader(t *testing.T, ms []*member) *member {
 	t.Helper()

@@ -74,9 +74,7 @@ func TestRemovalThatWouldLoseTheQuorumIsRefused(t *testing.T) {
 	if err := l.change(commit.Remove, commit.Member{ID: rest[1].cfg.ID}); !errors.Is(err, ErrQuorumLoss) {
 		t.Fatalf("removing one of two live members: %v", err)
 	}
-	if err := l.change(commit.Remove, commit.Member{ID: rest[0].cfg.ID}); err != nil {
-		t.Fatalf("removing the dead member: %v", err)
-	}
+	l.remove(rest[0].cfg.ID)
 	l.propose("two left")
 }
 
@@ -84,9 +82,7 @@ func TestRemovedMemberStopsAndStaysOut(t *testing.T) {
 	ms := newCluster(t, 3, nil)
 	l := leader(t, ms)
 	gone := remove(ms, l)[0]
-	if err := l.change(commit.Remove, commit.Member{ID: gone.cfg.ID}); err != nil {
-		t.Fatal(err)
-	}
+	l.remove(gone.cfg.ID)
 	if err := <-gone.errC; !errors.Is(err, ErrRemoved) {
 		t.Fatalf("errorC brought %v", err)
 	}
@@ -112,16 +108,12 @@ func TestRemovingTheLeader(t *testing.T) {
 	ms := newCluster(t, 3, nil)
 	l := leader(t, ms)
 	follower := remove(ms, l)[0]
-	if err := follower.change(commit.Remove, commit.Member{ID: l.cfg.ID}); err != nil {
-		t.Fatal(err)
-	}
+	follower.remove(l.cfg.ID)
 	if err := <-l.errC; !errors.Is(err, ErrRemoved) {
 		t.Fatalf("errorC brought %v", err)
 	}
 	leader(t, remove(ms, l)).propose("go on")
-	if err := follower.change(commit.Remove, commit.Member{ID: l.cfg.ID}); err != nil {
-		t.Fatalf("removing it again: %v", err)
-	}
+	follower.remove(l.cfg.ID) // once more is harmless
 }
 
 func TestTheLastMemberCannotBeRemoved(t *testing.T) {

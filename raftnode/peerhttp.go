@@ -166,7 +166,9 @@ func (n *Node) runConfChanges(confChangeC <-chan *commit.ConfChange) {
 // applied it.
 func (n *Node) changeMembership(ctx context.Context, ch change) error {
 	// While nothing is proposed it is safe to ask again. That bridges an election,
-	// and the changes that nobody asked for (promotions, announcements).
+	// the changes that nobody asked for (promotions, announcements), and a leader
+	// that is to be removed and whose successor's disk was too slow to take over in
+	// time.
 	patience, cancel := context.WithTimeout(ctx, 4*n.cfg.TickInterval*time.Duration(n.cfg.ElectionTicks))
 	defer cancel()
 	for {
@@ -175,7 +177,7 @@ func (n *Node) changeMembership(ctx context.Context, ch change) error {
 			return n.awaitIndex(ctx, index)
 		}
 		lost := errors.Is(err, errNotLeader) || errors.Is(err, commit.ErrNoLeader)
-		if !lost && !errors.Is(err, ErrChangePending) {
+		if !lost && !errors.Is(err, ErrChangePending) && !errors.Is(err, ErrNoSuccessor) {
 			return err
 		}
 		if patience.Err() != nil {
