@@ -5,6 +5,7 @@ GO ?= go
 PKGS := ./...
 FUZZTIME ?= 30s
 DURATION ?= 10m
+SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -53,6 +54,14 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s)
 .PHONY: stress
 stress: ## Run the tests COUNT (20) times under the race detector, in random order
 	$(GO) test -race -count $(COUNT) -shuffle on -failfast $$($(GO) list $(PKGS) | grep -v /integration)
+
+.PHONY: soak
+soak: ## Run SCHEDULES (200000) random schedules of whole clusters in memory, on all processors; SEED repeats a run
+	@$(GO) test -c -o bin/raftnode.test ./raftnode && cd raftnode && \
+	seed=$(or $(SEED),$$((RANDOM * 32768 + RANDOM))); n=$$(nproc); each=$$(( ($(SCHEDULES) + n - 1) / n )); pids=(); echo "first seed $$seed, $$each on each of $$n processors"; \
+	for i in $$(seq 0 $$((n - 1))); do \
+		../bin/raftnode.test -test.run '^TestRandomSchedules$$' -test.timeout 0 -sim.seed $$((seed + i * each)) -sim.count $$each & pids+=($$!); \
+	done; status=0; for p in "$${pids[@]}"; do wait "$$p" || status=1; done; exit $$status
 
 .PHONY: torture
 torture: ## Break a real cluster for DURATION (10m) and check what clients saw; SEED repeats a run

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 
 // testSeal makes an entry of requests: each with its length before it.
 func testSeal(b []byte, requests [][]byte) []byte {
+	if len(requests) == 0 {
+		return append(b, 0)
+	}
 	for _, r := range requests {
 		b = binary.AppendUvarint(b, uint64(len(r)))
 		b = append(b, r...)
@@ -38,7 +41,9 @@ func testSeal(b []byte, requests [][]byte) []byte {
 func testUnseal(b []byte) (requests []string) {
 	for len(b) > 0 {
 		size, n := binary.Uvarint(b)
-		requests = append(requests, string(b[n:n+int(size)]))
+		if size > 0 {
+			requests = append(requests, string(b[n:n+int(size)]))
+		}
 		b = b[n+int(size):]
 	}
 	return requests

@@ -38,7 +38,7 @@ type core struct {
 	handedOut position // the last entry that went into applying
 
 	members   *membership       // as of the last entry handed out for applying
-	durable   *membership       // what it cannot fall back behind
+	settled   *membership       // the last one known to be settled (settle.go)
 	confState *raftpb.ConfState // the same, in raft's words
 	lastHeard map[uint64]uint64 // member id -> c.now when it last answered this leader
 
@@ -97,7 +97,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		storage:   raft.NewMemoryStorage(),
 		hard:      &raftpb.HardState{},
 		members:   newMembership(),
-		durable:   newMembership(),
+		settled:   newMembership(),
 		confState: &raftpb.ConfState{},
 		lastHeard: map[uint64]uint64{},
 	}
@@ -112,7 +112,6 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 			return nil, fmt.Errorf("load snapshot into the log: %w", err)
 		}
 		c.members = d.membership()
-		c.durable = c.members
 		c.confState = from.snapshot.GetMetadata().GetConfState()
 		applied = from.snapshot.GetMetadata().GetIndex()
 		c.handedOut = position{applied, from.snapshot.GetMetadata().GetTerm()}
@@ -121,6 +120,10 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	}
 	if from.hard != nil {
 		c.hard = from.hard
+	}
+	if i := settledIndex(from.entries); i > c.hard.GetCommit() {
+		c.hard = &raftpb.HardState{Term: new(c.hard.GetTerm()), Vote: new(c.hard.GetVote()), Commit: new(i)}
+		c.hardDirty = true
 	}
 	c.storedTerm, c.storedVote = c.hard.GetTerm(), c.hard.GetVote()
 	if err := c.storage.SetHardState(c.hard); err != nil {
@@ -189,6 +192,7 @@ func (c *core) tick() {
 	c.traffic.release(c)
 	c.rn.Tick()
 	c.suspicion.tick(c)
+	c.tellCommitted()
 	if c.soft.Lead == 0 {
 		c.proposals.sweep()
 	}
@@ -209,6 +213,9 @@ func (c *core) step(m *raftpb.Message) {
 			c.proposals.forwarded(c, m)
 			c.traffic.forwarded(c, m.GetFrom())
 		}
+		return
+	case msgCommitted:
+		c.commitUpTo(position{m.GetIndex(), m.GetLogTerm()})
 		return
 	case raftpb.MsgReadIndex:
 		if c.isLeader() && c.reads.tooEarly(c) {
@@ -276,7 +283,7 @@ func (c *core) heardFrom(id uint64) bool {
 }
 
 func (c *core) publish() {
-	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, durable: c.durable})
+	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled})
 }
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls

@@ -44,8 +44,9 @@
 //  4. Entries: measure them for the snapshot trigger; a leader learns the indexes
 //     of what it has proposed.
 //  5. Messages to other members: send at once. raft has already put aside what must
-//     not be said before the disk has it: votes and acknowledgements are in the
-//     Responses of step 6.
+//     not be said before the disk has it: votes given and acknowledgements are in
+//     the Responses of step 6. Votes asked for are put there, too: see
+//     behindOwnVote.
 //  6. MsgStorageAppend: queue for the storage goroutine, which (a) writes a snapshot
 //     of the leader, (b) writes entries, then hard state, (c) syncs, (d) appends to
 //     the log in memory, (e) delivers the Responses. A message that only moves

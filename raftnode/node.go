@@ -68,7 +68,7 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		stopC: make(chan struct{}), failC: make(chan struct{}), doneC: make(chan struct{}),
 		endC: make(chan struct{}), storageC: make(chan struct{}), purgeC: make(chan struct{}, 1),
 	}
-	n.view.Store(&view{members: newMembership(), durable: newMembership()})
+	n.view.Store(&view{members: newMembership(), settled: newMembership()})
 	c, err := n.start()
 	if err != nil {
 		return nil, nil, nil, nil, err

@@ -26,6 +26,7 @@ type proposals struct {
 	sealed []byte // the entry last proposed, for its memory
 
 	inflight []uint64 // indexes of entries with requests that are not committed
+	last     uint64   // index of the last entry proposed in this term
 }
 
 // add queues a proposal of this node.
@@ -58,6 +59,8 @@ func (p *proposals) full(c *core) bool { return p.bytes >= c.cfg.MaxPendingBytes
 func (c *core) propose() {
 	p := &c.proposals
 	switch {
+	case c.unsettled() && len(p.own) == 0 && len(p.other) == 0:
+		c.vouch()
 	case len(p.own) == 0 && len(p.other) == 0:
 	case c.isLeader():
 		// raft may have committed what is in flight since the last Ready: then one
@@ -210,6 +213,7 @@ func (p *proposals) sweep() {
 func (p *proposals) appended(e *raftpb.Entry) {
 	if e.GetType() == raftpb.EntryNormal && len(e.GetData()) > 0 {
 		p.inflight = append(p.inflight, e.GetIndex())
+		p.last = e.GetIndex()
 	}
 }
 
@@ -224,6 +228,6 @@ func (p *proposals) committed(index uint64) {
 // deposed forgets what only a leader tracks. Forwarded requests are dropped: a
 // member that does not lead has no business with those of others.
 func (p *proposals) deposed() {
-	p.inflight = p.inflight[:0]
+	p.inflight, p.last = p.inflight[:0], 0
 	p.dropFirst(0, len(p.other))
 }

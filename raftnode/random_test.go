@@ -9,6 +9,8 @@ import (
 	"testing/cryptotest"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
@@ -26,6 +28,8 @@ type schedule struct {
 	next map[uint64]int // node -> its next request
 	ids_ uint64         // last id given to a new node
 	open []*simRead
+	// churn makes membership changes more frequent, and elections during them.
+	churn int
 }
 
 type simRead struct {
@@ -48,7 +52,7 @@ func TestRandomSchedules(t *testing.T) {
 	if testing.Short() {
 		count = min(count, 10)
 	}
-	var reads, acked, changes, entries int
+	var reads, acked, changes, entries, lost int
 	start := time.Now()
 	for i := range uint64(count) {
 		ok := t.Run(fmt.Sprintf("seed=%d", seed+i), func(t *testing.T) {
@@ -57,14 +61,15 @@ func TestRandomSchedules(t *testing.T) {
 			acked += len(s.acked)
 			changes += s.changes
 			entries += len(s.log)
+			lost += s.lost
 		})
 		if !ok {
 			t.Fatalf("run again with: go test ./raftnode -run TestRandomSchedules -sim.seed=%d -sim.count=1 -sim.steps=%d -sim.trace", seed+i, *simSteps)
 		}
 	}
-	t.Logf("%d schedules from seed %d in %v: %d entries, %d requests acknowledged, %d reads, %d membership changes",
-		count, seed, time.Since(start).Round(time.Millisecond), entries, acked, reads, changes)
-	if reads == 0 || acked == 0 || changes == 0 {
+	t.Logf("%d schedules from seed %d in %v: %d entries, %d requests acknowledged, %d reads, %d membership changes, %d disks lost",
+		count, seed, time.Since(start).Round(time.Millisecond), entries, acked, reads, changes, lost)
+	if count >= 10 && (reads == 0 || acked == 0 || changes == 0 || lost == 0) {
 		t.Error("the schedules do not do enough")
 	}
 }
@@ -97,8 +102,10 @@ func runSchedule(t *testing.T, seed uint64, steps int) *schedule {
 			s.nodes[id].disk.trace = func(step string) { s.logf("%d disk: %s", id, step) }
 		}
 	}
-	// Some schedules lose nothing, some lose a lot.
+	// Some schedules lose nothing, some lose a lot; some change the membership all
+	// the time.
 	drop, faults := rng.IntN(3)*rng.IntN(8), rng.IntN(3)
+	s.churn = rng.IntN(3)
 	for range steps {
 		s.step(drop, faults)
 		if len(s.failures) > 0 {
@@ -151,11 +158,14 @@ func (s *schedule) step(drop, faults int) {
 		s.read(n)
 	case r < 970:
 		s.withdraw(n)
-	case r < 980:
+	case r < 975+5*s.churn:
 		s.change(n)
-	case r < 984:
-		n.do(func() { n.core.transfer(0, func(error) {}) })
+		if s.rng.IntN(8) < s.churn*faults {
+			s.disturb(n) // an election while the change is on its way
+		}
 	case r < 986:
+		n.do(func() { n.core.transfer(0, func(error) {}) })
+	case r < 988:
 		n.do(func() { n.core.snapshots.wanted = true; n.core.requestSnapshot() })
 	default:
 		if s.rng.IntN(3) < faults {
@@ -168,31 +178,94 @@ func (s *schedule) step(drop, faults int) {
 }
 
 func (s *schedule) fault(n *simNode) {
-	switch s.rng.IntN(10) {
-	case 0, 1:
-		s.crash(n.id)
-	case 2, 3:
-		n.disk.fuse = 1 + s.rng.IntN(12) // dies in the middle of writing
-	case 4:
+	switch s.rng.IntN(12) {
+	case 0, 1, 2, 3, 4:
+		s.disturb(n)
+	case 5:
 		for _, id := range s.sim.ids() {
 			s.crash(id)
 		}
-	case 5, 6: // one-way, or isolation
-		for _, id := range s.sim.ids() {
-			s.cut[[2]uint64{n.id, id}] = true
-			if s.rng.IntN(2) == 0 {
-				s.cut[[2]uint64{id, n.id}] = true
-			}
-		}
-	case 7, 8:
+	case 6, 7:
+		s.loseDisk(n)
+	case 8, 9:
 		clear(s.cut)
-	case 9:
+	case 10, 11:
 		for _, id := range s.sim.ids() {
 			if n := s.nodes[id]; n.core == nil && n.dead == nil {
 				s.start(id)
 			}
 		}
 	}
+}
+
+// disturb takes one node out of the game for a while.
+func (s *schedule) disturb(n *simNode) {
+	switch s.rng.IntN(6) {
+	case 0, 1:
+		s.crash(n.id)
+	case 2, 3:
+		n.disk.fuse = 1 + s.rng.IntN(12) // dies in the middle of writing
+	case 4, 5: // one-way, or isolation
+		for _, id := range s.sim.ids() {
+			s.cut[[2]uint64{n.id, id}] = true
+			if s.rng.IntN(2) == 0 {
+				s.cut[[2]uint64{id, n.id}] = true
+			}
+		}
+	}
+}
+
+// loseDisk takes a member out of the game for ever, with all it has written: what
+// formation makes of a member that lost its disk. Never more than a minority, and
+// not while the membership changes: which minority it is must be known.
+func (s *schedule) loseDisk(n *simNode) {
+	l := s.leader()
+	if l == nil || n.dead != nil || !s.membershipAtRest(l) {
+		return
+	}
+	if _, ok := l.core.members.members[n.id]; !ok {
+		return
+	}
+	count := map[uint64]bool{n.id: true}
+	lost := 1
+	for _, m := range l.core.members.list() {
+		if gone := s.nodes[m.ID] != nil && s.nodes[m.ID].lost; gone || !m.Learner {
+			count[m.ID] = true
+			if gone {
+				lost++
+			}
+		}
+	}
+	if lost > (len(count)-1)/2 {
+		return
+	}
+	s.crash(n.id)
+	n.lost, n.dead = true, ErrDataLost
+	n.disk = newSimDisk()
+	s.lost++
+	s.logf("%d lost its disk", n.id)
+}
+
+// membershipAtRest reports whether all nodes agree about the membership, with no
+// change on its way.
+func (s *schedule) membershipAtRest(l *simNode) bool {
+	for _, m := range s.net {
+		if slices.ContainsFunc(m.GetEntries(), func(e *raftpb.Entry) bool { return e.GetType() != raftpb.EntryNormal }) {
+			return false
+		}
+	}
+	want := l.core.members
+	for _, m := range want.list() {
+		n := s.nodes[m.ID]
+		if n == nil || n.lost {
+			continue
+		}
+		if n.core == nil || n.core.changes.pending != nil || n.core.changes.last > n.core.handedOut.index ||
+			!slices.Equal(n.core.members.list(), want.list()) {
+			return false
+		}
+	}
+	return true
 }
 
 // propose sends a new request, or an open one again.
@@ -275,8 +348,14 @@ func (s *schedule) change(n *simNode) {
 			s.add(s.ids_)
 			s.start(s.ids_)
 		}
-	case k == 1 && len(members) > 2:
-		ch = change{Op: commit.Remove, Member: commit.Member{ID: members[s.rng.IntN(len(members))].ID}}
+	case k == 1 && len(members) > 1:
+		id := members[s.rng.IntN(len(members))].ID
+		for _, m := range members { // who lost its disk has to go first
+			if n := s.nodes[m.ID]; n != nil && n.lost {
+				id = m.ID
+			}
+		}
+		ch = change{Op: commit.Remove, Member: commit.Member{ID: id}}
 	case k == 2:
 		ch = change{Op: commit.Promote, Member: commit.Member{ID: members[s.rng.IntN(len(members))].ID}}
 	default:
@@ -337,7 +416,7 @@ func (s *schedule) heal() {
 	}
 	for _, m := range l.core.members.list() {
 		n := s.nodes[m.ID]
-		if n == nil {
+		if n == nil || n.lost {
 			continue
 		}
 		for r, index := range s.acked {
@@ -359,7 +438,7 @@ func (s *schedule) atRest(l *simNode, final string) bool {
 	}
 	for _, m := range l.core.members.list() {
 		n := s.nodes[m.ID]
-		if n != nil && (n.core == nil || n.state.applied != l.state.applied) {
+		if n != nil && !n.lost && (n.core == nil || n.state.applied != l.state.applied) {
 			return false
 		}
 	}

@@ -33,22 +33,28 @@ func (c *core) ready() {
 	}
 	c.changes.settle()
 
-	// 5: everything in Messages may leave at once: raft has put what must wait for
-	// the disk (votes, acknowledgements) into the Responses of MsgStorageAppend.
-	var out []*raftpb.Message
+	// 5: everything in Messages may leave at once, but for MsgVote: raft has put
+	// what else must wait for the disk (votes given, acknowledgements) into the
+	// Responses of MsgStorageAppend.
+	var out, candidacy []*raftpb.Message
 	var toStore, toApply *raftpb.Message
 	for _, m := range rd.Messages {
-		switch m.GetTo() {
-		case raft.LocalAppendThread:
+		switch {
+		case m.GetTo() == raft.LocalAppendThread:
 			toStore = m
-		case raft.LocalApplyThread:
+		case m.GetTo() == raft.LocalApplyThread:
 			toApply = m
+		case m.GetTo() == raft.None:
+			// An answer to what commitUpTo has made up.
+		case m.GetType() == raftpb.MsgVote:
+			candidacy = append(candidacy, m)
+		case m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m):
 		default:
-			if m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m) {
-				continue
-			}
 			out = append(out, m)
 		}
+	}
+	if len(candidacy) > 0 {
+		toStore = behindOwnVote(toStore, candidacy)
 	}
 	// The network first: followers write while this node writes (thesis 10.2.1).
 	if out = c.traffic.hold(c, c.traffic.superseded(out)); len(out) > 0 {
@@ -60,6 +66,25 @@ func (c *core) ready() {
 	if toApply != nil { // 7
 		c.applyCommitted(toApply)
 	}
+}
+
+// behindOwnVote puts requests for votes among what waits for the disk.
+//
+// A candidate that is elected before its own term and vote are durable, crashes,
+// and comes back without them, is in the term before: it may stand in the same term
+// once more, be elected by the same members (who have voted for it already), and
+// lead a second time in one term, with other entries at the same indexes. With
+// AsyncStorageWrites raft lets MsgVote leave at once, and counts the candidate's
+// own vote, which does wait, only if it is needed for the majority. So the request
+// waits: whatever a leader says in its term, it then says after its term and vote
+// are durable. DESIGN.md goes through the other messages; TestScenarios has the
+// story (one_term_two_logs.txt).
+func behindOwnVote(toStore *raftpb.Message, candidacy []*raftpb.Message) *raftpb.Message {
+	if toStore == nil {
+		toStore = &raftpb.Message{} // waits for what was handed over before
+	}
+	toStore.Responses = append(candidacy, toStore.GetResponses()...)
+	return toStore
 }
 
 func (c *core) softStateChanged(s raft.SoftState) {
@@ -106,8 +131,6 @@ type storageWork struct {
 	entries   []*raftpb.Entry
 	snapshot  *raftpb.Snapshot  // from the leader: replaces the log
 	responses []*raftpb.Message // to be delivered once all of this is durable
-	sync      bool              // make the commit index durable, too
-	members   *membership       // to be reported to membershipDurable after that
 
 	// ownSnapshot is the descriptor of a snapshot that this node has taken; the
 	// body is already in place. release is the index up to which the log before
@@ -177,6 +200,9 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 	b.entries = make([]commit.Entry, 0, len(m.GetEntries()))
 	for _, e := range m.GetEntries() {
 		ce := commit.Entry{Index: e.GetIndex(), Term: e.GetTerm()}
+		if vouches(e) {
+			c.membershipSettled()
+		}
 		switch e.GetType() {
 		case raftpb.EntryNormal:
 			if len(e.GetData()) > 0 {
@@ -202,14 +228,9 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 	c.requestSnapshot()
 }
 
-// applyConfChange makes a committed membership change take effect.
-//
-// From here on this node counts on the new majority, and must not fall back to the
-// old one in a crash: it may need the vote of a member that has been removed and
-// is gone. So the commit index becomes durable at once, and only then is a removed
-// member told to go (membershipDurable). It does not go by itself, whatever it
-// knows: until then it stays and votes. (Without this, a cluster of two that
-// becomes one can wedge, as raft's README warns.)
+// applyConfChange makes a committed membership change take effect. A removed member
+// does not go by itself, whatever it knows, and is not told to go yet: it stays and
+// votes until the change is settled (see settle.go).
 func (c *core) applyConfChange(e *raftpb.Entry) error {
 	cc := &raftpb.ConfChange{}
 	if err := unmarshalConfChange(e, cc); err != nil {
@@ -230,17 +251,7 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	if c.members.isRemoved(c.id) {
 		c.lg.Warn("removed from the cluster, waiting to be told so by another member", zap.Uint64("member", c.id))
 	}
-	w := storageWork{sync: true, members: c.members}
-	c.attachHardState(&w)
-	c.env.store(w)
 	return nil
-}
-
-// membershipDurable notes that this node cannot fall back behind a membership any
-// more, not even by a crash.
-func (c *core) membershipDurable(ms *membership) {
-	c.durable = ms
-	c.publish()
 }
 
 func unmarshalConfChange(e *raftpb.Entry, cc *raftpb.ConfChange) error {

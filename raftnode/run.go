@@ -224,9 +224,6 @@ func (n *Node) respond(out stored) {
 	if len(self) > 0 {
 		n.inbox.deliver(self)
 	}
-	if out.members != nil {
-		n.inbox.run(func(c *core) { c.membershipDurable(out.members) })
-	}
 }
 
 func (n *Node) failed() bool {

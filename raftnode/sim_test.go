@@ -42,6 +42,7 @@ type sim struct {
 	failures []string
 	reads    int // answered
 	changes  int // membership changes that succeeded
+	lost     int // disks
 }
 
 type simNode struct {
@@ -60,6 +61,7 @@ type simNode struct {
 	term   uint64 // highest seen with this node as leader
 	open   map[string]*commit.Proposal
 	dead   error // why it will not come back
+	lost   bool  // its disk, and with it the right to come back
 
 	starts uint64 // its incarnation, which is on its disk
 }
@@ -170,7 +172,7 @@ func (n *simNode) tick() {
 		if to == nil || to.core == nil || n.s.cut[[2]uint64{n.id, id}] || n.s.cut[[2]uint64{id, n.id}] {
 			continue
 		}
-		if to.core.durable.isRemoved(n.id) {
+		if to.core.settled.isRemoved(n.id) {
 			n.do(func() { n.stop(ErrRemoved) })
 			return
 		}
@@ -261,7 +263,7 @@ func (s *sim) deliver(i int) {
 	s.net = slices.Delete(s.net, i, i+1)
 	from, to := s.nodes[m.GetFrom()], s.nodes[m.GetTo()]
 	lost := to == nil || to.core == nil || to.dead != nil || s.cut[[2]uint64{m.GetFrom(), m.GetTo()}]
-	if !lost && to.core.durable.isRemoved(m.GetFrom()) {
+	if !lost && to.core.settled.isRemoved(m.GetFrom()) {
 		lost = true
 		if from != nil && from.core != nil && !s.cut[[2]uint64{to.id, from.id}] {
 			from.do(func() { from.stop(ErrRemoved) }) // rafthttp tells it
@@ -329,9 +331,6 @@ func (n *simNode) persist(k int) {
 				return
 			}
 			n.core.snapshotSaved(snap, d.BodySize)
-		}
-		if out.members != nil {
-			n.core.membershipDurable(out.members)
 		}
 		for _, m := range out.responses {
 			if m.GetTo() == n.id {

@@ -247,7 +247,6 @@ func (c *core) snapshotInstalled(snap *raftpb.Snapshot) {
 	before := c.members
 	meta := snap.GetMetadata()
 	c.members = d.membership()
-	c.durable = c.members
 	c.confState = meta.GetConfState()
 	c.snapshots.start(meta.GetIndex(), d.BodySize)
 	c.handedOut = position{meta.GetIndex(), meta.GetTerm()}

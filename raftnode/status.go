@@ -16,9 +16,9 @@ type view struct {
 	leader   uint64
 	isLeader bool
 	members  *membership
-	// durable is the membership that this node cannot fall back behind: only who
-	// is removed in there may be told so.
-	durable *membership
+	// settled is the membership that the members will not fall back behind: only
+	// who is removed in there may be told so.
+	settled *membership
 }
 
 // Leader returns the id of the leader and where clients reach it: 0 and "" if

@@ -38,7 +38,6 @@ type storer struct {
 type stored struct {
 	responses []*raftpb.Message  // in order
 	snapshots []*raftpb.Snapshot // own snapshots that are complete now
-	members   *membership        // the last one of storageWork, if any
 }
 
 // process does works in order, with as few syncs as there can be: whatever queued
@@ -47,14 +46,12 @@ func (s *storer) process(works []storageWork) (stored, error) {
 	var out stored
 	for len(works) > 0 {
 		n := 0
-		sync := false
 		var entries []*raftpb.Entry
 		for n < len(works) && works[n].snapshot == nil && works[n].ownSnapshot == nil {
 			w := works[n]
 			if w.hard != nil {
 				s.hard = w.hard
 			}
-			sync = sync || w.sync
 			if entries == nil {
 				entries = w.entries
 			} else if len(w.entries) > 0 {
@@ -65,7 +62,7 @@ func (s *storer) process(works []storageWork) (stored, error) {
 		if n > 0 {
 			// The whole hard state goes along every time, so that a WAL segment
 			// can never lack it, however the ones before are purged.
-			if err := s.disk.save(s.hard, entries, sync); err != nil {
+			if err := s.disk.save(s.hard, entries, false); err != nil {
 				return out, fmt.Errorf("save to WAL: %w", err)
 			}
 			for _, w := range works[:n] {
@@ -74,9 +71,6 @@ func (s *storer) process(works []storageWork) (stored, error) {
 					return out, fmt.Errorf("append to the log: %w", err)
 				}
 				out.responses = append(out.responses, w.responses...)
-				if w.members != nil {
-					out.members = w.members
-				}
 			}
 			works = works[n:]
 			continue

@@ -271,11 +271,11 @@ func (e removedSender) WriteTo(w http.ResponseWriter) { http.Error(w, e.Error(),
 // Process takes a message from another member.
 func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 	n := r.n
-	if n.view.Load().durable.isRemoved(m.GetFrom()) {
+	if n.view.Load().settled.isRemoved(m.GetFrom()) {
 		return removedSender{}
 	}
 	if m.GetTo() != n.cfg.ID || m.GetFrom() == 0 || m.GetFrom() == n.cfg.ID ||
-		raft.IsLocalMsg(m.GetType()) || raft.IsLocalMsgTarget(m.GetFrom()) {
+		raft.IsLocalMsg(m.GetType()) && m.GetType() != msgCommitted || raft.IsLocalMsgTarget(m.GetFrom()) {
 		return nil // misdirected, or an attempt to speak for our own storage
 	}
 	if m.GetType() == raftpb.MsgSnap {
@@ -303,7 +303,7 @@ func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 
 // IsIDRemoved makes rafthttp refuse streams to removed members, which is how they
 // find out.
-func (r receiver) IsIDRemoved(id uint64) bool { return r.n.view.Load().durable.isRemoved(id) }
+func (r receiver) IsIDRemoved(id uint64) bool { return r.n.view.Load().settled.isRemoved(id) }
 
 func (r receiver) ReportUnreachable(id uint64) {
 	r.n.inbox.run(func(c *core) { c.rn.ReportUnreachable(id) })
