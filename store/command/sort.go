@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"math"
 	"slices"
 
 	"github.com/raftredis/raftredis/store/keyspace"
@@ -55,7 +54,7 @@ type sorting struct {
 	asIs        bool   // BY a pattern without a *: do not sort
 	offset      int64
 	count       int64 // negative: all
-	gets        [][]byte
+	gets        []pattern
 	store       []byte // nil: reply
 }
 
@@ -88,7 +87,7 @@ func (c *Call) parseSorting(mayStore bool) (o sorting, ok bool) {
 			o.asIs = o.asIs || !bytes.Contains(o.by, []byte("*"))
 		case c.Is(i, "get") && rest >= 1:
 			i++
-			o.gets = append(o.gets, c.Args[i])
+			o.gets = append(o.gets, parsePattern(c.Args[i]))
 		default:
 			c.Reply.Error(ErrSyntax)
 			return o, false
@@ -123,42 +122,49 @@ func sortRO(r *Read) {
 }
 
 func replySorted(r *Read, o *sorting, elements [][]byte) {
-	if o.gets == nil {
-		r.Reply.Array(len(elements))
-		for _, e := range elements {
-			r.Reply.Bulk(e)
+	r.Reply.Array(len(elements) * max(len(o.gets), 1))
+	o.results(r.DB, elements, func(value []byte, ok bool) {
+		if ok {
+			r.Reply.Bulk(value)
+		} else {
+			r.Reply.Null()
 		}
-		return
-	}
-	r.Reply.Array(len(elements) * len(o.gets))
-	for _, e := range elements {
-		for _, pattern := range o.gets {
-			if value, ok := follow(r.DB, pattern, e); ok {
-				r.Reply.Bulk(value)
-			} else {
-				r.Reply.Null()
-			}
-		}
-	}
+	})
 }
 
 func storeSorted(w *Write, o *sorting, elements [][]byte) {
 	l := &keyspace.ListObject{}
-	for _, e := range elements {
-		if o.gets == nil {
-			l.PushBack(e, w.DB.Limits())
-		}
-		for _, pattern := range o.gets {
-			value, _ := follow(&w.DB.View, pattern, e) // what is not there is stored empty
-			l.PushBack(value, w.DB.Limits())
-		}
-	}
+	o.results(&w.DB.View, elements, func(value []byte, _ bool) {
+		l.PushBack(value, w.DB.Limits()) // what is not there is stored empty
+	})
 	if l.Len() == 0 {
 		w.DB.Delete(o.store)
 	} else {
 		w.DB.SetObject(o.store, l, 0)
 	}
 	w.Reply.Int(int64(l.Len()))
+}
+
+// results visits what SORT yields: the elements, or what each GET says of each.
+func (o *sorting) results(v *keyspace.View, elements [][]byte, visit func(value []byte, ok bool)) {
+	if o.gets == nil {
+		for _, e := range elements {
+			visit(e, true)
+		}
+		return
+	}
+	found := make([][]byte, len(o.gets)*keyspace.MaxAhead)
+	for block := range slices.Chunk(elements, keyspace.MaxAhead) {
+		for i := range o.gets {
+			o.gets[i].follow(v, block, found[i*len(block):])
+		}
+		for j := range block {
+			for i := range o.gets {
+				value := found[i*len(block)+j]
+				visit(value, value != nil)
+			}
+		}
+	}
 }
 
 // sorted returns the elements of the key at argument 1, in order and within the
@@ -175,171 +181,100 @@ func sorted(r *Read, o *sorting) (elements [][]byte, ok bool) {
 		r.Reply.Error(ErrWrongType)
 		return nil, false
 	}
-	elements, err := elementsOf(r.DB, r.Args[1], o.asIs && o.desc)
+	elements, err := o.elements(r.DB, r.Args[1])
 	if err != nil {
 		r.Fail(err)
 		return nil, false
 	}
-	if !o.asIs {
-		if elements, ok = o.sort(r, elements); !ok {
-			return nil, false
+	if o.asIs {
+		return elements, true
+	}
+	if elements, ok = o.sort(r, elements); !ok {
+		return nil, false
+	}
+	from, to := o.clip(len(elements))
+	return elements[from:to], true
+}
+
+// clip applies LIMIT to n elements.
+func (o *sorting) clip(n int) (from, to int) {
+	from = int(min(max(o.offset, 0), int64(n)))
+	if o.count < 0 {
+		return from, n
+	}
+	return from, from + int(min(o.count, int64(n-from)))
+}
+
+// elements returns the elements of a list, set or sorted set; none if there is
+// no such key. If they are to stay as they are, those within the limits alone, and
+// lists and sorted sets backwards for DESC: that is all that it means then. They
+// are valid until the keyspace is next changed.
+func (o *sorting) elements(v *keyspace.View, key []byte) ([][]byte, error) {
+	var out [][]byte
+	window := func(n int) (from, to int) {
+		to = n
+		if o.asIs {
+			from, to = o.clip(n)
 		}
+		out = make([][]byte, 0, to-from)
+		return from, to
 	}
-	return o.clip(elements), true
-}
-
-// clip applies LIMIT.
-func (o *sorting) clip(elements [][]byte) [][]byte {
-	n := int64(len(elements))
-	from := min(max(o.offset, 0), n)
-	to := n
-	if o.count >= 0 {
-		to = from + min(o.count, n-from)
+	take := func(e []byte) bool {
+		out = append(out, e)
+		return len(out) < cap(out)
 	}
-	return elements[from:to]
-}
-
-// elementsOf returns the elements of a list, set or sorted set; none if there is
-// no such key. Lists and sorted sets are listed backwards if desc is set: that is
-// all that DESC means to BY nosort.
-func elementsOf(v *keyspace.View, key []byte, desc bool) ([][]byte, error) {
-	var elements [][]byte
+	backwards := o.asIs && o.desc
 	switch v.Kind(key) {
 	case keyspace.List:
 		l, err := v.ListAt(key)
 		if err != nil {
 			return nil, err
 		}
-		elements = make([][]byte, 0, l.Len())
-		walk := l.From(0)
-		if desc {
-			walk = l.Back(l.Len() - 1)
-		}
-		for b := range walk {
-			elements = append(elements, b)
+		from, to := window(l.Len())
+		switch {
+		case from == to:
+		case backwards:
+			l.Back(l.Len() - 1 - from)(take)
+		default:
+			l.From(from)(take)
 		}
 	case keyspace.Set:
 		s, err := v.SetAt(key)
 		if err != nil {
 			return nil, err
 		}
-		elements = make([][]byte, 0, s.Len())
-		for b := range s.All() {
-			elements = append(elements, bytes.Clone(b))
+		// A member is valid until the next one only.
+		var a arena
+		from, to := window(s.Len())
+		for i := from; i < to; i++ {
+			take(a.copy(s.At(i)))
 		}
 	case keyspace.ZSet:
 		z, err := v.ZSetAt(key)
 		if err != nil {
 			return nil, err
 		}
-		elements = make([][]byte, 0, z.Len())
-		z.Range(0, z.Len(), desc, func(member []byte, _ float64) bool {
-			elements = append(elements, bytes.Clone(member))
-			return true
-		})
-	}
-	return elements, nil
-}
-
-// weighed is an element and what it is sorted by.
-type weighed struct {
-	element []byte
-	score   float64
-	text    []byte
-	none    bool // BY found nothing
-}
-
-// sort returns the elements in order. If one has no number to sort by, it has
-// written the error.
-func (o *sorting) sort(r *Read, elements [][]byte) ([][]byte, bool) {
-	items := make([]weighed, len(elements))
-	for i, e := range elements {
-		w := weighed{element: e, text: e}
-		if o.by != nil {
-			value, ok := follow(r.DB, o.by, e)
-			w.text, w.none = value, !ok
+		var a arena
+		from, to := window(z.Len())
+		if backwards {
+			from, to = z.Len()-to, z.Len()-from
 		}
-		if !o.alpha && !w.none {
-			var ok bool
-			if w.score, ok = parseScore(w.text); !ok {
-				r.Reply.Error("ERR One or more scores can't be converted into double")
-				return nil, false
-			}
-		}
-		items[i] = w
+		z.Range(from, to, backwards, func(member []byte, _ float64) bool { return take(a.copy(member)) })
 	}
-	slices.SortStableFunc(items, func(a, b weighed) int {
-		c := o.compare(&a, &b)
-		if o.desc {
-			return -c
-		}
-		return c
-	})
-	for i := range items {
-		elements[i] = items[i].element
-	}
-	return elements, true
+	return out, nil
 }
 
-func (o *sorting) compare(a, b *weighed) int {
-	switch {
-	case !o.alpha && a.score < b.score:
-		return -1
-	case !o.alpha && a.score > b.score:
-		return 1
-	case !o.alpha:
-		return bytes.Compare(a.element, b.element) // so that the order is always defined
-	case a.none && b.none:
-		return 0
-	case a.none:
-		return -1
-	case b.none:
-		return 1
-	case o.store != nil:
-		return bytes.Compare(a.text, b.text)
-	default: // C's strcoll, in the locale C
-		return bytes.Compare(upToNUL(a.text), upToNUL(b.text))
-	}
-}
+// arena is memory for many small copies.
+type arena []byte
 
-func upToNUL(b []byte) []byte {
-	b, _, _ = bytes.Cut(b, []byte{0})
-	return b
-}
+const arenaBytes = 64 << 10
 
-// parseScore parses a weight with C's strtod, which unlike ParseFloat passes
-// over leading spaces, stops at a NUL, and takes nothing at all for zero.
-func parseScore(b []byte) (float64, bool) {
-	if b = upToNUL(b); len(b) == 0 {
-		return 0, true
+// copy returns a copy of b, not nil.
+func (a *arena) copy(b []byte) []byte {
+	if len(b) > cap(*a)-len(*a) {
+		*a = make([]byte, 0, max(len(b), arenaBytes))
 	}
-	f, ok := ParseFloat(bytes.TrimLeft(b, " \t\n\v\f\r"))
-	return f, ok && !math.IsNaN(f)
-}
-
-// follow returns the value that a pattern of BY or GET stands for: the element
-// itself for #, else the string at the key that is the pattern with the element
-// in place of its first *, or what is behind -> the field of the hash there.
-func follow(v *keyspace.View, pattern, element []byte) (value []byte, ok bool) {
-	if string(pattern) == "#" {
-		return element, true
-	}
-	prefix, rest, ok := bytes.Cut(pattern, []byte("*"))
-	if !ok {
-		return nil, false
-	}
-	suffix, field := rest, []byte(nil)
-	if i := bytes.Index(rest, []byte("->")); i >= 0 && i+2 < len(rest) {
-		suffix, field = rest[:i], rest[i+2:]
-	}
-	key := slices.Concat(prefix, element, suffix)
-	if field == nil {
-		value, ok, err := v.Get(key)
-		return value, ok && err == nil // another type counts as nothing
-	}
-	h, err := v.HashAt(key)
-	if h == nil || err != nil {
-		return nil, false
-	}
-	return h.Get(field)
+	from := len(*a)
+	*a = append(*a, b...)
+	return (*a)[from:len(*a):len(*a)]
 }
