@@ -131,22 +131,32 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 			}
 		}
 	}
-	var undo []change
+	var done []change
+	undo := func() {
+		for _, u := range done {
+			if err := u.setting.extra.Set(u.value); err != nil {
+				s.log.Error("restore a directive", zap.String("name", u.setting.name), zap.Error(err))
+			}
+		}
+	}
 	for _, ch := range changes {
 		if ch.setting.extra == nil {
 			continue
 		}
 		old := ch.setting.extra.Get()
 		if err := ch.setting.extra.Set(ch.value); err != nil {
-			for _, u := range undo {
-				if err := u.setting.extra.Set(u.value); err != nil {
-					s.log.Error("restore a directive", zap.String("name", u.setting.name), zap.Error(err))
-				}
-			}
+			undo()
 			fail(ch.setting.name, err.Error())
 			return
 		}
-		undo = append(undo, change{ch.setting, old})
+		done = append(done, change{ch.setting, old})
+	}
+	if at := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.own != nil && ch.setting.own.isTLS() }); at >= 0 {
+		if err := s.changeTLS(&next); err != nil {
+			undo()
+			fail(changes[at].setting.name, err.Error())
+			return
+		}
 	}
 	s.applyConfig(&next)
 	for _, ch := range changes {

@@ -9,6 +9,11 @@ type Config struct {
 	Bind            []string // addresses to listen on
 	Port            int      // 0: no plain listener
 	TLSPort         int      // 0: no TLS listener
+	TLSCertFile     string
+	TLSKeyFile      string
+	TLSCAFile       string
+	TLSAuthClients  string // "yes", "no" or "optional"
+	TLSProtocols    string // words as in redis.conf; empty: TLS 1.2 and later
 	TCPBacklog      int
 	TCPKeepalive    int // seconds, 0: off
 	Timeout         int // seconds after which an idle client is closed, 0: never

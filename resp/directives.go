@@ -17,7 +17,18 @@ func Directives() []Directive {
 			return nil
 		}, func(c *Config) string { return strings.Join(c.Bind, " ") }).immutable(),
 		number("port", "6379", 0, 65535, "TCP port for clients, 0 for none", func(c *Config) *int { return &c.Port }).immutable(),
-		number("tls-port", "0", 0, 65535, "TLS port for clients, 0 for none", func(c *Config) *int { return &c.TLSPort }).immutable(),
+		number("tls-port", "0", 0, 65535, "TLS port for clients, 0 for none", func(c *Config) *int { return &c.TLSPort }),
+		path("tls-cert-file", "certificate of this node; it, the key and the authority are read again when the files change", func(c *Config) *string { return &c.TLSCertFile }),
+		path("tls-key-file", "its private key", func(c *Config) *string { return &c.TLSKeyFile }),
+		path("tls-ca-cert-file", "authority that the certificates of members and of clients come from", func(c *Config) *string { return &c.TLSCAFile }),
+		enum("tls-auth-clients", "yes", []string{"no", "yes", "optional"}, "whether clients of --tls-port must have a certificate as well", func(c *Config) *string { return &c.TLSAuthClients }),
+		text("tls-protocols", "", "versions of TLS that clients may speak: TLSv1.2 TLSv1.3 by default", func(c *Config, v string) error {
+			if _, _, err := parseProtocols(v); err != nil {
+				return err
+			}
+			c.TLSProtocols = v
+			return nil
+		}, func(c *Config) string { return c.TLSProtocols }),
 		number("tcp-backlog", "511", 0, math.MaxInt32, "connections that may wait to be accepted", func(c *Config) *int { return &c.TCPBacklog }).immutable(),
 		number("tcp-keepalive", "300", 0, math.MaxInt32, "seconds between probes of an idle connection, 0 for none", func(c *Config) *int { return &c.TCPKeepalive }),
 		number("timeout", "0", 0, math.MaxInt32, "seconds after which an idle client is closed, 0 for never", func(c *Config) *int { return &c.Timeout }),
@@ -53,6 +64,13 @@ func (d Directive) alias(name string) Directive { d.Alias = name; return d }
 
 func text(name, def, summary string, set func(*Config, string) error, get func(*Config) string) Directive {
 	return Directive{Name: name, Kind: Text, Default: def, Summary: summary, get: get, set: set}
+}
+
+func path(name, summary string, field func(*Config) *string) Directive {
+	return text(name, "", summary, func(c *Config, v string) error {
+		*field(c) = v
+		return nil
+	}, func(c *Config) string { return *field(c) })
 }
 
 func yesno(name, def, summary string, field func(*Config) *bool) Directive {

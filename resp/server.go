@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,10 @@ type Options struct {
 	Config Config
 	Store  *store.Store
 	Table  *command.Table // all commands, Commands() among them
-	TLS    *tls.Config    // needed if Config.TLSPort is set
+
+	// PeersUseTLS says that the links between members use the certificate of the
+	// TLS directives, by the names that its files had at the start.
+	PeersUseTLS bool
 
 	// Version and RunID are for INFO.
 	Version string
@@ -77,10 +81,13 @@ type Server struct {
 	saveErr     atomic.Bool  // the last of them failed
 	loaded      atomic.Bool
 
-	mu        sync.Mutex
-	clients   map[int64]*conn
-	listeners []net.Listener
-	closing   bool
+	mu           sync.Mutex
+	clients      map[int64]*conn
+	listeners    []net.Listener // of the plain port
+	tlsListeners []net.Listener
+	closing      bool
+
+	secrets secrets
 
 	plain driver // of plain TCP connections
 	tls   driver
@@ -106,9 +113,6 @@ func New(opts Options) (*Server, error) {
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
-	if opts.Config.TLSPort != 0 && opts.TLS == nil {
-		return nil, errors.New("resp: tls-port is set, but there is no certificate")
-	}
 	cmds, err := newCommands(opts.Table)
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w", err)
@@ -123,7 +127,15 @@ func New(opts Options) (*Server, error) {
 		startMemory: memoryUse().used,
 	}
 	s.blocked = newWaitRoom(s)
+	s.secrets.log, s.secrets.now = s.log, s.now
 	cfg := opts.Config
+	if cfg.TLSPort != 0 {
+		state, err := readTLS(cfg.tlsSettings())
+		if err != nil {
+			return nil, fmt.Errorf("resp: %w", err)
+		}
+		s.secrets.use(state)
+	}
 	s.cfg.Store(&cfg)
 	s.coarse.Store(s.now().UnixMilli())
 	return s, nil
@@ -162,19 +174,13 @@ func (s *Server) Start() error {
 		return fmt.Errorf("resp: %w", err)
 	}
 	s.tls = newGoroutineDriver(s)
-	for _, l := range []struct {
-		port int
-		drv  driver
-		tls  *tls.Config
-	}{{cfg.Port, s.plain, nil}, {cfg.TLSPort, s.tls, s.opts.TLS}} {
-		if l.port == 0 {
-			continue
-		}
-		if err := s.listen(cfg.Bind, l.port, l.drv, l.tls); err != nil {
-			s.closeListeners()
-			s.plain.stop()
-			return err
-		}
+	if s.listeners, err = s.listen(cfg.Bind, cfg.Port, s.plain, nil); err == nil {
+		s.tlsListeners, err = s.listen(cfg.Bind, cfg.TLSPort, s.tls, s.tlsConfig())
+	}
+	if err != nil {
+		s.closeListeners()
+		s.plain.stop()
+		return err
 	}
 	s.group.Add(2)
 	go s.cron()
@@ -182,13 +188,19 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// listen opens a port on all addresses. As in redis.conf, an address with a
-// minus in front may be missing on this machine.
-func (s *Server) listen(addrs []string, port int, d driver, tlsConfig *tls.Config) error {
+func (s *Server) tlsConfig() *tls.Config {
+	return &tls.Config{GetConfigForClient: s.secrets.forClient}
+}
+
+// listen opens a port on all addresses, and none for port 0. As in redis.conf, an
+// address with a minus in front may be missing on this machine.
+func (s *Server) listen(addrs []string, port int, d driver, tlsConfig *tls.Config) (all []net.Listener, err error) {
+	if port == 0 {
+		return nil, nil
+	}
 	if len(addrs) == 0 {
 		addrs = []string{"*"}
 	}
-	opened := 0
 	for _, addr := range addrs {
 		optional := strings.HasPrefix(addr, "-")
 		host, network := strings.TrimPrefix(addr, "-"), "tcp"
@@ -203,26 +215,47 @@ func (s *Server) listen(addrs []string, port int, d driver, tlsConfig *tls.Confi
 			if optional && !isAddrInUse(err) {
 				continue
 			}
-			return fmt.Errorf("resp: listen for clients: %w", err)
+			closeAll(all)
+			return nil, fmt.Errorf("resp: listen for clients: %w", err)
 		}
-		opened++
 		if tlsConfig != nil {
 			l = tls.NewListener(l, tlsConfig)
 		}
-		s.listeners = append(s.listeners, l)
+		all = append(all, l)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("resp: none of the addresses to bind to is there: %s", strings.Join(addrs, " "))
+	}
+	for _, l := range all {
 		s.group.Add(1)
 		go s.accept(l, d)
 	}
-	if opened == 0 {
-		return fmt.Errorf("resp: none of the addresses to bind to is there: %s", strings.Join(addrs, " "))
+	return all, nil
+}
+
+// moveTLS listens on another TLS port, or on none for 0. Clients that are there
+// stay.
+func (s *Server) moveTLS(cfg *Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return net.ErrClosed
 	}
+	fresh, err := s.listen(cfg.Bind, cfg.TLSPort, s.tls, s.tlsConfig())
+	if err != nil {
+		return err
+	}
+	closeAll(s.tlsListeners)
+	s.tlsListeners = fresh
 	return nil
 }
 
 // Addrs returns the addresses that the server listens on.
 func (s *Server) Addrs() []net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var addrs []net.Addr
-	for _, l := range s.listeners {
+	for _, l := range slices.Concat(s.listeners, s.tlsListeners) {
 		addrs = append(addrs, l.Addr())
 	}
 	return addrs
@@ -420,7 +453,14 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 func (s *Server) closeListeners() {
-	for _, l := range s.listeners {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	closeAll(s.listeners)
+	closeAll(s.tlsListeners)
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, l := range listeners {
 		_ = l.Close()
 	}
 }

@@ -32,11 +32,6 @@ type options struct {
 	clusterPort  number
 	peerListen   text
 	tlsCluster   yesNo
-	tlsCert      text
-	tlsKey       text
-	tlsCA        text
-
-	tlsAuthClients oneOf
 
 	// front is the settings of package resp, which declares them itself.
 	front resp.Config
@@ -85,11 +80,6 @@ func newOptions() *options {
 		announcePort: number{0, 0, 65535},
 		clusterPort:  number{0, 0, 65535},
 		peerListen:   text{kind: "address"},
-		tlsCert:      text{kind: "file"},
-		tlsKey:       text{kind: "file"},
-		tlsCA:        text{kind: "file"},
-
-		tlsAuthClients: oneOf{"yes", []string{"yes", "no", "optional"}},
 
 		front: resp.DefaultConfig(),
 
@@ -153,9 +143,9 @@ func (o *options) declare() {
 	add(&o.announceIP, "cluster-announce-ip", "host under which clients reach this node, told to the other members; the first of --bind by default")
 	add(&o.announcePort, "cluster-announce-port", "port under which clients reach this node; 0 is --port")
 	add(&o.tlsCluster, "tls-cluster", "mutual TLS between the members (their URLs are then https)")
-	add(&o.tlsCert, "tls-cert-file", "certificate of this node")
-	add(&o.tlsKey, "tls-key-file", "its private key")
-	add(&o.tlsCA, "tls-ca-cert-file", "authority that the members' certificates come from")
+	addFront("tls-cert-file")
+	addFront("tls-key-file")
+	addFront("tls-ca-cert-file")
 
 	group = "Data and guarantees"
 	add(&o.dir, "dir", "data directory; it belongs to one node")
@@ -172,7 +162,8 @@ func (o *options) declare() {
 	addFront("protected-mode")
 	addFront("requirepass")
 	addFront("tls-port")
-	add(&o.tlsAuthClients, "tls-auth-clients", "whether clients of --tls-port must have a certificate as well")
+	addFront("tls-auth-clients")
+	addFront("tls-protocols")
 	for _, name := range rest {
 		if f := front[name]; f != nil && !observing(name) {
 			addFront(name)
@@ -459,13 +450,7 @@ var redisOnly = map[string]string{
 
 // validate checks what concerns several options, or the world outside.
 func (o *options) validate() error {
-	tls := 0
-	for _, f := range []text{o.tlsCert, o.tlsKey, o.tlsCA} {
-		if f.value != "" {
-			tls++
-		}
-	}
-	if bool(o.tlsCluster) && tls != 3 {
+	if bool(o.tlsCluster) && (o.front.TLSCertFile == "" || o.front.TLSKeyFile == "" || o.front.TLSCAFile == "") {
 		return errors.New("--tls-cluster needs --tls-cert-file, --tls-key-file and --tls-ca-cert-file")
 	}
 	if o.nodeTimeout.value < 50*time.Millisecond {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,6 +50,9 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
 	paceGC()
+	if err := o.checkTLS(log); err != nil {
+		return err
+	}
 
 	p := &part{o: o, log: log, threads: fewThreads(), stopC: make(chan bool, 1)}
 	monitor, err := p.startDebug()
@@ -164,15 +165,10 @@ func (p *part) serve() error {
 	if _, err := rand.Read(id); err != nil {
 		return err
 	}
-	clientTLS, err := o.clientTLS()
-	if err != nil {
-		return err
-	}
 	options := resp.Options{
 		Config:  o.front,
 		Store:   p.store,
 		Table:   p.table,
-		TLS:     clientTLS,
 		Version: release,
 		RunID:   hex.EncodeToString(id),
 		Extra:   o.extra(p.log),
@@ -182,12 +178,14 @@ func (p *part) serve() error {
 			default: // it is stopping already
 			}
 		},
-		Now:    o.now,
-		Logger: p.log.Named("resp"),
+		PeersUseTLS: bool(o.tlsCluster),
+		Now:         o.now,
+		Logger:      p.log.Named("resp"),
 	}
 	if o.config.value != "" {
 		options.Rewrite = func(changed map[string]string) error { return rewriteConf(o.config.value, changed) }
 	}
+	var err error
 	if p.server, err = resp.New(options); err != nil {
 		return err
 	}
@@ -259,7 +257,7 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		cfg.Durability = raftnode.No
 	}
 	if o.tlsCluster {
-		cfg.PeerTLS = raftnode.TLS{CertFile: o.tlsCert.value, KeyFile: o.tlsKey.value, CAFile: o.tlsCA.value}
+		cfg.PeerTLS = raftnode.TLS{CertFile: o.front.TLSCertFile, KeyFile: o.front.TLSKeyFile, CAFile: o.front.TLSCAFile}
 	}
 	return cfg
 }
@@ -268,39 +266,17 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 // tick.
 const electionTicks = 10
 
-// clientTLS is the server side of --tls-port.
-func (o *options) clientTLS() (*tls.Config, error) {
-	if o.front.TLSPort == 0 {
-		return nil, nil
+// checkTLS reads what TLS needs before anything depends on it. A certificate whose
+// time is over is no reason not to start: who checks it is for others to say.
+func (o *options) checkTLS(log *logs) error {
+	if o.front.TLSPort == 0 && !bool(o.tlsCluster) {
+		return nil
 	}
-	if o.tlsCert.value == "" || o.tlsKey.value == "" {
-		return nil, errors.New("--tls-port needs --tls-cert-file and --tls-key-file")
+	warning, err := resp.CheckTLS(&o.front, o.now())
+	if warning != "" {
+		log.Warn(warning)
 	}
-	cert, err := tls.LoadX509KeyPair(o.tlsCert.value, o.tlsKey.value)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-cert-file: %w", err)
-	}
-	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	switch o.tlsAuthClients.value {
-	case "yes":
-		c.ClientAuth = tls.RequireAndVerifyClientCert
-	case "optional":
-		c.ClientAuth = tls.VerifyClientCertIfGiven
-	case "no":
-		return c, nil
-	}
-	if o.tlsCA.value == "" {
-		return nil, errors.New("--tls-port needs --tls-ca-cert-file to check the certificates of clients (or --tls-auth-clients no)")
-	}
-	pem, err := os.ReadFile(o.tlsCA.value)
-	if err != nil {
-		return nil, fmt.Errorf("--tls-ca-cert-file: %w", err)
-	}
-	c.ClientCAs = x509.NewCertPool()
-	if !c.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--tls-ca-cert-file: %s has no certificate", o.tlsCA.value)
-	}
-	return c, nil
+	return err
 }
 
 // extra is what CONFIG GET and CONFIG SET know beyond the front's own settings.
@@ -319,8 +295,7 @@ func (o *options) extra(log *logs) []resp.Extra {
 	}
 	for _, name := range []string{
 		"dir", "appendfsync", "snapshot-bytes", "proposal-timeout", "cluster-node-timeout", "logfile",
-		"cluster-announce-ip", "cluster-announce-port", "cluster-port", "tls-cluster", "tls-auth-clients", "snapshot-catch-up-bytes",
-		"tls-cert-file", "tls-key-file", "tls-ca-cert-file",
+		"cluster-announce-ip", "cluster-announce-port", "cluster-port", "tls-cluster", "snapshot-catch-up-bytes",
 	} {
 		all = append(all, fixed(name))
 	}
