@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -55,14 +57,39 @@ type outcome struct {
 // Error takes an error line.
 func (o *outcome) Error(line string) { o.err = line }
 
+// ParseLimit reads the value of a limit as CONFIG SET does.
+func ParseLimit(l command.Limit, v string) (int64, error) {
+	if l.Memory {
+		return parseMemory(v, l.Min, l.Max)
+	}
+	return parseNumber(v, l.Min, l.Max)
+}
+
+// WantLimits is called by main, on a goroutine of its own, with the limits that
+// options ask for. They are state: those of a cluster that this node is about to
+// form are changed to what is asked for, those of any other only compared.
+func (s *Server) WantLimits(want map[string]int64, forming bool) {
+	have := s.limits()
+	for _, l := range command.AllLimits() {
+		n, ok := want[l.Name]
+		if !ok || n == have[l.Name] {
+			continue
+		}
+		if !forming {
+			s.log.Warn("a limit of the options is not that of the cluster, which counts: CONFIG SET changes it for all members",
+				zap.String("name", l.Name), zap.Int64("option", n), zap.Int64("cluster", have[l.Name]))
+			continue
+		}
+		if err := s.setLimit(l, strconv.FormatInt(n, 10)); err != nil {
+			s.log.Warn("a limit of the options could not be set: CONFIG SET does it", zap.String("name", l.Name), zap.Error(err))
+		}
+	}
+}
+
 // setLimit proposes the change and waits for its outcome: it must not be called
 // on the goroutine of an event loop.
 func (s *Server) setLimit(l command.Limit, v string) error {
-	parse := parseNumber
-	if l.Memory {
-		parse = parseMemory
-	}
-	n, err := parse(v, l.Min, l.Max)
+	n, err := ParseLimit(l, v)
 	if err != nil {
 		return err
 	}

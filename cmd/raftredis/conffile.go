@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,11 +10,35 @@ import (
 	"strings"
 )
 
-// directive is one line of a configuration file.
+// directive is one line of a configuration file, or what stands for one.
 type directive struct {
 	name  string // lower case
 	value string // the arguments joined by one blank
-	where string // file:line, for errors
+	where string // file:line, for errors; empty on the command line
+}
+
+// at begins an error about the directive.
+func (d directive) at() string {
+	if d.where == "" {
+		return ""
+	}
+	return d.where + ": "
+}
+
+// shown is the name as the user wrote it.
+func (d directive) shown() string {
+	if d.where == "" {
+		return "--" + d.name
+	}
+	return d.name
+}
+
+// from says where the value comes from.
+func (d directive) from() string {
+	if d.where == "" {
+		return d.shown()
+	}
+	return d.where
 }
 
 // maxIncludes bounds how deep files include each other.
@@ -21,7 +46,7 @@ const maxIncludes = 8
 
 // readConfFile reads a file in the format of redis.conf: one directive a line,
 // # begins a comment at the start of a line, arguments may be quoted, include
-// reads further files in place.
+// reads further files in place. The error joins one for each line that is wrong.
 func readConfFile(path string, depth int) ([]directive, error) {
 	if depth > maxIncludes {
 		return nil, fmt.Errorf("%s: more than %d files include each other", path, maxIncludes)
@@ -32,9 +57,7 @@ func readConfFile(path string, depth int) ([]directive, error) {
 	}
 	defer func() { _ = f.Close() }() // only read from
 	parsed, err := parseConf(f, path)
-	if err != nil {
-		return nil, err
-	}
+	errs := []error{err}
 	var all []directive
 	for _, d := range parsed {
 		if d.name != "include" {
@@ -43,24 +66,23 @@ func readConfFile(path string, depth int) ([]directive, error) {
 		}
 		paths, err := filepath.Glob(d.value)
 		if err != nil {
-			return nil, fmt.Errorf("%s: include: %w", d.where, err)
+			errs = append(errs, fmt.Errorf("%s: include: %w", d.where, err))
 		}
-		if len(paths) == 0 && !strings.ContainsAny(d.value, "*?[") {
-			return nil, fmt.Errorf("%s: include: there is no file %s", d.where, d.value)
+		if err == nil && len(paths) == 0 && !strings.ContainsAny(d.value, "*?[") {
+			errs = append(errs, fmt.Errorf("%s: include: there is no file %s", d.where, d.value))
 		}
 		for _, p := range paths {
 			included, err := readConfFile(p, depth+1)
-			if err != nil {
-				return nil, err
-			}
+			errs = append(errs, err)
 			all = append(all, included...)
 		}
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 func parseConf(r io.Reader, name string) ([]directive, error) {
 	var all []directive
+	var errs []error
 	scanner := bufio.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
 		line := strings.TrimSpace(scanner.Text())
@@ -70,7 +92,8 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 		where := fmt.Sprintf("%s:%d", name, n)
 		args, err := splitArgs(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", where, err)
+			errs = append(errs, fmt.Errorf("%s: %w", where, err))
+			continue
 		}
 		all = append(all, directive{
 			name:  strings.TrimLeft(strings.ToLower(args[0]), "-"),
@@ -79,9 +102,9 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 		})
 	}
 	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		errs = append(errs, fmt.Errorf("read %s: %w", name, err))
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // splitArgs splits a line into words as redis.conf and redis-cli do: "..." with

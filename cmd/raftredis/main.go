@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -17,11 +18,13 @@ func main() {
 }
 
 // realMain runs the program and returns its exit status. Whatever goes wrong
-// ends with one line that says what.
+// ends with a line that says what; there are several if several options are wrong.
 func realMain(args, environ []string, stopC <-chan os.Signal) int {
 	o, err := parseOptions(args, environ)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "raftredis:", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(os.Stderr, "raftredis:", strings.TrimSuffix(line, "\n"))
+		}
 		return 2
 	}
 	switch {

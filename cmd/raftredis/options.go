@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/raftredis/raftredis/resp"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // envPrefix begins the environment variable of every option: --read-mode is
@@ -56,6 +57,12 @@ type options struct {
 	failpoint   text
 
 	flags *pflag.FlagSet
+	// foreign are the directives of Redis that are no options, and idle those of
+	// them that were given, with the reasons: for one warning.
+	foreign map[string]foreign
+	idle    []string
+	// limits are the replicated settings.
+	limits []*limitValue
 	// given says where an option's value comes from; what is not in it has its
 	// default.
 	given map[string]string
@@ -98,7 +105,8 @@ func newOptions() *options {
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},
 
-		given: map[string]string{},
+		given:   map[string]string{},
+		foreign: foreignDirectives(),
 	}
 	o.declare()
 	return o
@@ -110,6 +118,13 @@ func (o *options) declare() {
 	fs.SortFlags = false
 	fs.Usage = func() {} // main prints errors, and --help is an option like others
 	o.flags = fs
+	aliases := map[string]string{}
+	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if now := aliases[name]; now != "" {
+			name = now
+		}
+		return pflag.NormalizedName(name)
+	})
 
 	group := ""
 	add := func(v pflag.Value, name, usage string, example ...string) {
@@ -124,6 +139,9 @@ func (o *options) declare() {
 	for _, d := range resp.Directives() {
 		front[d.Name] = &frontValue{config: &o.front, directive: d}
 		rest = append(rest, d.Name)
+		if d.Alias != "" {
+			aliases[d.Alias] = d.Name
+		}
 	}
 	addFront := func(name string, example ...string) {
 		if v := front[name]; v != nil {
@@ -167,6 +185,16 @@ func (o *options) declare() {
 	for _, name := range rest {
 		if f := front[name]; f != nil && !observing(name) {
 			addFront(name)
+		}
+	}
+
+	group = "Compact forms, of a new cluster (then CONFIG SET changes them for all members)"
+	for _, l := range command.AllLimits() {
+		v := &limitValue{limit: l, value: l.Default}
+		o.limits = append(o.limits, v)
+		add(v, l.Name, "when a collection leaves its compact form: as Redis's directive")
+		if l.Alias != "" {
+			aliases[l.Alias] = l.Name
 		}
 	}
 
@@ -248,7 +276,8 @@ func (v *frontValue) Set(s string) error {
 // environment and the file that either of them names.
 func parseOptions(args, environ []string) (*options, error) {
 	o := newOptions()
-	if err := o.flags.Parse(o.group(args)); err != nil {
+	args, others := o.withoutForeign(o.group(args))
+	if err := o.flags.Parse(args); err != nil {
 		return nil, o.explain(err)
 	}
 	if o.help || o.version {
@@ -259,25 +288,34 @@ func parseOptions(args, environ []string) (*options, error) {
 		return nil, err
 	}
 	env := readEnv(environ)
-	var fromFile []directive
 	for _, d := range env {
 		if d.name == "config" {
 			o.config.value = d.value
 		}
 	}
+	errs := []error{o.take(others), o.take(env)}
 	if o.config.value != "" {
-		var err error
-		if fromFile, err = readConfFile(o.config.value, 0); err != nil {
-			return nil, err
-		}
+		fromFile, err := readConfFile(o.config.value, 0)
+		errs = append(errs, err, o.take(fromFile))
 	}
-	if err := o.take(env); err != nil {
-		return nil, err
-	}
-	if err := o.take(fromFile); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return o, o.validate()
+}
+
+// withoutForeign takes the directives that are no options here out of grouped
+// arguments.
+func (o *options) withoutForeign(args []string) (rest []string, others []directive) {
+	for _, arg := range args {
+		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if _, is := o.foreign[formerName(name)]; is && strings.HasPrefix(arg, "-") && o.flags.Lookup(name) == nil {
+			others = append(others, directive{name: name, value: value})
+		} else {
+			rest = append(rest, arg)
+		}
+	}
+	return rest, others
 }
 
 // group joins each option with the words behind it, as redis-server does: --bind
@@ -332,26 +370,36 @@ func looksLikeFile(arg string) bool {
 }
 
 // take sets what is not set yet. Directives of one source are taken together:
-// a directive that repeats within a source follows the rule of its type.
+// a directive that repeats within a source follows the rule of its type. The error
+// joins one for each that is wrong.
 func (o *options) take(source []directive) error {
 	fresh := map[string]bool{}
+	var errs []error
 	for _, d := range source {
-		f := o.flags.Lookup(d.name)
-		if f == nil || d.name == "help" || d.name == "version" {
-			return o.unknown(d.name, d.where)
-		}
-		if o.given[d.name] != "" && !fresh[d.name] {
-			continue
-		}
-		value := d.value
-		if value == "" && f.NoOptDefVal != "" {
-			return fmt.Errorf("%s: %s needs a value: yes or no", d.where, d.name)
-		}
-		if err := f.Value.Set(value); err != nil {
-			return fmt.Errorf("%s: %s %w", d.where, d.name, err)
-		}
-		fresh[d.name], o.given[d.name] = true, d.where
+		errs = append(errs, o.takeOne(d, fresh))
 	}
+	return errors.Join(errs...)
+}
+
+func (o *options) takeOne(d directive, fresh map[string]bool) error {
+	f := o.flags.Lookup(d.name)
+	if other, is := o.foreign[formerName(d.name)]; is && f == nil {
+		return o.takeForeign(d, other, fresh)
+	}
+	if f == nil || d.name == "help" || d.name == "version" {
+		return o.unknown(d.name, d.where)
+	}
+	if o.given[f.Name] != "" && !fresh[f.Name] {
+		return nil
+	}
+	value := d.value
+	if value == "" && f.NoOptDefVal != "" {
+		return fmt.Errorf("%s: %s needs a value: yes or no", d.where, d.name)
+	}
+	if err := f.Value.Set(value); err != nil {
+		return fmt.Errorf("%s: %s %w", d.where, d.name, err)
+	}
+	fresh[f.Name], o.given[f.Name] = true, d.where
 	return nil
 }
 
@@ -409,9 +457,6 @@ func (o *options) unknown(name, where string) error {
 		name = "--" + name
 	}
 	bare := strings.TrimLeft(name, "-")
-	if why := redisOnly[bare]; why != "" {
-		return fmt.Errorf("%sraftredis has no %s: %s", where, name, why)
-	}
 	var names []string
 	o.flags.VisitAll(func(f *pflag.Flag) {
 		if f.Annotations[groupKey] == nil || f.Annotations[groupKey][0] != testGroup {
@@ -424,62 +469,51 @@ func (o *options) unknown(name, where string) error {
 	return fmt.Errorf("%sthere is no option %s; --help lists them all", where, name)
 }
 
-// redisOnly explains directives that a user of Redis may look for and that have
-// no meaning here.
-var redisOnly = map[string]string{
-	"maxmemory":             "nothing is evicted; give keys a time to live",
-	"maxmemory-policy":      "nothing is evicted; give keys a time to live",
-	"appendonly":            "the log is always on (see --appendfsync)",
-	"appendfilename":        "the log is in --dir",
-	"dbfilename":            "snapshots are in --dir",
-	"save":                  "snapshots follow the size of the log (see --snapshot-bytes)",
-	"rdbcompression":        "snapshots are raftredis's own",
-	"rdbchecksum":           "snapshots always carry a checksum",
-	"replicaof":             "the members of a cluster are all alike (see --cluster and --join)",
-	"slaveof":               "the members of a cluster are all alike (see --cluster and --join)",
-	"replica-read-only":     "every member takes writes",
-	"slave-read-only":       "every member takes writes",
-	"masterauth":            "members trust each other by --tls-cluster",
-	"min-replicas-to-write": "every write is on a majority of the members before it is acknowledged",
-	"cluster-enabled":       "see --cluster",
-	"cluster-config-file":   "the membership is in --dir",
-	"daemonize":             "leave that to systemd or a container",
-	"supervised":            "leave that to systemd or a container",
-	"pidfile":               "leave that to systemd or a container",
+// givenLimits are the replicated settings that somebody has given.
+func (o *options) givenLimits() map[string]int64 {
+	given := map[string]int64{}
+	for _, v := range o.limits {
+		if o.given[v.limit.Name] != "" {
+			given[v.limit.Name] = v.value
+		}
+	}
+	return given
 }
 
-// validate checks what concerns several options, or the world outside.
+// validate checks what concerns several options, or the world outside. The error
+// joins one for each thing that is wrong.
 func (o *options) validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if bool(o.tlsCluster) && (o.front.TLSCertFile == "" || o.front.TLSKeyFile == "" || o.front.TLSCAFile == "") {
-		return errors.New("--tls-cluster needs --tls-cert-file, --tls-key-file and --tls-ca-cert-file")
+		wrong("--tls-cluster needs --tls-cert-file, --tls-key-file and --tls-ca-cert-file")
 	}
 	if o.nodeTimeout.value < 50*time.Millisecond {
-		return fmt.Errorf("--cluster-node-timeout %v is too short: at least 50 ms", o.nodeTimeout.value)
+		wrong("--cluster-node-timeout %v is too short: at least 50 ms", o.nodeTimeout.value)
 	}
 	if o.proposalTimeout.value < time.Millisecond {
-		return errors.New("--proposal-timeout must be at least 1 ms")
+		wrong("--proposal-timeout must be at least 1 ms")
 	}
 	if l := o.peerListen.value; l != "" && !strings.Contains(l, "://") {
 		o.peerListen.value = o.scheme() + "://" + l
 	}
 	if l := o.peerListen.value; l != "" {
 		if err := checkPeerURL(l, bool(o.tlsCluster)); err != nil {
-			return fmt.Errorf("--peer-listen: %w", err)
+			wrong("--peer-listen: %w", err)
 		}
 	}
 	if o.dir.value == "" {
-		return errors.New("--dir needs a path")
+		wrong("--dir needs a path")
 	}
 	if o.pprof.value != "" && !strings.Contains(o.pprof.value, ":") {
 		o.pprof.value = ":" + o.pprof.value
 	}
 	if host, port, err := net.SplitHostPort(o.pprof.value); o.pprof.value != "" {
 		if err != nil || port == "" {
-			return fmt.Errorf("--pprof must be a port or an address such as 127.0.0.1:6060, not %q", o.pprof.value)
-		}
-		if host == "" {
+			wrong("--pprof must be a port or an address such as 127.0.0.1:6060, not %q", o.pprof.value)
+		} else if host == "" {
 			o.pprof.value = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -133,7 +133,7 @@ func TestWrongOptions(t *testing.T) {
 		{args: []string{"nonsense", "--port", "1"}, want: `argument "nonsense" is neither`},
 		{args: []string{"--port", "1", "2"}, want: `not "1 2"`},
 		{args: []string{"--join", "maybe"}, want: "must be yes or no"},
-		{args: []string{"--appendonly", "yes"}, want: "the log is always on"},
+		{args: []string{"--save", "60", "1"}, want: "raftredis has no --save: no RDB file is written"},
 		{args: []string{"--tls-cluster"}, want: "--tls-cert-file"},
 		{args: []string{"--pprof", "a:b:c"}, want: "--pprof must be"},
 		{args: []string{filepath.Join(dir, "missing.conf")}, want: "missing.conf"},

@@ -50,6 +50,9 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
 	paceGC()
+	if len(o.idle) > 0 {
+		log.Warn("directives of Redis that have no meaning here", zap.Strings("ignored", o.idle))
+	}
 	if err := o.checkTLS(log); err != nil {
 		return err
 	}
@@ -192,6 +195,9 @@ func (p *part) serve() error {
 	if err := p.server.Start(); err != nil {
 		p.server = nil
 		return err
+	}
+	if want := o.givenLimits(); len(want) > 0 {
+		go p.server.WantLimits(want, !o.restart && !bool(o.join)) // it ends with the store at the latest
 	}
 	return o.remember()
 }

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/raftredis/raftredis/resp"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // The types below are pflag.Values. They read values as redis.conf writes them
@@ -163,6 +166,30 @@ func (v *number) Set(s string) error {
 	}
 	v.value = n
 	return nil
+}
+
+// limitValue is a replicated setting: what it is to be in a new cluster.
+type limitValue struct {
+	limit command.Limit
+	value int64
+}
+
+func (v *limitValue) String() string { return strconv.FormatInt(v.value, 10) }
+
+// Type names the value in --help.
+func (v *limitValue) Type() string {
+	if v.limit.Memory {
+		return "bytes"
+	}
+	return "n"
+}
+
+func (v *limitValue) Set(s string) error {
+	n, err := resp.ParseLimit(v.limit, s)
+	if err == nil {
+		v.value = n
+	}
+	return err
 }
 
 // text is any string; kind is its placeholder in --help.

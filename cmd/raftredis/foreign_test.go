@@ -1,0 +1,120 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestEveryDirectiveOfRedis: each is an option, or there is a reason why not.
+func TestEveryDirectiveOfRedis(t *testing.T) {
+	names, err := os.ReadFile("testdata/redis-7.0-directives.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOptions()
+	known := map[string]bool{"include": true}
+	for name := range strings.FieldsSeq(string(names)) {
+		f, is := o.foreign[formerName(name)]
+		known[formerName(name)] = true
+		switch {
+		case name == "include":
+		case is && o.flags.Lookup(name) != nil:
+			t.Errorf("%s is an option and none", name)
+		case is && f.why == "":
+			t.Errorf("%s has no reason", name)
+		case !is && o.flags.Lookup(name) == nil:
+			t.Errorf("%s is neither an option nor explained", name)
+		}
+	}
+	for name := range o.foreign {
+		if !known[name] {
+			t.Errorf("Redis 7.0 has no %s", name)
+		}
+	}
+}
+
+// TestDebiansFile: what Debian installs as /etc/redis/redis.conf (its comments are
+// left out) is a configuration as it is.
+func TestDebiansFile(t *testing.T) {
+	o, err := parseOptions([]string{"testdata/debian-redis.conf", "--supervised", "systemd", "--daemonize", "no"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.dir.value != "/var/lib/redis" || o.logfile.value != "/var/log/redis/redis-server.log" || o.appendfsync.value != "everysec" || o.front.TCPKeepalive != 300 {
+		t.Errorf("dir %s, logfile %s, appendfsync %s, tcp-keepalive %d", o.dir.value, o.logfile.value, o.appendfsync.value, o.front.TCPKeepalive)
+	}
+	if got := o.givenLimits(); len(got) != 10 || got["list-max-listpack-size"] != -2 {
+		t.Errorf("limits %v", got)
+	}
+	var names []string
+	for _, line := range o.idle {
+		name, why, _ := strings.Cut(line, ": ")
+		if why == "" {
+			t.Errorf("no reason: %s", line)
+		}
+		names = append(names, name)
+	}
+	for _, name := range []string{"supervised", "appendonly", "rdbcompression", "replica-read-only", "hz"} {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is not in the warning", name)
+		}
+	}
+	for _, name := range []string{"daemonize", "oom-score-adj", "notify-keyspace-events", "port"} {
+		if slices.Contains(names, name) {
+			t.Errorf("%s is in the warning, though what it says is so", name)
+		}
+	}
+}
+
+// TestForeignDirectives: what would let somebody believe in something that is not
+// there is an error, and all errors of a file are told at once.
+func TestForeignDirectives(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redis.conf")
+	parse := func(content string, args ...string) (*options, error) {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return parseOptions(append([]string{path}, args...), nil)
+	}
+	for _, line := range []string{
+		`save ""`, "replicaof no one", "SLAVEOF no one", "maxmemory 0", "maxmemory-policy noeviction", "cluster-enabled no", `masterauth ""`,
+		"min-slaves-to-write 0", "appendonly yes", `notify-keyspace-events ""`, "slave-serve-stale-data no", "hash-max-ziplist-value 1kb",
+	} {
+		if o, err := parse(line); err != nil || len(o.idle) != 0 {
+			t.Errorf("%s: %v, %q", line, err, o.idle)
+		}
+	}
+	for _, line := range []string{"appendonly no", "slave-read-only yes", "slave-priority 10", "hz 100", "save \"\"\nhz 1\nhz 2"} {
+		if o, err := parse(line); err != nil || len(o.idle) != 1 {
+			t.Errorf("%s: %v, %q", line, err, o.idle)
+		}
+	}
+	wrong := []string{
+		"save 900 1", "replicaof 10.0.0.1 6379", "slaveof 10.0.0.1 6379", "maxmemory 1gb", "maxmemory-policy allkeys-lru", "cluster-enabled yes",
+		"masterauth secret", "min-replicas-to-write 1", "user alice on", "aclfile /etc/users", `rename-command CONFIG ""`, "unixsocket /run/redis.sock",
+		"notify-keyspace-events KEA", "syslog-enabled yes", "tls-ciphers HIGH", "loadmodule x.so", // no such thing here
+		"nonsense 1", `requirepass "a`, "port 99999", "hash-max-listpack-entries -1", "join", "include /nowhere.conf", // mistakes
+	}
+	_, err := parse(strings.Join(wrong, "\n"))
+	if err == nil {
+		t.Fatal("taken for good")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	if len(lines) != len(wrong) {
+		t.Errorf("%d errors in %d lines:\n%v", len(lines), len(wrong), err)
+	}
+	for i, line := range wrong {
+		if name := strings.Fields(line)[0]; !strings.Contains(err.Error(), name) {
+			t.Errorf("line %d, %s, is not in\n%v", i+1, line, err)
+		}
+	}
+	if _, err := parse("save 900 1", "--save", ""); err != nil {
+		t.Errorf("the command line says otherwise: %v", err)
+	}
+	if _, err := parse("", "--replicaof", "10.0.0.1 6379"); err == nil || !strings.Contains(err.Error(), "raftredis has no --replicaof") {
+		t.Errorf("on the command line: %v", err)
+	}
+}
