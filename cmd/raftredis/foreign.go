@@ -139,9 +139,24 @@ func (o *options) takeForeign(d directive, f foreign, fresh map[string]bool) err
 	if !so && f.refuse {
 		return fmt.Errorf("%sraftredis has no %s: %s", d.at(), d.shown(), f.why)
 	}
-	if line := d.name + ": " + f.why; !so && !slices.Contains(o.idle, line) {
-		o.idle = append(o.idle, line)
+	if !so {
+		o.addIdle(d.name, f.why)
 	}
 	fresh[name], o.given[name] = true, d.from()
 	return nil
+}
+
+// addIdle puts a name into the warning, with the others of the same reason.
+func (o *options) addIdle(name, why string) {
+	for i, line := range o.idle {
+		names, same := strings.CutSuffix(line, ": "+why)
+		if !same {
+			continue
+		}
+		if !slices.Contains(strings.Split(names, ", "), name) {
+			o.idle[i] = names + ", " + name + ": " + why
+		}
+		return
+	}
+	o.idle = append(o.idle, name+": "+why)
 }

@@ -58,7 +58,7 @@ type options struct {
 
 	flags *pflag.FlagSet
 	// foreign are the directives of Redis that are no options, and idle those of
-	// them that were given, with the reasons: for one warning.
+	// them that were given, "name, name: reason": for one warning.
 	foreign map[string]foreign
 	idle    []string
 	// limits are the replicated settings.
