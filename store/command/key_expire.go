@@ -126,7 +126,12 @@ func replyTTL(r *Read, unit, base int64) {
 	case at == 0:
 		r.Reply.Int(-1)
 	default:
-		r.Reply.Int((at - base + unit/2) / unit)
+		left := at - base
+		rounded := left / unit
+		if left%unit >= (unit+1)/2 { // adding half a unit could overflow
+			rounded++
+		}
+		r.Reply.Int(rounded)
 	}
 }
 
