@@ -78,7 +78,7 @@ func (c *conn) cmdReset([][]byte) {
 	c.enc.resp3 = false
 	c.authed = cfg.RequirePass == ""
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
-	c.replyOff, c.skip, c.skipNext, c.noEvict = false, false, false, false
+	c.replyOff, c.skipNext, c.noEvict = false, false, false // as in Redis, a SKIP before holds for RESET itself
 	c.enc.Status("RESET")
 }
 

@@ -59,7 +59,7 @@ func (c *conn) commands() {
 				c.submit()
 				break
 			}
-			c.enc.Error("ERR " + err.Error())
+			c.literal(func() { c.enc.Error("ERR " + err.Error()) })
 			c.closing = true
 			break
 		}
@@ -72,6 +72,7 @@ func (c *conn) commands() {
 		}
 		if len(c.args) == 0 {
 			c.r += n
+			c.skip, c.skipNext = c.skipNext, false // Redis counts it as the command that is skipped
 			continue
 		}
 		end := c.total - int64(c.w-c.r) + int64(n)
@@ -134,7 +135,7 @@ func (c *conn) parse(b []byte) bool {
 			c.submit()
 			return false
 		}
-		c.enc.Error("ERR Protocol error: unbalanced quotes in request")
+		c.literal(func() { c.enc.Error("ERR Protocol error: unbalanced quotes in request") })
 		c.closing = true
 	}
 	return ok
