@@ -9,6 +9,9 @@ func (c *conn) parseArray(b []byte) bool {
 		c.args = c.args[:0]
 		return true // no arguments, no command, no reply
 	}
+	if c.frame.seen > cap(c.args) {
+		c.args = make([][]byte, 0, c.frame.seen) // rather than by doubling
+	}
 	complete, args, kind, rest, err := redcon.ReadNextCommand(b, c.args)
 	if err != nil || !complete || len(rest) != 0 || kind != redcon.Redis {
 		// frame has let something through that redcon reads differently. Go no

@@ -24,16 +24,24 @@ func (c *conn) run() {
 	if c.state == forNothing && c.batch.Len() > 0 {
 		c.submit()
 	}
-	if int64(c.w-c.r+c.multi.bytes) > c.srv.config().QueryBufLimit {
-		c.srv.stats.queryLimit.Add(1)
-		c.dead = true
-	}
+	c.checkQuery()
 	c.publish()
 	if start := c.startTask; start != nil {
 		// From here on the connection is the task's.
 		c.startTask = nil
 		go start()
 	}
+}
+
+// checkQuery closes a connection that has sent more than it may before it is
+// answered. It reports whether that is not so.
+func (c *conn) checkQuery() bool {
+	if int64(c.w-c.r+c.multi.bytes+c.frame.seen*argSize) <= c.srv.config().QueryBufLimit {
+		return true
+	}
+	c.srv.stats.queryLimit.Add(1)
+	c.dead = true
+	return false
 }
 
 // commands runs what is in the input.
@@ -67,9 +75,10 @@ func (c *conn) commands() {
 			c.need = need
 			break
 		}
-		if !c.parse(b[:n]) {
+		if c.frame.seen > cap(c.args) && !c.checkQuery() || !c.parse(b[:n]) {
 			break
 		}
+		c.frame.seen = 0
 		if len(c.args) == 0 {
 			c.r += n
 			c.skip, c.skipNext = c.skipNext, false // Redis counts it as the command that is skipped

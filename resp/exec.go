@@ -85,7 +85,7 @@ func (c *conn) cmdUnwatch([][]byte) {
 func (c *conn) queue(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
 	for _, a := range own {
-		c.multi.bytes += len(a) + 24
+		c.multi.bytes += len(a) + argSize
 	}
 	c.multi.queue = append(c.multi.queue, queuedCommand{cm, own})
 	c.multi.writes = c.multi.writes || cm.spec.Write != nil

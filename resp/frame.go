@@ -22,6 +22,7 @@ type frame struct {
 	pos  int // everything before has been checked
 	scan int // no line end between pos and here
 	args int // bulks still missing; 0: the command's header has not been read
+	seen int // bulks that are there; when next returns a command, all of it
 	bulk int // length of the bulk being read plus one; 0: not known yet
 }
 
@@ -61,7 +62,7 @@ func (f *frame) next(b []byte, lim frameLimits) (n, need int, err error) {
 			*f = frame{}
 			return n, 0, nil
 		}
-		f.args = int(v)
+		f.args, f.seen = int(v), 0
 	}
 	for f.args > 0 {
 		if f.bulk == 0 {
@@ -97,9 +98,10 @@ func (f *frame) next(b []byte, lim frameLimits) (n, need int, err error) {
 		b[end], b[end+1] = '\r', '\n'
 		f.pos, f.scan, f.bulk = end+2, end+2, 0
 		f.args--
+		f.seen++
 	}
 	n = f.pos
-	*f = frame{}
+	*f = frame{seen: f.seen}
 	return n, 0, nil
 }
 

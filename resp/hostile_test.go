@@ -61,6 +61,38 @@ func TestManyArguments(t *testing.T) {
 	})
 }
 
+// More arguments than a million are as good as fewer, as in Redis 7.0.
+func TestMoreThanAMillionArguments(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		const keys = 1_200_000
+		var in strings.Builder
+		fmt.Fprintf(&in, "*%d\r\n$3\r\nDEL\r\n", keys+1)
+		for i := range keys {
+			fmt.Fprintf(&in, "$7\r\n%07d\r\n", i)
+		}
+		c.ask("SET 0000000 a\r\nSET 1199999 b\r\n", "+OK\r\n+OK\r\n")
+		c.ask(in.String(), ":2\r\n")
+	})
+}
+
+// What arguments cost beside their bytes counts against the limit as well: a
+// command of many empty ones would otherwise cost a multiple of it.
+func TestArgumentsAgainstTheLimit(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c, other := dial(t, s), dial(t, s)
+		other.ask("CONFIG SET client-query-buffer-limit 1mb\r\n", "+OK\r\n")
+		const args = 50_000 // 300 KB of input, and 1.2 MB of slices
+		for _, announced := range []int{args, 2_000_000_000} {
+			c.send(fmt.Sprintf("*%d\r\n$3\r\nDEL\r\n", announced) + strings.Repeat("$0\r\n\r\n", args-1))
+			c.expectEOF()
+			c = dial(t, s)
+		}
+		c.ask(fmt.Sprintf("*%d\r\n$6\r\nEXISTS\r\n", args/2)+strings.Repeat("$0\r\n\r\n", args/2-1), ":0\r\n")
+		other.ask("PING\r\n", "+PONG\r\n")
+	})
+}
+
 // A client may send all of a long pipeline before it reads the first reply.
 func TestClientThatReadsLate(t *testing.T) {
 	drivers(t, func(t *testing.T, s *Server, l *loopback) {
