@@ -73,7 +73,7 @@ func (c *conn) cmdReset([][]byte) {
 		c.monitor = false
 		c.srv.monitors.Add(-1)
 	}
-	c.multi.discard()
+	c.discard()
 	c.db, c.name = 0, ""
 	c.enc.resp3 = false
 	c.authed = cfg.RequirePass == ""

@@ -16,6 +16,7 @@ func HyperLogLogs() []*Spec {
 			Summary: "Return the approximated cardinality of the set(s) observed by the HyperLogLog at key(s).",
 			Syntax:  "key [key ...]",
 			Read:    pfcount,
+			Write:   pfcountCaching,
 		},
 		{
 			Name: "pfmerge", Arity: -2, Flags: DenyOOM, Keys: []KeySpec{

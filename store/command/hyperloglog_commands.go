@@ -78,40 +78,62 @@ func pfadd(w *Write) {
 	w.IntBool(built || inPlace)
 }
 
-// pfcount does not store the count that it has computed as Redis does: it only
-// reads, and need not wait for the log.
+// pfcount leaves it to pfcountCaching if there is a count to be kept, as Redis
+// does: the bytes of the value change with it, and WATCH sees that.
 func pfcount(r *Read) {
-	if len(r.Args) == 2 {
-		h, err := hllAt(r.DB, r.Args[1])
-		switch {
-		case err != "":
-			r.Reply.Error(err)
-			return
-		case h == nil:
-			r.Reply.Int(0)
-			return
-		}
-		n, ok := h.cached()
-		if !ok {
-			var counts hllHistogram
-			if !h.histogram(&counts) {
-				r.Reply.Error(errHLLCorrupt)
-				return
-			}
-			n = counts.cardinality()
-		}
-		r.Reply.Int(int64(n))
+	if len(r.Args) > 2 {
+		hllCountUnion(&r.Call, r.DB)
 		return
 	}
+	h, err := hllAt(r.DB, r.Args[1])
+	switch {
+	case err != "":
+		r.Reply.Error(err)
+	case h == nil:
+		r.Reply.Int(0)
+	default:
+		if n, ok := h.cached(); ok {
+			r.Reply.Int(int64(n))
+			return
+		}
+		r.Defer()
+	}
+}
+
+// pfcountCaching is PFCOUNT where it may write.
+func pfcountCaching(w *Write) {
+	read := w.View()
+	pfcount(read)
+	if !read.Deferred() {
+		return
+	}
+	h, _ := hllAt(&w.DB.View, w.Args[1]) // it was just looked at
+	var counts hllHistogram
+	if !h.histogram(&counts) {
+		w.Reply.Error(errHLLCorrupt)
+		return
+	}
+	h, err := w.DB.StringForUpdate(w.Args[1], len(h))
+	if err != nil {
+		w.Fail(err)
+		return
+	}
+	n := counts.cardinality()
+	h.cache(n)
+	w.Reply.Int(int64(n))
+}
+
+// hllCountUnion counts what is in any of the keys that are arguments.
+func hllCountUnion(c *Call, v *keyspace.View) {
 	var highest hllRegisters
-	if _, ok := hllMergeAll(&r.Call, r.DB, &highest); !ok {
+	if _, ok := hllMergeAll(c, v, &highest); !ok {
 		return
 	}
 	var counts hllHistogram
 	for _, n := range highest {
 		counts[n]++
 	}
-	r.Reply.Int(int64(counts.cardinality()))
+	c.Reply.Int(int64(counts.cardinality()))
 }
 
 // hllMergeAll raises the registers to those of all keys that are arguments. If

@@ -48,6 +48,9 @@ func (h hll) cached() (uint64, bool) {
 	return n, n>>63 == 0
 }
 
+// cache keeps a count.
+func (h hll) cache(n uint64) { binary.LittleEndian.PutUint64(h[8:], n) }
+
 // register returns register i of a dense h.
 func (h hll) register(i int) byte {
 	at, shift := hllHeader+i*6/8, i*6%8

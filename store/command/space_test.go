@@ -93,10 +93,14 @@ func (s *space) run(ks *keyspace.Keyspace, db int, spec *Spec, argv [][]byte) *n
 		own[i] = bytes.Clone(a)
 	}
 	call := Call{Args: own, Now: s.now, Rand: &rnd, Reply: rec}
-	if spec.Read != nil {
+	write := spec.Read == nil
+	if !write {
 		view := ks.View(db, s.now)
-		spec.Read(&Read{Call: call, DB: &view})
-	} else {
+		r := &Read{Call: call, DB: &view}
+		spec.Read(r)
+		write = r.Deferred()
+	}
+	if write {
 		ks.Begin(s.index, s.now)
 		d := ks.DB(db)
 		spec.Write(&Write{Call: call, DB: &d, Space: ks})

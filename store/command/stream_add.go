@@ -277,7 +277,7 @@ func xsetid(w *Write) {
 		w.Reply.Error("ERR The entries_added specified in XSETID is smaller than the target stream length")
 		return
 	}
-	s, err := w.DB.StreamForUpdate(w.Args[1], false)
+	s, err := w.DB.StreamForGroups(w.Args[1])
 	if err != nil {
 		w.Fail(err)
 		return

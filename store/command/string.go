@@ -227,9 +227,11 @@ func setKeys(argv [][]byte) []KeyRef {
 	return []KeyRef{{1, "OW UPDATE"}}
 }
 
-// setUntil sets key, or deletes it if the deadline has passed already.
+// setUntil sets key, or deletes it if the deadline has passed already: in Redis it
+// is there for a moment then, which is a change for those who watch it.
 func setUntil(w *Write, key, value []byte, deadline int64) {
 	if deadline > 0 && deadline <= w.Now {
+		w.DB.Set(key, nil, 0)
 		w.DB.Delete(key)
 		return
 	}

@@ -13,9 +13,16 @@ type Stats struct {
 type Keyspace struct {
 	// OnTouch, if not nil, is called for every key that is changed, created or
 	// deleted; key is "" when a whole database was. It runs inside the change,
-	// must be quick and must not call the keyspace. The store uses it for WATCH
-	// and blocked clients.
+	// must be quick and must not call the keyspace. The store uses it for blocked
+	// clients.
 	OnTouch func(db int, key string)
+
+	// OnBirth, if not nil, is called for every key that is created, under the same
+	// conditions, and OnSwap before two databases that are not both empty are
+	// exchanged; it may read the keyspace. The store uses them for WATCH on keys
+	// that are not there.
+	OnBirth func(db int, key string)
+	OnSwap  func(a, b int)
 
 	dbs    [Databases]*data
 	index  uint64 // of the log entry being applied, or last applied
@@ -23,6 +30,8 @@ type Keyspace struct {
 	frozen uint64 // index of the latest capture: see value
 	limits Limits
 	stats  Stats
+
+	journal journal
 }
 
 // New returns an empty keyspace.
@@ -53,11 +62,15 @@ func (ks *Keyspace) DB(db int) DB {
 
 // Swap exchanges the contents of two databases.
 func (ks *Keyspace) Swap(a, b int) {
-	if ks.dbs[a].keys.len()+ks.dbs[b].keys.len() == 0 {
+	if a == b || ks.dbs[a].keys.len()+ks.dbs[b].keys.len() == 0 {
 		return // nothing that anybody watches has changed
 	}
+	if ks.OnSwap != nil {
+		ks.OnSwap(a, b)
+	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
-	ks.dbs[a].floor, ks.dbs[b].floor = ks.index, ks.index
+	ks.dbs[a].swapped, ks.dbs[b].swapped = ks.index, ks.index
+	ks.journal.add(event{revision: ks.index, kind: swapped, db: uint8(a), other: uint8(b)})
 	ks.flushed(a)
 	ks.flushed(b)
 }
@@ -71,6 +84,13 @@ func (ks *Keyspace) touched(db int, key string) {
 	}
 }
 
+func (ks *Keyspace) born(db int, key string) {
+	ks.journal.add(event{revision: ks.index, key: key, kind: born, db: uint8(db)})
+	if ks.OnBirth != nil {
+		ks.OnBirth(db, key)
+	}
+}
+
 func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
 
 // Frozen is a keyspace as it was at one index. It may be encoded by any
@@ -78,22 +98,22 @@ func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
 type Frozen struct {
 	Index uint64
 
-	limits Limits
-	dbs    [Databases]frozenData
+	limits  Limits
+	journal journal
+	dbs     [Databases]frozenData
 }
 
 type frozenData struct {
-	keys  vec[item[value]]
-	gone  []uint64
-	floor uint64
+	keys    vec[item[value]]
+	swapped uint64
 }
 
 // Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
-	f := &Frozen{Index: ks.index, limits: ks.limits}
+	f := &Frozen{Index: ks.index, limits: ks.limits, journal: ks.journal.freeze()}
 	for i, d := range ks.dbs {
-		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), gone: append([]uint64(nil), d.gone...), floor: d.floor}
+		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), swapped: d.swapped}
 	}
 	ks.frozen = ks.index
 	return f
