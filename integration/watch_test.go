@@ -98,7 +98,7 @@ func compareWatch(t *testing.T, rng *rand.Rand, watcher *pair, writers []*pair, 
 		}
 	}
 	aborted := 0
-	rounds := *differentialCount / 6
+	rounds := *differentialCount / 10
 	for round := range rounds {
 		var history []string
 		do := func(p *pair, args []string) (ours, real value) {
