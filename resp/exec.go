@@ -265,6 +265,6 @@ func selectedDB(q queuedCommand) (db int, ok bool) {
 	if q.cmd.name != "select" {
 		return 0, false
 	}
-	n, ok := parseInt(q.argv[1])
+	n, ok := command.ParseInt(q.argv[1])
 	return int(n), ok && n >= 0 && n < databases
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -63,7 +64,7 @@ func geoPosition(c *Call, i int) (long, lat float64, ok bool) {
 // geoFixed is C's %.*f.
 func geoFixed(f float64, digits int) []byte {
 	if math.IsInf(f, 0) {
-		return AppendFloat(nil, f)
+		return cfloat.AppendDouble(nil, f)
 	}
 	return strconv.AppendFloat(nil, f, 'f', digits, 64)
 }

@@ -3,6 +3,7 @@ package command
 import (
 	"strconv"
 
+	"github.com/raftredis/raftredis/store/glob"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -43,7 +44,7 @@ func keys(r *Read) {
 	pattern, all := r.Args[1], everything(r.Args[1])
 	var found []string
 	r.DB.Scan(0, r.DB.Len(), func(key string, _ keyspace.Kind) {
-		if all || MatchString(pattern, key) {
+		if all || glob.MatchString(pattern, key) {
 			found = append(found, key)
 		}
 	})
@@ -67,7 +68,7 @@ type ScanOptions struct {
 }
 
 // Wants reports whether the pattern, if there is one, matches s.
-func (o *ScanOptions) Wants(s string) bool { return o.pattern == nil || MatchString(o.pattern, s) }
+func (o *ScanOptions) Wants(s string) bool { return o.pattern == nil || glob.MatchString(o.pattern, s) }
 
 // ParseCursor parses the cursor at argument i. If it is none, it has written the
 // error. Redis uses C's strtoul, so it may have a sign.

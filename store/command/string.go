@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -463,23 +464,23 @@ func incrbyfloat(w *Write) {
 		w.Fail(err)
 		return
 	}
-	var old longDouble
+	var old cfloat.LongDouble
 	if ok {
-		old, ok = parseLongDouble(s)
+		old, ok = cfloat.ParseLongDouble(s)
 	} else {
 		ok = true
 	}
-	by, byOK := parseLongDouble(w.Args[2])
+	by, byOK := cfloat.ParseLongDouble(w.Args[2])
 	if !ok || !byOK {
 		w.Reply.Error(ErrNotFloat)
 		return
 	}
-	sum, ok := old.add(by)
+	sum, ok := old.Add(by)
 	if !ok {
 		w.Reply.Error(errNaNOrInf)
 		return
 	}
-	result := sum.append(nil)
+	result := sum.Append(nil)
 	w.DB.Set(w.Args[1], result, keyspace.KeepTTL)
 	w.Reply.Bulk(result)
 }

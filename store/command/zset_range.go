@@ -2,9 +2,8 @@ package command
 
 import (
 	"bytes"
-	"math"
-	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -255,16 +254,8 @@ func parseScoreBound(b []byte) (f float64, exclusive, ok bool) {
 		return 0, exclusive, true
 	}
 	b = bytes.TrimLeft(b, " \t\n\v\f\r")
-	form, _ := scanFloat(b)
-	s := string(b)
-	switch form {
-	case floatInvalid:
-		return 0, false, false
-	case floatHexNoExponent:
-		s += "p0"
-	}
-	f, _ = strconv.ParseFloat(s, 64) // the syntax is right; out of range is infinite
-	return f, exclusive, !math.IsNaN(f)
+	f, _, ok = cfloat.ParseDouble(b)
+	return f, exclusive && ok, ok
 }
 
 // parseLexBound reads one end of an interval of members: [a, (a, - or +.

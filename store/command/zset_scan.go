@@ -3,6 +3,8 @@ package command
 import (
 	"math"
 	"strconv"
+
+	"github.com/raftredis/raftredis/store/cfloat"
 )
 
 func zscan(r *Read) {
@@ -46,5 +48,5 @@ func zscanScore(score float64, small bool) []byte {
 	if small && -safe <= score && score <= safe && score == math.Trunc(score) {
 		return strconv.AppendInt(nil, int64(score), 10)
 	}
-	return AppendFloat(nil, score)
+	return cfloat.AppendDouble(nil, score)
 }
