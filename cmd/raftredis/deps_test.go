@@ -84,12 +84,14 @@ var rules = map[string]rule{
 			"github.com/tidwall/redcon": whyNoWire, "go.etcd.io/raft": whyStateOnly, "go.etcd.io/etcd": whyStateOnly,
 		},
 	},
-	"store/command":  {ours: []string{"store/keyspace", "store/cfloat", "store/glob"}, banned: impure},
+	"store/command":  {ours: []string{"store/keyspace", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
 	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
 	// Theory: it knows nothing of what it is for.
-	"store/cfloat": {banned: impure, stdlibOnly: whyTheory},
-	"store/glob":   {banned: impure, stdlibOnly: whyTheory},
-	"integration":  {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
+	"store/cfloat":      {banned: impure, stdlibOnly: whyTheory},
+	"store/geohash":     {banned: impure, stdlibOnly: whyTheory},
+	"store/hyperloglog": {banned: impure, stdlibOnly: whyTheory},
+	"store/glob":        {banned: impure, stdlibOnly: whyTheory},
+	"integration":       {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
 }
 
 // impure is what a state machine must not be able to reach.

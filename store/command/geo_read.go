@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/raftredis/raftredis/store/cfloat"
+	"github.com/raftredis/raftredis/store/geohash"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -34,7 +35,7 @@ func geoadd(w *Write) {
 		if !ok {
 			return
 		}
-		score := geoEncode(long, lat, geoLatMax, geoSteps).score()
+		score := geohash.Encode(long, lat)
 		members = append(members, keyspace.Member{Name: w.Args[i+2], Score: score})
 	}
 	if len(members) == 0 { // in Redis it is ZADD that complains
@@ -52,7 +53,7 @@ func geoPosition(c *Call, i int) (long, lat float64, ok bool) {
 	if lat, ok = c.Float(i + 1); !ok {
 		return 0, 0, false
 	}
-	if math.Abs(long) > geoLongMax || math.Abs(lat) > geoLatMax {
+	if math.Abs(long) > geohash.LongMax || math.Abs(lat) > geohash.LatMax {
 		text := append([]byte("ERR invalid longitude,latitude pair "), geoFixed(long, 6)...)
 		text = append(append(text, ','), geoFixed(lat, 6)...)
 		c.Reply.Error(string(text))
@@ -131,22 +132,22 @@ func geodist(r *Read) {
 		a, okA := z.Score(r.Args[2])
 		b, okB := z.Score(r.Args[3])
 		if okA && okB {
-			long1, lat1 := geoDecode(a)
-			long2, lat2 := geoDecode(b)
-			geoDistanceReply(r.Reply, geoDistance(long1, lat1, long2, lat2)/unit)
+			long1, lat1 := geohash.Decode(a)
+			long2, lat2 := geohash.Decode(b)
+			geoDistanceReply(r.Reply, geohash.Distance(long1, lat1, long2, lat2)/unit)
 			return
 		}
 	}
 	r.Reply.Null()
 }
 
-func geohash(r *Read) {
-	geoEach(r, r.Reply.Null, func(score float64) { r.Reply.BulkString(geoString(score)) })
+func geohashes(r *Read) {
+	geoEach(r, r.Reply.Null, func(score float64) { r.Reply.BulkString(geohash.String(score)) })
 }
 
 func geopos(r *Read) {
 	geoEach(r, r.Reply.NullArray, func(score float64) {
-		long, lat := geoDecode(score)
+		long, lat := geohash.Decode(score)
 		r.Reply.Array(2)
 		geoCoordinateReply(r.Reply, long)
 		geoCoordinateReply(r.Reply, lat)
