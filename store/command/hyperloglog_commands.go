@@ -1,6 +1,9 @@
 package command
 
-import "github.com/raftredis/raftredis/store/keyspace"
+import (
+	"github.com/raftredis/raftredis/store/hyperloglog"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 const (
 	errHLLKind    = "WRONGTYPE Key is not a valid HyperLogLog string value."
@@ -9,14 +12,14 @@ const (
 
 // hllAt returns the HyperLogLog at key, nil if there is none. err is what to
 // reply if it is something else.
-func hllAt(v *keyspace.View, key []byte) (h hll, err string) {
+func hllAt(v *keyspace.View, key []byte) (h hyperloglog.Sketch, err string) {
 	s, ok, wrongType := v.Get(key)
 	switch {
 	case wrongType != nil:
 		return nil, wrongType.Error()
 	case !ok:
 		return nil, ""
-	case !hll(s).valid():
+	case !hyperloglog.Sketch(s).Valid():
 		return nil, errHLLKind
 	default:
 		return s, ""
@@ -34,12 +37,12 @@ func pfadd(w *Write) {
 	// dense one is changed in place. Neither happens before it must.
 	var built, inPlace bool
 	if h == nil {
-		h, built = newHLL(), true
+		h, built = hyperloglog.New(), true
 	}
 	for _, element := range w.Args[2:] {
-		index, count := hllPattern(element)
-		if h.dense() {
-			if count <= h.register(index) {
+		index, count := hyperloglog.Pattern(element)
+		if h.Dense() {
+			if count <= h.Register(index) {
 				continue
 			}
 			if !built && !inPlace {
@@ -50,10 +53,10 @@ func pfadd(w *Write) {
 				}
 				h, inPlace = s, true
 			}
-			h.setRegister(index, count)
+			h.SetRegister(index, count)
 			continue
 		}
-		was, ok := h.sparseRegister(index)
+		was, ok := h.SparseRegister(index)
 		if !ok {
 			w.Reply.Error(errHLLCorrupt)
 			return
@@ -62,15 +65,15 @@ func pfadd(w *Write) {
 			continue
 		}
 		if !built {
-			h, built = h.clone(), true
+			h, built = h.Clone(), true
 		}
-		if h, ok = h.sparseSet(index, count, w.DB.Limits().HLLSparseMaxBytes); !ok {
+		if h, ok = h.SparseSet(index, count, w.DB.Limits().HLLSparseMaxBytes); !ok {
 			w.Reply.Error(errHLLCorrupt)
 			return
 		}
 	}
 	if built || inPlace {
-		h.invalidate()
+		h.Invalidate()
 	}
 	if built {
 		setRaw(w.DB, key, h, keyspace.KeepTTL)
@@ -92,7 +95,7 @@ func pfcount(r *Read) {
 	case h == nil:
 		r.Reply.Int(0)
 	default:
-		if n, ok := h.cached(); ok {
+		if n, ok := h.Cached(); ok {
 			r.Reply.Int(int64(n))
 			return
 		}
@@ -108,8 +111,8 @@ func pfcountCaching(w *Write) {
 		return
 	}
 	h, _ := hllAt(&w.DB.View, w.Args[1]) // it was just looked at
-	var counts hllHistogram
-	if !h.histogram(&counts) {
+	var counts hyperloglog.Histogram
+	if !h.Histogram(&counts) {
 		w.Reply.Error(errHLLCorrupt)
 		return
 	}
@@ -118,27 +121,27 @@ func pfcountCaching(w *Write) {
 		w.Fail(err)
 		return
 	}
-	n := counts.cardinality()
-	h.cache(n)
+	n := counts.Cardinality()
+	h.Cache(n)
 	w.Reply.Int(int64(n))
 }
 
 // hllCountUnion counts what is in any of the keys that are arguments.
 func hllCountUnion(c *Call, v *keyspace.View) {
-	var highest hllRegisters
+	var highest hyperloglog.Registers
 	if _, ok := hllMergeAll(c, v, &highest); !ok {
 		return
 	}
-	var counts hllHistogram
+	var counts hyperloglog.Histogram
 	for _, n := range highest {
 		counts[n]++
 	}
-	c.Reply.Int(int64(counts.cardinality()))
+	c.Reply.Int(int64(counts.Cardinality()))
 }
 
 // hllMergeAll raises the registers to those of all keys that are arguments. If
 // it answers false it has replied an error.
-func hllMergeAll(c *Call, v *keyspace.View, highest *hllRegisters) (anyDense, ok bool) {
+func hllMergeAll(c *Call, v *keyspace.View, highest *hyperloglog.Registers) (anyDense, ok bool) {
 	for _, key := range c.Args[1:] {
 		h, err := hllAt(v, key)
 		if err != "" {
@@ -148,8 +151,8 @@ func hllMergeAll(c *Call, v *keyspace.View, highest *hllRegisters) (anyDense, ok
 		if h == nil {
 			continue
 		}
-		anyDense = anyDense || h.dense()
-		if !h.mergeInto(highest) {
+		anyDense = anyDense || h.Dense()
+		if !h.MergeInto(highest) {
 			c.Reply.Error(errHLLCorrupt)
 			return false, false
 		}
@@ -158,30 +161,30 @@ func hllMergeAll(c *Call, v *keyspace.View, highest *hllRegisters) (anyDense, ok
 }
 
 func pfmerge(w *Write) {
-	var highest hllRegisters
+	var highest hyperloglog.Registers
 	anyDense, ok := hllMergeAll(&w.Call, &w.DB.View, &highest)
 	if !ok {
 		return
 	}
 	h, _ := hllAt(&w.DB.View, w.Args[1]) // it was just looked at
 	if h == nil {
-		h = newHLL()
+		h = hyperloglog.New()
 	} else {
-		h = h.clone()
+		h = h.Clone()
 	}
 	if anyDense {
-		h, _ = h.toDense() // all have been found to be sound
+		h, _ = h.ToDense() // all have been found to be sound
 	}
 	for index, count := range highest {
 		switch {
 		case count == 0:
-		case !h.dense():
-			h, _ = h.sparseSet(index, count, w.DB.Limits().HLLSparseMaxBytes)
-		case count > h.register(index):
-			h.setRegister(index, count)
+		case !h.Dense():
+			h, _ = h.SparseSet(index, count, w.DB.Limits().HLLSparseMaxBytes)
+		case count > h.Register(index):
+			h.SetRegister(index, count)
 		}
 	}
-	h.invalidate()
+	h.Invalidate()
 	setRaw(w.DB, w.Args[1], h, keyspace.KeepTTL)
 	w.OK()
 }
@@ -197,7 +200,7 @@ func pfdebug(w *Write) {
 		w.Reply.Error("ERR The specified key does not exist")
 		return
 	}
-	wasDense := h.dense()
+	wasDense := h.Dense()
 	switch {
 	case w.Is(1, "encoding"):
 		w.Reply.Status(map[bool]string{true: "dense", false: "sparse"}[wasDense])
@@ -206,11 +209,11 @@ func pfdebug(w *Write) {
 			w.Reply.Error("ERR HLL encoding is not sparse")
 			return
 		}
-		w.Reply.Bulk(h.decode())
+		w.Reply.Bulk(h.Runs())
 	case w.Is(1, "getreg"), w.Is(1, "todense"):
 		if !wasDense {
 			var ok bool
-			if h, ok = h.toDense(); !ok {
+			if h, ok = h.ToDense(); !ok {
 				w.Reply.Error(errHLLCorrupt)
 				return
 			}
@@ -220,9 +223,9 @@ func pfdebug(w *Write) {
 			w.IntBool(!wasDense)
 			return
 		}
-		w.Reply.Array(hllCount)
-		for i := range hllCount {
-			w.Reply.Int(int64(h.register(i)))
+		w.Reply.Array(hyperloglog.Count)
+		for i := range hyperloglog.Count {
+			w.Reply.Int(int64(h.Register(i)))
 		}
 	default:
 		w.Reply.Error("ERR Unknown PFDEBUG subcommand '" + string(w.Args[1]) + "'")
