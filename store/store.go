@@ -170,7 +170,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 // observe has ks say what happens to its keys.
 func (s *Store) observe(ks *keyspace.Keyspace) {
 	ks.OnTouch = s.notify.touched
-	ks.OnBirth = func(db int, key string) { s.absences.born(ks.Index(), db, key) }
+	ks.OnBirth = func(db int, key string) { s.absences.born(ks.Revision(), db, key) }
 	ks.OnSwap = func(a, b int) { s.absences.swapping(ks, a, b) }
 }
 

@@ -130,7 +130,7 @@ func (a *absences) swapping(ks *keyspace.Keyspace, x, y int) {
 	there := map[int]keyspace.DB{x: ks.DB(y), y: ks.DB(x)}
 	for k, w := range a.keys {
 		if other, ok := there[k.db]; ok && other.Exists([]byte(k.key)) {
-			w.touched = ks.Index()
+			w.touched = ks.Revision()
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (a *absences) replaced(revision uint64, ks *keyspace.Keyspace, now int64) {
 	defer a.mu.Unlock()
 	for k, w := range a.keys {
 		if !ks.Unchanged(k.db, []byte(k.key), keyspace.Mark(2*revision), now) {
-			w.touched = ks.Index()
+			w.touched = ks.Revision()
 		}
 	}
 }

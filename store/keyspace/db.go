@@ -230,7 +230,7 @@ func (db *DB) touch(pos int) *value {
 			val.setObject(o.Fork())
 		}
 	}
-	val.version = db.ks.index
+	val.version = db.ks.revision
 	val.access = uint32(db.now / 1000)
 	db.ks.touched(db.id, it.key)
 	return val
@@ -248,7 +248,7 @@ func (db *DB) put(key []byte) *value {
 
 // add makes key, which must not be there, to be given contents at once.
 func (db *DB) add(key []byte) (pos int) {
-	pos = db.d.keys.add(string(key), value{version: db.ks.index})
+	pos = db.d.keys.add(string(key), value{version: db.ks.revision})
 	db.ks.born(db.id, db.d.keys.at(pos).key)
 	return pos
 }
@@ -259,7 +259,7 @@ func (db *DB) removeAt(pos int) {
 		db.d.expires.Delete(deadline{it.val.expire, it.key})
 	}
 	key := it.key
-	db.ks.journal.add(event{revision: db.ks.index, key: key, kind: died, db: uint8(db.id)})
+	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
 	db.d.keys.remove(pos)
 	db.ks.touched(db.id, key)
 }
@@ -333,7 +333,7 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value) {
 }
 
 func (db *DB) replaced(pos int, val *value) {
-	val.version, val.access = db.ks.index, uint32(db.now/1000)
+	val.version, val.access = db.ks.revision, uint32(db.now/1000)
 	db.ks.touched(db.id, db.d.keys.at(pos).key)
 }
 
@@ -341,7 +341,7 @@ func (db *DB) replaced(pos int, val *value) {
 const KeepTTL = -1
 
 // StringForUpdate returns a string of at least size bytes at key that may be
-// changed in place until the entry is applied, creating or zero-extending it.
+// changed in place until the next unit begins, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
 	if _, val := db.lookupWrite(key); val != nil && val.boxed {
@@ -474,7 +474,7 @@ func (db *DB) Flush() {
 		return // nothing that anybody watches has changed
 	}
 	db.ks.flushed(db.id)
-	db.ks.journal.add(event{revision: db.ks.index, kind: flushed, db: uint8(db.id)})
+	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)})
 	fresh := newData()
 	fresh.swapped = db.d.swapped
 	db.ks.dbs[db.id] = fresh

@@ -8,8 +8,8 @@ type Stats struct {
 	Expired uint64
 }
 
-// Keyspace is the whole of the data: Databases databases, and the point of the
-// log that they stand at.
+// Keyspace is the whole of the data: Databases databases, and the revision that
+// they stand at.
 type Keyspace struct {
 	// OnTouch, if not nil, is called for every key that is changed, created or
 	// deleted; key is "" when a whole database was. It runs inside the change,
@@ -24,12 +24,12 @@ type Keyspace struct {
 	OnBirth func(db int, key string)
 	OnSwap  func(a, b int)
 
-	dbs    [Databases]*data
-	index  uint64 // of the log entry being applied, or last applied
-	now    int64  // its stamp
-	frozen uint64 // index of the latest capture: see value
-	limits Limits
-	stats  Stats
+	dbs      [Databases]*data
+	revision uint64 // of the unit being applied, or last applied: see Begin
+	now      int64  // its stamp
+	frozen   uint64 // revision of the latest capture: see value
+	limits   Limits
+	stats    Stats
 
 	journal journal
 }
@@ -43,19 +43,21 @@ func New() *Keyspace {
 	return ks
 }
 
-// Begin says that what follows is the entry at index, stamped now (ms). Both
-// must not be lower than at the last call.
-func (ks *Keyspace) Begin(index uint64, now int64) { ks.index, ks.now = index, now }
+// Begin says that what follows is the unit of that revision, stamped now (ms). What
+// a unit is, the caller decides: it is what captures fall between and what WATCH
+// tells apart, in the store a command or transaction. Neither may be lower than at
+// the last call.
+func (ks *Keyspace) Begin(revision uint64, now int64) { ks.revision, ks.now = revision, now }
 
-// Index returns the index of the entry last begun.
-func (ks *Keyspace) Index() uint64 { return ks.index }
+// Revision returns that of the unit last begun.
+func (ks *Keyspace) Revision() uint64 { return ks.revision }
 
 // View returns database db for reading as of now.
 func (ks *Keyspace) View(db int, now int64) View {
 	return View{d: ks.dbs[db], now: now, limits: &ks.limits}
 }
 
-// DB returns database db for writing within the entry last begun.
+// DB returns database db for writing within the unit last begun.
 func (ks *Keyspace) DB(db int) DB {
 	return DB{View: View{d: ks.dbs[db], now: ks.now, limits: &ks.limits}, ks: ks, id: db}
 }
@@ -69,8 +71,8 @@ func (ks *Keyspace) Swap(a, b int) {
 		ks.OnSwap(a, b)
 	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
-	ks.dbs[a].swapped, ks.dbs[b].swapped = ks.index, ks.index
-	ks.journal.add(event{revision: ks.index, kind: swapped, db: uint8(a), other: uint8(b)})
+	ks.dbs[a].swapped, ks.dbs[b].swapped = ks.revision, ks.revision
+	ks.journal.add(event{revision: ks.revision, kind: swapped, db: uint8(a), other: uint8(b)})
 	ks.flushed(a)
 	ks.flushed(b)
 }
@@ -85,7 +87,7 @@ func (ks *Keyspace) touched(db int, key string) {
 }
 
 func (ks *Keyspace) born(db int, key string) {
-	ks.journal.add(event{revision: ks.index, key: key, kind: born, db: uint8(db)})
+	ks.journal.add(event{revision: ks.revision, key: key, kind: born, db: uint8(db)})
 	if ks.OnBirth != nil {
 		ks.OnBirth(db, key)
 	}
@@ -93,10 +95,10 @@ func (ks *Keyspace) born(db int, key string) {
 
 func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
 
-// Frozen is a keyspace as it was at one index. It may be encoded by any
+// Frozen is a keyspace as it was at one revision. It may be encoded by any
 // goroutine without a lock.
 type Frozen struct {
-	Index uint64
+	Revision uint64
 
 	limits  Limits
 	journal journal
@@ -111,10 +113,10 @@ type frozenData struct {
 // Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
-	f := &Frozen{Index: ks.index, limits: ks.limits, journal: ks.journal.freeze()}
+	f := &Frozen{Revision: ks.revision, limits: ks.limits, journal: ks.journal.freeze()}
 	for i, d := range ks.dbs {
 		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), swapped: d.swapped}
 	}
-	ks.frozen = ks.index
+	ks.frozen = ks.revision
 	return f
 }

@@ -113,7 +113,7 @@ func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
 		s = s.Fork().(*StreamObject)
 		val.setObject(s)
 	}
-	s.private = db.ks.index
+	s.private = db.ks.revision
 	val.access = uint32(db.now / 1000)
 	db.ks.touched(db.id, it.key)
 	return s, nil

@@ -8,7 +8,7 @@ type Mark uint64
 // deadline.
 func (ks *Keyspace) Mark(db int, key []byte, now int64) Mark {
 	view := ks.View(db, now)
-	m := Mark(2 * ks.index)
+	m := Mark(2 * ks.revision)
 	if view.Exists(key) {
 		m++
 	}

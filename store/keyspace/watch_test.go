@@ -76,7 +76,7 @@ func TestUnchanged(t *testing.T) {
 		now := int64(0)
 		run := func(all steps) {
 			for _, f := range all {
-				ks.Begin(ks.index+1, now)
+				ks.Begin(ks.revision+1, now)
 				db := ks.DB(0)
 				f(ks, &db)
 				now = ks.now
@@ -89,7 +89,7 @@ func TestUnchanged(t *testing.T) {
 			if got := ks.Unchanged(0, key, m, now); got != x.unchanged {
 				t.Errorf("%s: unchanged %v, restored %v", x.name, got, again)
 			}
-			index := ks.index
+			index := ks.revision
 			var err error
 			if ks, err = Decode(NewDecoder(encode(ks.Capture()))); err != nil {
 				t.Fatal(err)
@@ -136,7 +136,7 @@ func TestUnchangedRandom(t *testing.T) {
 			m.dbs[i] = map[string]bool{}
 		}
 		for step := range 60 {
-			ks.Begin(ks.index+1, 0)
+			ks.Begin(ks.revision+1, 0)
 			a, key := rnd.IntN(3), fmt.Sprint(rnd.IntN(3))
 			db := ks.DB(a)
 			switch rnd.IntN(12) {
@@ -194,7 +194,7 @@ func TestUnchangedRandom(t *testing.T) {
 func TestJournalForgets(t *testing.T) {
 	ks := New()
 	step := func() {
-		ks.Begin(ks.index+1, 0)
+		ks.Begin(ks.revision+1, 0)
 		db := ks.DB(0)
 		db.Set([]byte("churn"), nil, 0)
 		db.Delete([]byte("churn"))
@@ -213,10 +213,10 @@ func TestJournalForgets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again.Begin(ks.index, 0)
+	again.Begin(ks.revision, 0)
 	for _, ks := range []*Keyspace{ks, again} {
 		for range journalEvents/2 + 1 {
-			ks.Begin(ks.index+1, 0)
+			ks.Begin(ks.revision+1, 0)
 			db := ks.DB(0)
 			db.Set([]byte("churn"), nil, 0)
 			db.Delete([]byte("churn"))
@@ -233,7 +233,7 @@ func TestJournalForgets(t *testing.T) {
 	}
 	long := make([]byte, journalBytes)
 	for range 4 { // keys that are long are held by few events
-		ks.Begin(ks.index+1, 0)
+		ks.Begin(ks.revision+1, 0)
 		db := ks.DB(0)
 		db.Set(long, nil, 0)
 		db.Delete(long)
