@@ -154,22 +154,6 @@ func (t *Table) Resolve(argv [][]byte) *Spec {
 	return s
 }
 
-// Find is Resolve with the checks that Redis makes before it calls a command: if
-// there is no such command or subcommand, or the number of arguments is wrong, it
-// returns nil and the error to reply.
-func (t *Table) Find(argv [][]byte) (*Spec, string) {
-	s := t.Resolve(argv)
-	switch {
-	case s == nil || s.Internal:
-		return nil, errUnknownCommand(argv)
-	case len(s.Subcommands) > 0 && len(argv) > 1 && !s.Local:
-		return nil, ErrUnknownSubcommand(argv[0], argv[1])
-	case !s.ArityOK(len(argv)):
-		return nil, ErrArity(s.FullName())
-	}
-	return s, ""
-}
-
 // All returns every command in the order of names. The slice is the table's
 // own.
 func (t *Table) All() []*Spec { return t.sorted }
