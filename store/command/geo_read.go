@@ -123,9 +123,8 @@ func geodist(r *Read) {
 			return
 		}
 	}
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	z, ok := r.zset()
+	if !ok {
 		return
 	}
 	if z != nil {
@@ -142,33 +141,14 @@ func geodist(r *Read) {
 }
 
 func geohashes(r *Read) {
-	geoEach(r, r.Reply.Null, func(score float64) { r.Reply.BulkString(geohash.String(score)) })
+	eachScore(r, r.Reply.Null, func(score float64) { r.Reply.BulkString(geohash.String(score)) })
 }
 
 func geopos(r *Read) {
-	geoEach(r, r.Reply.NullArray, func(score float64) {
+	eachScore(r, r.Reply.NullArray, func(score float64) {
 		long, lat := geohash.Decode(score)
 		r.Reply.Array(2)
 		geoCoordinateReply(r.Reply, long)
 		geoCoordinateReply(r.Reply, lat)
 	})
-}
-
-// geoEach replies an array with something for each member asked for.
-func geoEach(r *Read, missing func(), found func(score float64)) {
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
-		return
-	}
-	r.Reply.Array(len(r.Args) - 2)
-	for _, member := range r.Args[2:] {
-		if z != nil {
-			if score, ok := z.Score(member); ok {
-				found(score)
-				continue
-			}
-		}
-		missing()
-	}
 }

@@ -58,84 +58,18 @@ func replyStrings(reply Reply, ss []string) {
 	}
 }
 
-// ScanOptions are those of SCAN, SSCAN, HSCAN and ZSCAN.
-type ScanOptions struct {
-	Cursor uint64
-	Count  int
-	Kind   []byte // nil for any; SCAN alone knows it
-
-	pattern []byte
-}
-
-// Wants reports whether the pattern, if there is one, matches s.
-func (o *ScanOptions) Wants(s string) bool { return o.pattern == nil || glob.MatchString(o.pattern, s) }
-
-// ParseCursor parses the cursor at argument i. If it is none, it has written the
-// error. Redis uses C's strtoul, so it may have a sign.
-func ParseCursor(c *Call, i int) (uint64, bool) {
-	digits := c.Args[i]
-	if len(digits) == 0 {
-		return 0, true
-	}
-	negative := false
-	if digits[0] == '-' || digits[0] == '+' {
-		negative, digits = digits[0] == '-', digits[1:]
-	}
-	n, err := strconv.ParseUint(string(digits), 10, 64)
-	if err != nil {
-		c.Reply.Error("ERR invalid cursor")
-		return 0, false
-	}
-	if negative {
-		n = -n
-	}
-	return n, true
-}
-
-// ParseScan parses the options from argument i on; withType admits TYPE. If they
-// are wrong, it has written the error.
-func ParseScan(c *Call, i int, withType bool) (o ScanOptions, ok bool) {
-	o.Count = 10
-	for ; i < len(c.Args); i += 2 {
-		more := i+1 < len(c.Args)
-		switch {
-		case more && c.Is(i, "count"):
-			n, ok := c.Int(i + 1)
-			if !ok {
-				return o, false
-			}
-			if n < 1 {
-				c.Reply.Error(ErrSyntax)
-				return o, false
-			}
-			o.Count = int(n)
-		case more && c.Is(i, "match"):
-			o.pattern = c.Args[i+1]
-			if everything(o.pattern) {
-				o.pattern = nil
-			}
-		case more && withType && c.Is(i, "type"):
-			o.Kind = c.Args[i+1]
-		default:
-			c.Reply.Error(ErrSyntax)
-			return o, false
-		}
-	}
-	return o, true
-}
-
 func scan(r *Read) {
-	cursor, ok := ParseCursor(&r.Call, 1)
+	cursor, ok := parseCursor(&r.Call, 1)
 	if !ok {
 		return
 	}
-	o, ok := ParseScan(&r.Call, 2, true)
+	o, ok := parseScan(&r.Call, 2, true)
 	if !ok {
 		return
 	}
 	var found []string
-	cursor = r.DB.Scan(cursor, o.Count, func(key string, k keyspace.Kind) {
-		if (o.Kind == nil || EqualFold(o.Kind, k.String())) && o.Wants(key) {
+	cursor = r.DB.Scan(cursor, o.count, func(key string, k keyspace.Kind) {
+		if (o.kind == nil || EqualFold(o.kind, k.String())) && (o.pattern == nil || glob.MatchString(o.pattern, key)) {
 			found = append(found, key)
 		}
 	})

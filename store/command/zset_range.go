@@ -46,10 +46,9 @@ func zrangeReply(r *Read, by zrangeBy, rev bool) {
 	if !q.parse(&r.Call, 1, by == zrangeByAny, false) {
 		return
 	}
-	z, err := r.DB.ZSetAt(r.Args[1])
+	z, ok := r.zset()
 	switch {
-	case err != nil:
-		r.Fail(err)
+	case !ok:
 	case z == nil:
 		r.Reply.Array(0)
 	default:
@@ -286,10 +285,9 @@ func zcountSpan(r *Read, by zrangeBy) {
 	if !q.parseEnds(&r.Call, 2, 3) {
 		return
 	}
-	z, err := r.DB.ZSetAt(r.Args[1])
+	z, ok := r.zset()
 	switch {
-	case err != nil:
-		r.Fail(err)
+	case !ok:
 	case z == nil:
 		r.Reply.Int(0)
 	default:
