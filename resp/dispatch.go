@@ -129,7 +129,7 @@ func (c *conn) parse(b []byte) bool {
 		line = line[:len(line)-1]
 	}
 	var ok bool
-	if c.args, ok = splitInline(line, c.args); !ok {
+	if c.args, ok = SplitInline(line, c.args); !ok {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return false

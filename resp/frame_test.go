@@ -120,7 +120,7 @@ func FuzzFrame(f *testing.F) {
 		}
 		for _, cmd := range cmds {
 			if cmd[0] != '*' {
-				splitInline([]byte(cmd), nil)
+				SplitInline([]byte(cmd), nil)
 				continue
 			}
 			_, args, kind, rest, err := redcon.ReadNextCommand([]byte(cmd), nil)
@@ -151,7 +151,7 @@ func TestSplitInline(t *testing.T) {
 		{`"a\`, nil, false},
 		{`"\x4"`, []string{"x4"}, true},
 	} {
-		argv, ok := splitInline([]byte(test.line), nil)
+		argv, ok := SplitInline([]byte(test.line), nil)
 		if ok != test.ok {
 			t.Errorf("%q: %v", test.line, ok)
 			continue
