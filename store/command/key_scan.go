@@ -7,35 +7,6 @@ import (
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
-func scanSpecs() []*Spec {
-	return []*Spec{
-		{
-			Name: "keys", Arity: 2, Group: "generic", Since: "1.0.0",
-			Flags:      Dangerous,
-			Tips:       "request_policy:all_shards nondeterministic_output_order",
-			Complexity: "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
-			Summary:    "Find all keys matching the given pattern",
-			Syntax:     "pattern",
-			Read:       keys,
-		},
-		{
-			Name: "scan", Arity: -2, Group: "generic", Since: "2.8.0",
-			Tips:       "nondeterministic_output request_policy:special",
-			Complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
-			Summary:    "Incrementally iterate the keys space",
-			Syntax:     "cursor [MATCH pattern] [COUNT count] [TYPE type]",
-			Read:       scan,
-		},
-		{
-			Name: "randomkey", Arity: 1, Group: "generic", Since: "1.0.0",
-			Tips:       "request_policy:all_shards nondeterministic_output",
-			Complexity: "O(1)",
-			Summary:    "Return a random key from the keyspace",
-			Read:       randomkey,
-		},
-	}
-}
-
 // everything reports whether a pattern is the one that matches all keys, the
 // empty one included.
 func everything(pattern []byte) bool { return string(pattern) == "*" }
