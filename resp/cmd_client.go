@@ -154,7 +154,7 @@ func (c *conn) cmdClientList(argv [][]byte) {
 		}
 	case len(argv) > 3 && command.EqualFold(argv[2], "id"):
 		for _, a := range argv[3:] {
-			id, ok := parseInt(a)
+			id, ok := command.ParseInt(a)
 			if !ok {
 				c.enc.Error("ERR Invalid client ID")
 				return
@@ -224,7 +224,7 @@ func (c *conn) parseKill(opts [][]byte, f *killFilter) bool {
 		value := opts[i+1]
 		switch strings.ToLower(string(opts[i])) {
 		case "id":
-			id, ok := parseInt(value)
+			id, ok := command.ParseInt(value)
 			if !ok || id < 1 {
 				c.enc.Error("ERR client-id should be greater than 0")
 				return false
@@ -277,7 +277,7 @@ func (c *conn) cmdClientPause(argv [][]byte) {
 		c.enc.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
 		return
 	}
-	ms, ok := parseInt(argv[2])
+	ms, ok := command.ParseInt(argv[2])
 	switch {
 	case !ok:
 		c.enc.Error("ERR timeout is not an integer or out of range")
@@ -371,7 +371,7 @@ func (c *conn) cmdClientUnblock(argv [][]byte) {
 			return
 		}
 	}
-	id, ok := parseInt(argv[2])
+	id, ok := command.ParseInt(argv[2])
 	if !ok {
 		c.enc.Error(command.ErrNotInteger)
 		return

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/glob"
 )
 
 func commandContainer() local {
@@ -114,7 +115,7 @@ func (c *conn) cmdCommandList(argv [][]byte) {
 			category := strings.ToLower(string(arg))
 			keep = func(s *command.Spec) bool { return slices.Contains(s.Categories(), category) }
 		case command.EqualFold(argv[3], "pattern"):
-			keep = func(s *command.Spec) bool { return command.Match(arg, []byte(s.FullName()), true) }
+			keep = func(s *command.Spec) bool { return glob.Match(arg, []byte(s.FullName()), true) }
 		default:
 			c.enc.Error(command.ErrSyntax)
 			return

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/glob"
 )
 
 func configContainer() local {
@@ -70,7 +71,7 @@ func (c *conn) cmdConfigGet(argv [][]byte) {
 				continue
 			}
 			if slices.ContainsFunc(argv[2:], func(p []byte) bool {
-				return command.Match(p, []byte(name), true)
+				return glob.Match(p, []byte(name), true)
 			}) {
 				names, values = append(names, name), append(values, s.get(cfg))
 			}

@@ -49,7 +49,7 @@ func (c *conn) cmdPing(argv [][]byte) {
 func (c *conn) cmdEcho(argv [][]byte) { c.enc.Bulk(argv[1]) }
 
 func (c *conn) cmdSelect(argv [][]byte) {
-	n, ok := parseInt(argv[1])
+	n, ok := command.ParseInt(argv[1])
 	switch {
 	case !ok:
 		c.enc.Error(command.ErrNotInteger)
@@ -73,7 +73,7 @@ func (c *conn) cmdReset([][]byte) {
 		c.monitor = false
 		c.srv.monitors.Add(-1)
 	}
-	c.multi.discard()
+	c.discard()
 	c.db, c.name = 0, ""
 	c.enc.resp3 = false
 	c.authed = cfg.RequirePass == ""
@@ -125,7 +125,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 	var version int64
 	if len(argv) >= 2 {
 		var ok bool
-		if version, ok = parseInt(argv[1]); !ok {
+		if version, ok = command.ParseInt(argv[1]); !ok {
 			c.enc.Error("ERR Protocol version is not an integer or out of range")
 			return
 		}

@@ -100,7 +100,7 @@ func (c *conn) cmdRaftNodes([][]byte) {
 
 // memberID reads a member's id, or says what is wrong with it.
 func (c *conn) memberID(b []byte) (uint64, bool) {
-	id, ok := parseInt(b)
+	id, ok := command.ParseInt(b)
 	if !ok || id < 1 {
 		c.enc.Error("ERR a member's id is a positive number")
 		return 0, false

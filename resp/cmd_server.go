@@ -81,7 +81,7 @@ func (c *conn) cmdRole([][]byte) {
 	}
 	id, addr := s.store.Leader()
 	host, port := splitAddr(addr)
-	portNumber, _ := parseInt([]byte(port))
+	portNumber, _ := command.ParseInt([]byte(port))
 	state := "connected"
 	if id == 0 {
 		state = "connect"
@@ -99,12 +99,12 @@ func (c *conn) cmdRole([][]byte) {
 // told is done. The leader knows that of each member. Others know that a
 // quorum does: nothing is acknowledged before.
 func (c *conn) cmdWait(argv [][]byte) {
-	want, ok := parseInt(argv[1])
+	want, ok := command.ParseInt(argv[1])
 	if !ok {
 		c.enc.Error(command.ErrNotInteger)
 		return
 	}
-	ms, ok := parseInt(argv[2])
+	ms, ok := command.ParseInt(argv[2])
 	switch {
 	case !ok:
 		c.enc.Error("ERR timeout is not an integer or out of range")
@@ -249,7 +249,7 @@ func (c *conn) cmdMonitor([][]byte) {
 
 func (c *conn) cmdLolwut(argv [][]byte) {
 	if len(argv) >= 3 && command.EqualFold(argv[1], "version") {
-		if _, ok := parseInt(argv[2]); !ok {
+		if _, ok := command.ParseInt(argv[2]); !ok {
 			c.enc.Error(command.ErrNotInteger)
 			return
 		}
@@ -293,7 +293,7 @@ func (c *conn) cmdSlowlogGet(argv [][]byte) {
 	}
 	if len(argv) == 3 {
 		var ok bool
-		if count, ok = parseInt(argv[2]); !ok || count < -1 {
+		if count, ok = command.ParseInt(argv[2]); !ok || count < -1 {
 			c.enc.Error("ERR count should be greater than or equal to -1")
 			return
 		}

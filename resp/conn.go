@@ -126,8 +126,6 @@ type queuedCommand struct {
 	argv [][]byte
 }
 
-func (t *transaction) discard() { *t = transaction{} }
-
 // face is what others see of a connection: CLIENT LIST, the idle timeout. The
 // connection updates it after each run over its input.
 type face struct {
@@ -344,6 +342,7 @@ func (c *conn) abandon() {
 	if c.block != nil {
 		c.srv.blocked.leave(c.block)
 	}
+	c.srv.store.Unwatch(c.multi.watched)
 	c.srv.forget(c)
 }
 

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // Directives returns the table of the front's settings. Texts of errors are
@@ -166,7 +168,7 @@ func parseMemory(v string, low, high int64) (int64, error) {
 }
 
 func parseNumber(v string, low, high int64) (int64, error) {
-	n, ok := parseInt([]byte(v))
+	n, ok := command.ParseInt([]byte(v))
 	if !ok {
 		return 0, errors.New("argument couldn't be parsed into an integer")
 	}
@@ -225,7 +227,7 @@ func setOutputLimits(c *Config, v string) error {
 		}
 		hard, ok1 := ParseMemory(words[1])
 		soft, ok2 := ParseMemory(words[2])
-		seconds, ok3 := parseInt([]byte(words[3]))
+		seconds, ok3 := command.ParseInt([]byte(words[3]))
 		if !ok1 || !ok2 || !ok3 || seconds < 0 {
 			return errors.New("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
 		}

@@ -139,7 +139,7 @@ func (c *conn) parse(b []byte) bool {
 		line = line[:len(line)-1]
 	}
 	var ok bool
-	if c.args, ok = splitInline(line, c.args); !ok {
+	if c.args, ok = SplitInline(line, c.args); !ok {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return false
@@ -240,7 +240,7 @@ func (c *conn) reject(cm *cmd, line string) bool {
 	}
 	if cm != nil && cm.name == "exec" {
 		// Redis: the transaction is over, and the answer says why.
-		c.multi.discard()
+		c.discard()
 		if line != errExecAbort {
 			line = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(line, "ERR ")
 		}
@@ -297,23 +297,32 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 		return true
 	}
 	c.count(cm, argv)
-	if c.batch.Len() > 0 {
+	switch {
+	case c.batch.Len() == 0:
+		c.beginRead()
+		if !c.readNow(cm, argv) {
+			c.endRead()
+			c.addWrite(cm, argv)
+		}
+	case cm.spec.IsWrite():
+		c.addWrite(cm, argv)
+	default:
 		c.batch.Read(c.db, cm.spec, argv)
 		c.batchFull()
-		return false
 	}
-	c.beginRead()
-	c.readNow(cm, argv)
 	return false
 }
 
-// readNow runs a read with the reader that has been begun.
-func (c *conn) readNow(cm *cmd, argv [][]byte) {
+// readNow runs a read with the reader that has been begun. It answers false if the
+// command has to be run as a write.
+func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 	if c.ahead--; c.ahead < 0 {
 		c.lookAhead()
 	}
 	from, errs := len(c.enc.buf), c.enc.errs
-	c.reader.Do(c.db, cm.spec, argv, &c.enc)
+	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
+		return false
+	}
 	c.ran(cm, argv, errs)
 	if c.muted() {
 		c.enc.buf = c.enc.buf[:from]
@@ -321,6 +330,7 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) {
 	if c.readsLeft--; c.readsLeft == 0 {
 		c.endRead()
 	}
+	return true
 }
 
 // barrier begins to wait for the point from which everything that has been
@@ -346,13 +356,18 @@ func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 		return true
 	}
 	c.count(cm, argv)
+	c.addWrite(cm, argv)
+	return false
+}
+
+// addWrite adds to the batch what has to go through the log.
+func (c *conn) addWrite(cm *cmd, argv [][]byte) {
 	if c.batch.Len() == 0 {
 		c.batch.Expect(min(c.w-c.r, maxBatchSize))
 	}
 	c.batchMuted = c.muted()
 	c.batch.Write(c.db, cm.spec, argv)
 	c.batchFull()
-	return false
 }
 
 // batchFull submits a batch that has become big, or that the next command may

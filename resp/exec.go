@@ -45,13 +45,19 @@ func (c *conn) cmdDiscard([][]byte) {
 		c.enc.Error("ERR DISCARD without MULTI")
 		return
 	}
-	c.multi.discard()
+	c.discard()
 	c.enc.Status("OK")
 }
 
-// cmdWatch notes the versions that the keys have on this node now. It is this
-// node's state that the client goes on to read; whether it still is the state
-// when the transaction runs is decided there, on every node alike.
+// discard ends the transaction and lets go of what is watched.
+func (c *conn) discard() {
+	c.srv.store.Unwatch(c.multi.watched)
+	c.multi = transaction{}
+}
+
+// cmdWatch notes how the keys are on this node now. It is this node's state that
+// the client goes on to read; whether it still is the state when the transaction
+// runs is decided there, on every node alike.
 func (c *conn) cmdWatch(argv [][]byte) {
 	if c.multi.on {
 		c.enc.Error("ERR WATCH inside MULTI is not allowed")
@@ -68,15 +74,14 @@ func (c *conn) cmdWatch(argv [][]byte) {
 func (c *conn) watch(key []byte) {
 	for i := range c.multi.watched {
 		if w := &c.multi.watched[i]; w.DB == c.db && string(w.Key) == string(key) {
-			return // the first version seen is the one that counts
+			return // the first look is the one that counts
 		}
 	}
-	c.multi.watched = append(c.multi.watched, store.Watched{
-		DB: c.db, Key: append([]byte(nil), key...), Version: c.reader.Version(c.db, key),
-	})
+	c.multi.watched = append(c.multi.watched, c.reader.Watch(c.db, key))
 }
 
 func (c *conn) cmdUnwatch([][]byte) {
+	c.srv.store.Unwatch(c.multi.watched)
 	c.multi.watched = nil
 	c.enc.Status("OK")
 }
@@ -117,12 +122,27 @@ func (c *conn) cmdExec([][]byte) {
 		return
 	}
 	t := c.multi
-	c.multi.discard()
-	if t.aborted {
+	c.multi = transaction{}
+	defer c.srv.store.Unwatch(t.watched) // the batch has its marks
+	switch {
+	case t.aborted:
 		c.enc.Error(errExecAbort)
-		return
+	case c.unchanged(t.watched):
+		c.exec(&t)
+	default:
+		c.enc.NullArray()
 	}
-	c.exec(&t)
+}
+
+// unchanged reports whether nothing watched has changed as far as this node
+// knows, and has its marks brought up to now.
+func (c *conn) unchanged(watched []store.Watched) bool {
+	if len(watched) == 0 {
+		return true
+	}
+	c.beginRead()
+	defer c.endRead()
+	return c.reader.Unchanged(watched)
 }
 
 // exec runs a transaction: through the log if it writes, else here and now.
@@ -171,11 +191,9 @@ func (c *conn) exec(t *transaction) {
 func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 	c.beginRead()
 	defer c.endRead()
-	for i := range t.watched {
-		if w := &t.watched[i]; c.reader.Version(w.DB, w.Key) != w.Version {
-			c.enc.NullArray()
-			return
-		}
+	if !c.reader.Unchanged(t.watched) {
+		c.enc.NullArray()
+		return
 	}
 	c.enc.Array(len(cmds))
 	for i := range cmds {
@@ -247,6 +265,6 @@ func selectedDB(q queuedCommand) (db int, ok bool) {
 	if q.cmd.name != "select" {
 		return 0, false
 	}
-	n, ok := parseInt(q.argv[1])
+	n, ok := command.ParseInt(q.argv[1])
 	return int(n), ok && n >= 0 && n < databases
 }

@@ -2,7 +2,8 @@ package resp
 
 import (
 	"bytes"
-	"math"
+
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // A protocolError ends a connection after the client was told why. The texts
@@ -140,7 +141,7 @@ func (f *frame) length(b []byte, tooBig, invalid protocolError) (v int64, ok boo
 		f.scan = end
 		return 0, false, nil
 	}
-	v, ok = parseInt(b[f.pos+1 : end])
+	v, ok = command.ParseInt(b[f.pos+1 : end])
 	if !ok {
 		return 0, false, invalid
 	}
@@ -161,34 +162,4 @@ func (f *frame) nextInline(b []byte) (n, need int, err error) {
 	n = f.scan + end + 1
 	*f = frame{}
 	return n, 0, nil
-}
-
-// parseInt reads a decimal number as strictly as Redis's string2ll: no sign but
-// a minus, no leading zeros, no spaces, within 64 bits.
-func parseInt(b []byte) (int64, bool) {
-	if len(b) == 0 || len(b) > 20 {
-		return 0, false
-	}
-	if len(b) == 1 && b[0] == '0' {
-		return 0, true
-	}
-	neg := b[0] == '-'
-	if neg {
-		b = b[1:]
-	}
-	if len(b) == 0 || b[0] < '1' || b[0] > '9' {
-		return 0, false
-	}
-	var v uint64
-	for _, c := range b {
-		d := uint64(c - '0')
-		if d > 9 || v > (math.MaxUint64-d)/10 {
-			return 0, false
-		}
-		v = v*10 + d
-	}
-	if neg {
-		return -int64(v), v <= 1<<63
-	}
-	return int64(v), v <= math.MaxInt64
 }

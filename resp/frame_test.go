@@ -3,7 +3,6 @@ package resp
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -122,7 +121,7 @@ func FuzzFrame(f *testing.F) {
 		}
 		for _, cmd := range cmds {
 			if cmd[0] != '*' {
-				splitInline([]byte(cmd), nil)
+				SplitInline([]byte(cmd), nil)
 				continue
 			}
 			_, args, kind, rest, err := redcon.ReadNextCommand([]byte(cmd), nil)
@@ -153,7 +152,7 @@ func TestSplitInline(t *testing.T) {
 		{`"a\`, nil, false},
 		{`"\x4"`, []string{"x4"}, true},
 	} {
-		argv, ok := splitInline([]byte(test.line), nil)
+		argv, ok := SplitInline([]byte(test.line), nil)
 		if ok != test.ok {
 			t.Errorf("%q: %v", test.line, ok)
 			continue
@@ -164,29 +163,6 @@ func TestSplitInline(t *testing.T) {
 		}
 		if ok && fmt.Sprint(got) != fmt.Sprint(test.want) {
 			t.Errorf("%q: %q, want %q", test.line, got, test.want)
-		}
-	}
-}
-
-func TestParseInt(t *testing.T) {
-	for in, want := range map[string]string{
-		"0": "0", "-0": "", "1": "1", "-1": "-1", "": "", "-": "", "+1": "", "01": "", "1a": "", " 1": "",
-		"9223372036854775807": "9223372036854775807", "9223372036854775808": "",
-		"-9223372036854775808": "-9223372036854775808", "-9223372036854775809": "", "99999999999999999999": "", "18446744073709551616": "",
-	} {
-		n, ok := parseInt([]byte(in))
-		got := ""
-		if ok {
-			got = fmt.Sprint(n)
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-	for range 1000 {
-		n := int64(rand.Uint64()) >> rand.IntN(64)
-		if got, ok := parseInt(fmt.Append(nil, n)); !ok || got != n {
-			t.Fatalf("%d: %d %v", n, got, ok)
 		}
 	}
 }

@@ -1,11 +1,12 @@
 package resp
 
-// splitInline splits an inline command into its arguments as Redis does: words
+// SplitInline splits an inline command into its arguments as Redis does: words
 // between spaces; "..." with \n \r \t \b \a \xHH and \c for any other c; '...'
 // with \' alone; a closing quote must be followed by a space or the end. ok is
-// false if quotes are unbalanced. Inline commands are typed by people, so this
-// one may allocate.
-func splitInline(line []byte, argv [][]byte) (_ [][]byte, ok bool) {
+// false if quotes are unbalanced. Inline commands are typed by people, and so are
+// configuration files, which are quoted alike: this may allocate. argv's array is
+// used again.
+func SplitInline(line []byte, argv [][]byte) (_ [][]byte, ok bool) {
 	argv = argv[:0]
 	for i := 0; ; {
 		for i < len(line) && isSpace(line[i]) {

@@ -45,7 +45,7 @@ func undo(name string, argv [][]byte, reply []byte) [][]byte {
 		return [][]byte{[]byte("rpush"), key, elements[0]}
 	case "blmpop":
 		push := "rpush"
-		if n, ok := parseInt(argv[2]); ok && command.EqualFold(argv[3+n], "left") {
+		if n, ok := command.ParseInt(argv[2]); ok && command.EqualFold(argv[3+n], "left") {
 			push = "lpush"
 		}
 		slices.Reverse(elements) // the one that was popped last is the nearest to the rest
@@ -75,7 +75,7 @@ func flatten(reply []byte) (flat [][]byte) {
 		switch line[0] {
 		case '*':
 		case '$':
-			n, ok := parseInt(line[1:])
+			n, ok := command.ParseInt(line[1:])
 			if !ok || n < 0 || int(n)+2 > len(reply) {
 				return nil
 			}

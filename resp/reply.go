@@ -1,11 +1,11 @@
 package resp
 
 import (
-	"math"
 	"strconv"
 
 	"github.com/tidwall/redcon"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -88,7 +88,7 @@ func (e *encoder) aggregate(kind byte, n, flat int) {
 // does (7.2 writes the shortest form that reads back the same).
 func (e *encoder) Double(f float64) {
 	var digits [32]byte
-	text := appendDouble(digits[:0], f)
+	text := cfloat.AppendDouble(digits[:0], f)
 	if !e.resp3 {
 		e.Bulk(text)
 		return
@@ -96,22 +96,6 @@ func (e *encoder) Double(f float64) {
 	e.buf = append(e.buf, ',')
 	e.buf = append(e.buf, text...)
 	e.buf = append(e.buf, '\r', '\n')
-}
-
-// appendDouble writes f as C's printf does for %.17g.
-func appendDouble(b []byte, f float64) []byte {
-	switch {
-	case math.IsInf(f, 1):
-		return append(b, "inf"...)
-	case math.IsInf(f, -1):
-		return append(b, "-inf"...)
-	case math.IsNaN(f) && math.Signbit(f):
-		return append(b, "-nan"...)
-	case math.IsNaN(f):
-		return append(b, "nan"...)
-	default:
-		return strconv.AppendFloat(b, f, 'g', 17, 64)
-	}
 }
 
 // Bool writes a boolean.

@@ -169,13 +169,6 @@ func (b *Batch) Local(answer func(command.Reply)) {
 	b.ops++
 }
 
-// Watched is a key as WATCH saw it: see Reader.Version.
-type Watched struct {
-	DB      int
-	Key     []byte
-	Version uint64
-}
-
 // Queued is one command of a transaction: a read, a write, or something that is
 // answered without data (Local is set).
 type Queued struct {
@@ -187,7 +180,8 @@ type Queued struct {
 
 // Exec adds a transaction. All its commands run with nothing in between, or,
 // if a watched key has changed, none does. The reply is an array of their
-// replies or the null array. Keys and arguments are copied.
+// replies or the null array. The marks should be fresh (Reader.Unchanged): one
+// that is old may be taken for changed. Keys and arguments are copied.
 func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 	writes := 0
 	for i := range cmds {
@@ -249,7 +243,7 @@ func appendWatched(b []byte, watched []Watched) []byte {
 	for i := range watched {
 		b = append(b, byte(watched[i].DB))
 		b = appendBytes(b, watched[i].Key)
-		b = appendUvarint(b, watched[i].Version)
+		b = appendUvarint(b, uint64(watched[i].Mark))
 	}
 	return b
 }

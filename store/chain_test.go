@@ -11,6 +11,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 // logMaker invents a log as a faulty network would make it: requests of two
@@ -71,7 +72,7 @@ func (m *logMaker) request() []byte {
 					argv := m.command()
 					queued = append(queued, Queued{DB: db, Spec: m.table.Lookup(argv[0]), Argv: argv})
 				}
-				b.Exec([]Watched{{DB: db, Key: []byte(fmt.Sprintf("k%d", m.rnd.IntN(12))), Version: m.rnd.Uint64N(40)}}, queued)
+				b.Exec([]Watched{{DB: db, Key: []byte(fmt.Sprintf("k%d", m.rnd.IntN(12))), Mark: keyspace.Mark(m.rnd.Uint64N(40))}}, queued)
 			case 1:
 				b.expire(db, []string{fmt.Sprintf("k%d", m.rnd.IntN(12)), fmt.Sprintf("k%d", m.rnd.IntN(12))})
 			case 2:

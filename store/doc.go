@@ -15,19 +15,19 @@
 //
 // # Goroutines
 //
-// Start runs four: apply (the only one that changes the keyspace), retry (sends
-// again and gives up), expire (proposes deletions while this node leads) and
-// barrier (one ReadIndex at a time for all linearizable reads), and one that
-// ends after the node's first request, which fetches a stamp of the leader's
-// clock. A fifth, sender, exists only while proposeC is full. Close ends them
-// all. The store closes none of the channels that it was given, and must be
-// closed before anybody closes proposeC or confChangeC.
+// Start runs five: apply (the only one that changes the keyspace), retry (sends
+// again and gives up), expire (proposes deletions while this node leads) and two of
+// barrier (each has a ReadIndex under way for the linearizable reads that came
+// before it left), and one that ends after the node's first request, which fetches
+// a stamp of the leader's clock. Another, sender, exists only while proposeC is
+// full. Close ends them all. The store closes none of the channels that it was
+// given, and must be closed before anybody closes proposeC or confChangeC.
 //
 // # Locks
 //
 // Store.mu guards the keyspace, the sessions and what is in Store.state: the
 // apply loop writes under Lock, readers read under RLock. The locks of
-// inflight, notify, clock and indexWaits are leaves: each may be taken under
+// inflight, notify, absences, clock and indexWaits are leaves: each may be taken under
 // Store.mu, none is held while another one is taken or while a callback runs
 // (but for Notify's wake, which says so). Nobody waits for raft, a channel or a
 // client while holding any of them.

@@ -60,7 +60,7 @@ func sampleEntries() [][]byte {
 	})
 	exec := request(requestHead{2, 1, 1, 1}, func(b *Batch) {
 		set := &command.Spec{Write: func(*command.Write) {}}
-		b.Exec([]Watched{{DB: 1, Key: []byte("k"), Version: 0}}, []Queued{
+		b.Exec([]Watched{{DB: 1, Key: []byte("k"), Mark: 0}}, []Queued{
 			{DB: 1, Spec: set, Argv: args("set k v")},
 			{DB: 2, Spec: set, Argv: args("append k \x00\xff")},
 		})

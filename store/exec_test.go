@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 func queued(s *Store, lines ...string) []Queued {
@@ -29,7 +30,7 @@ func watch(s *Store, keys ...string) []Watched {
 	defer r.End()
 	var ws []Watched
 	for _, key := range keys {
-		ws = append(ws, Watched{Key: []byte(key), Version: r.Version(0, []byte(key))})
+		ws = append(ws, r.Watch(0, []byte(key)))
 	}
 	return ws
 }
@@ -163,10 +164,13 @@ func TestVersionWithinAnEntry(t *testing.T) {
 	log := newFakeLog(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	defer n.stop()
-	var versions []uint64
+	var marks []keyspace.Mark
+	changes := 0
 	look := func(command.Reply) {
-		view := n.store.ks.View(0, n.store.now)
-		versions = append(versions, view.Version([]byte("k")))
+		if last := len(marks) - 1; last >= 0 && !n.store.ks.Unchanged(0, []byte("k"), marks[last], n.store.now) {
+			changes++
+		}
+		marks = append(marks, n.store.ks.Mark(0, []byte("k"), n.store.now))
 	}
 	c := client{t: t, s: n.store}
 	c.run(func(b *Batch) {
@@ -177,11 +181,74 @@ func TestVersionWithinAnEntry(t *testing.T) {
 		b.Exec(nil, queued(n.store, "incr k", "incr k"))
 		b.Local(look)
 	})
-	for i := range versions {
-		if same := i > 0 && versions[i] == versions[i-1]; same != (i == 4) {
-			t.Errorf("versions %d", versions)
-		}
+	if changes != 4 { // the first look has nothing before it, and one is at another key's write
+		t.Errorf("%d changes, marks %d", changes, marks)
 	}
+}
+
+// A client may watch a key that is not there for as long as it likes: no number of
+// other keys that come and go disturbs it, and nothing that happens to the key
+// itself escapes it. What it is told must not depend on where the journal begins.
+func TestWatchOfAnAbsentKeyLasts(t *testing.T) {
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{}, nil)
+	m := log.start(2, 1, Config{}, nil)
+	defer n.stop()
+	defer m.stop()
+	c, other := client{t: t, s: n.store}, client{t: t, s: m.store}
+	churn := func() {
+		for range 100 {
+			other.run(func(b *Batch) {
+				for i := range 200 {
+					add(b, m.store, 0, fmt.Sprint("set churn", i, " x"))
+					add(b, m.store, 0, fmt.Sprint("del churn", i))
+				}
+			})
+		}
+		c.do("incr n") // this member has seen all of it
+	}
+	unchanged := func(ws []Watched) bool {
+		r := n.store.BeginRead()
+		defer r.End()
+		return r.Unchanged(ws)
+	}
+	exec := func(ws []Watched) string {
+		defer n.store.Unwatch(ws)
+		if !unchanged(ws) {
+			return "seen here"
+		}
+		return c.run(func(b *Batch) { b.Exec(ws, queued(n.store, "incr hit")) })
+	}
+	ws := watch(n.store, "lock")
+	churn()
+	if got := exec(ws); got != "*1 1" {
+		t.Errorf("keys elsewhere: %s", got)
+	}
+	for name, change := range map[string][]string{"made": {"set lock 1"}, "made and deleted": {"set lock 1", "del lock"}} {
+		c.do("del lock")
+		ws = watch(n.store, "lock")
+		other.do(change...)
+		churn()
+		if got := exec(ws); got != "seen here" {
+			t.Errorf("%s: %s", name, got)
+		}
+		c.do("del lock")
+		ws = watch(n.store, "lock")
+		got := c.run(func(b *Batch) {
+			for _, line := range change {
+				add(b, n.store, 0, line)
+			}
+			b.Exec(ws, queued(n.store, "incr hit"))
+		})
+		if want := "nilarray"; got[len(got)-len(want):] != want {
+			t.Errorf("%s on the way: %s", name, got)
+		}
+		n.store.Unwatch(ws)
+	}
+	if n.store.absences.watching.Load() != 0 || len(n.store.absences.keys) != 0 {
+		t.Errorf("%d absent keys are still watched", len(n.store.absences.keys))
+	}
+	log.settle()
 }
 
 func TestBlockingCommand(t *testing.T) {

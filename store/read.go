@@ -81,9 +81,11 @@ func (s *Store) BeginRead() Reader {
 	return Reader{s: s, r: r, now: s.Now()}
 }
 
-// Do runs a command that reads. argv is used until Do returns.
-func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
+// Do runs a command that reads. argv is used until Do returns. If it answers false
+// there is no reply, and the command is to be run as a write.
+func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
 	r.r.do(r.s.ks, r.now, db, spec, argv, reply)
+	return !r.r.call.Deferred()
 }
 
 // DoBlocking is Do for a command that may find nothing to read and wants to wait
@@ -110,12 +112,6 @@ const MaxAhead = keyspace.MaxAhead
 func (r *Reader) LookAhead(db int, keys [][]byte) {
 	r.r.view = r.s.ks.View(db, r.now)
 	r.r.view.LookAhead(keys)
-}
-
-// Version returns the version of a key, for Watched.
-func (r *Reader) Version(db int, key []byte) uint64 {
-	r.r.view = r.s.ks.View(db, r.now)
-	return r.r.view.Version(key)
 }
 
 // Now is the time in ms that the reader reads as of.
@@ -177,14 +173,13 @@ func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
 }
 
 // watchedUnchanged reads the watched keys of a transaction and reports whether
-// all have the version that they had when WATCH saw them.
+// all are as they were when their marks were taken.
 func watchedUnchanged(c *cursor, ks *keyspace.Keyspace, now int64) bool {
 	same := true
 	for n := c.count(); n > 0; n-- {
-		db, key, version := c.db(), c.bytes(), c.uvarint()
-		view := ks.View(db, now)
-		if c.err == nil && view.Version(key) != version {
-			same = false
+		db, key, mark := c.db(), c.bytes(), keyspace.Mark(c.uvarint())
+		if c.err == nil && same {
+			same = ks.Unchanged(db, key, mark, now)
 		}
 	}
 	return same

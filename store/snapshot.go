@@ -26,7 +26,7 @@ import (
 // The blocks' data together, which is also what a digest is taken of:
 //
 //	index term clock revision (uvarints) sessions keyspace
-const snapshotMagic = "RRSTATE\x01"
+const snapshotMagic = "RRSTATE\x02"
 
 const (
 	maxBlock  = 256 << 10
@@ -254,9 +254,10 @@ func (s *Store) load(from commit.Snapshotter) error {
 	if own := st.sessions[s.cfg.Member]; own != nil && own.incarnation > s.node.Load().incarnation {
 		return fmt.Errorf("load snapshot at %d: %w", index, s.errOldRun(own.incarnation))
 	}
-	st.ks.OnTouch = s.notify.touched
+	s.observe(st.ks)
 	s.mu.Lock()
 	s.stats.expiredBefore.Add(s.ks.Stats().Expired)
+	s.absences.replaced(s.revision, st.ks, st.now)
 	s.state = st
 	s.applied.Store(index)
 	s.nextDeadline.Store(earliestDeadline(st.ks))

@@ -84,6 +84,7 @@ type Store struct {
 	clock        *clock
 	stats        counters
 	notify       notify
+	absences     absences
 	readings     sync.Pool // *reading
 	applier      *applier
 	applied      atomic.Uint64 // index of the last applied entry
@@ -162,8 +163,15 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
 	s.state = state{ks: keyspace.New(), sessions: make(sessions)}
-	s.ks.OnTouch = s.notify.touched
+	s.observe(s.ks)
 	return s
+}
+
+// observe has ks say what happens to its keys.
+func (s *Store) observe(ks *keyspace.Keyspace) {
+	ks.OnTouch = s.notify.touched
+	ks.OnBirth = func(db int, key string) { s.absences.born(ks.Revision(), db, key) }
+	ks.OnSwap = func(a, b int) { s.absences.swapping(ks, a, b) }
 }
 
 // Start joins the store to the raft node and returns at once: loading the

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/raftredis/raftredis/resp"
 )
 
 // directive is one line of a configuration file, or what stands for one.
@@ -107,89 +109,18 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 	return all, errors.Join(errs...)
 }
 
-// splitArgs splits a line into words as redis.conf and redis-cli do: "..." with
-// \n \r \t \b \a \xHH and \<any>, '...' with \', and bare words.
+// splitArgs splits a line into words, which are quoted as in an inline command.
 func splitArgs(line string) ([]string, error) {
-	var args []string
-	for i := 0; i < len(line); {
-		if line[i] == ' ' || line[i] == '\t' {
-			i++
-			continue
-		}
-		var word []byte
-		quote := byte(0)
-		for ; i < len(line); i++ {
-			c := line[i]
-			if quote == 0 {
-				if c == ' ' || c == '\t' {
-					break
-				}
-				if c == '"' || c == '\'' {
-					quote = c
-					continue
-				}
-				word = append(word, c)
-				continue
-			}
-			switch {
-			case c == quote:
-				if i+1 < len(line) && line[i+1] != ' ' && line[i+1] != '\t' {
-					return nil, fmt.Errorf("a closing quote must be followed by a blank: %s", line)
-				}
-				quote = 0
-			case c == '\\' && i+1 < len(line) && (quote == '"' || line[i+1] == '\''):
-				i++
-				if n, ok := hexByte(line[i:]); ok && quote == '"' {
-					word = append(word, n)
-					i += 2
-					continue
-				}
-				word = append(word, unescape(line[i], quote))
-			default:
-				word = append(word, c)
-			}
-		}
-		if quote != 0 {
-			return nil, fmt.Errorf("unbalanced quotes: %s", line)
-		}
-		args = append(args, string(word))
+	argv, ok := resp.SplitInline([]byte(line), nil)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("unbalanced quotes, or a closing one without a blank behind it: %s", line)
+	case len(argv) == 0:
+		return nil, fmt.Errorf("the line begins with a NUL byte: %q", line)
+	}
+	args := make([]string, len(argv))
+	for i, a := range argv {
+		args[i] = string(a)
 	}
 	return args, nil
-}
-
-func unescape(c, quote byte) byte {
-	if quote == '"' {
-		switch c {
-		case 'n':
-			return '\n'
-		case 'r':
-			return '\r'
-		case 't':
-			return '\t'
-		case 'b':
-			return '\b'
-		case 'a':
-			return '\a'
-		}
-	}
-	return c
-}
-
-// hexByte reads xHH.
-func hexByte(s string) (byte, bool) {
-	if len(s) < 3 || s[0] != 'x' {
-		return 0, false
-	}
-	var n byte
-	for _, c := range []byte(s[1:3]) {
-		switch {
-		case '0' <= c && c <= '9':
-			n = n<<4 | (c - '0')
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			n = n<<4 | (c | 0x20 - 'a' + 10)
-		default:
-			return 0, false
-		}
-	}
-	return n, true
 }

@@ -3,8 +3,8 @@ package command
 import (
 	"fmt"
 	"math"
-	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -40,105 +40,11 @@ func ParseInt(b []byte) (int64, bool) {
 // ParseFloat parses a float as Redis does with C's strtod: hexadecimal and
 // infinities are fine, NaN, spaces, and what is too big or too small are not.
 func ParseFloat(b []byte) (float64, bool) {
-	form, zero := scanFloat(b)
-	var s string
-	switch form {
-	case floatInvalid:
-		return 0, false
-	case floatHexNoExponent: // C does not ask for the exponent that Go wants
-		s = string(b) + "p0"
-	default:
-		s = string(b)
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(f) || f == 0 && !zero {
+	f, inRange, ok := cfloat.ParseDouble(b)
+	if !ok || !inRange {
 		return 0, false
 	}
 	return f, true
-}
-
-type floatForm uint8
-
-const (
-	floatInvalid floatForm = iota
-	floatDecimal
-	floatHex
-	floatHexNoExponent
-	floatInf
-)
-
-// scanFloat checks the syntax of a number for C. zero says that all digits are
-// zeros: a result of zero is then not an underflow.
-func scanFloat(b []byte) (form floatForm, zero bool) {
-	// Redis copies into a buffer of this size first.
-	const maxLongDouble = 5 * 1024
-	if len(b) == 0 || len(b) >= maxLongDouble {
-		return floatInvalid, false
-	}
-	if b[0] == '+' || b[0] == '-' {
-		b = b[1:]
-	}
-	if EqualFold(b, "inf") || EqualFold(b, "infinity") {
-		return floatInf, false
-	}
-	form, mark := floatDecimal, byte('e')
-	if len(b) > 2 && b[0] == '0' && b[1]|0x20 == 'x' {
-		form, mark, b = floatHex, 'p', b[2:]
-	}
-	zero = true
-	digits, points := 0, 0
-	for len(b) > 0 {
-		c := b[0]
-		switch {
-		case c == '.' && points == 0:
-			points++
-		case '0' <= c && c <= '9', form == floatHex && 'a' <= c|0x20 && c|0x20 <= 'f':
-			digits++
-			zero = zero && c == '0'
-		case c|0x20 == mark && digits > 0:
-			return exponent(b[1:], form), zero
-		default:
-			return floatInvalid, false
-		}
-		b = b[1:]
-	}
-	switch {
-	case digits == 0:
-		return floatInvalid, false
-	case form == floatHex:
-		return floatHexNoExponent, zero
-	default:
-		return form, zero
-	}
-}
-
-func exponent(b []byte, form floatForm) floatForm {
-	if len(b) > 0 && (b[0] == '+' || b[0] == '-') {
-		b = b[1:]
-	}
-	if len(b) == 0 {
-		return floatInvalid
-	}
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return floatInvalid
-		}
-	}
-	return form
-}
-
-// AppendFloat appends f as Redis replies a double: C's %.17g, but inf and -inf.
-func AppendFloat(dst []byte, f float64) []byte {
-	switch {
-	case math.IsInf(f, 1):
-		return append(dst, "inf"...)
-	case math.IsInf(f, -1):
-		return append(dst, "-inf"...)
-	case math.IsNaN(f):
-		return append(dst, "nan"...)
-	default:
-		return strconv.AppendFloat(dst, f, 'g', 17, 64)
-	}
 }
 
 // Is reports whether argument i is word, which is in lower case, in any case of

@@ -31,7 +31,8 @@ type Call struct {
 	// call does, so for a write it must be the same on all nodes.
 	Again bool
 
-	blocked bool
+	blocked  bool
+	deferred bool
 }
 
 // WouldBlock is called by the handler of a blocking command that finds nothing
@@ -47,6 +48,14 @@ func (c *Call) WouldBlock() bool {
 // Blocked reports whether the handler has returned without a reply because it
 // would have had to wait.
 func (c *Call) Blocked() bool { return c.blocked }
+
+// Defer is called by the Read of a command that has a Write as well and finds that
+// it has to change something, before it has replied anything. The call is then
+// made as a write.
+func (c *Call) Defer() { c.deferred = true }
+
+// Deferred reports whether Defer was called.
+func (c *Call) Deferred() bool { return c.deferred }
 
 // Read is a call of a command that only reads. It runs under the read lock,
 // beside others.

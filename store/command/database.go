@@ -2,49 +2,6 @@ package command
 
 import "github.com/raftredis/raftredis/store/keyspace"
 
-func databaseSpecs() []*Spec {
-	return []*Spec{
-		{
-			Name: "dbsize", Arity: 1, Group: "server", Since: "1.0.0",
-			Flags:      Fast,
-			ACL:        "keyspace",
-			Tips:       "request_policy:all_shards response_policy:agg_sum",
-			Complexity: "O(1)",
-			Summary:    "Return the number of keys in the selected database",
-			Read:       dbsize,
-		},
-		{
-			Name: "flushdb", Arity: -1, Group: "server", Since: "1.0.0",
-			Flags:      Dangerous,
-			ACL:        "keyspace",
-			Tips:       "request_policy:all_shards response_policy:all_succeeded",
-			Complexity: "O(N) where N is the number of keys in the selected database",
-			Summary:    "Remove all keys from the current database",
-			Syntax:     "[ASYNC | SYNC]",
-			Write:      flushdb,
-		},
-		{
-			Name: "flushall", Arity: -1, Group: "server", Since: "1.0.0",
-			Flags:      Dangerous,
-			ACL:        "keyspace",
-			Tips:       "request_policy:all_shards response_policy:all_succeeded",
-			Complexity: "O(N) where N is the total number of keys in all databases",
-			Summary:    "Remove all keys from all databases",
-			Syntax:     "[ASYNC | SYNC]",
-			Write:      flushall,
-		},
-		{
-			Name: "swapdb", Arity: 3, Group: "server", Since: "4.0.0",
-			Flags:      Fast | Dangerous,
-			ACL:        "keyspace",
-			Complexity: "O(N) where N is the count of clients watching or blocking on keys from both databases.",
-			Summary:    "Swaps two Redis databases",
-			Syntax:     "index1 index2",
-			Write:      swapdb,
-		},
-	}
-}
-
 func dbsize(r *Read) { r.Reply.Int(int64(r.DB.Len())) }
 
 // flushMode accepts ASYNC and SYNC, which are the same here: a flush drops the

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"fmt"
 )
 
@@ -23,25 +22,6 @@ const (
 // errExpireTime is the answer to a time to live that is out of range.
 func errExpireTime(c *Call) string {
 	return fmt.Sprintf("ERR invalid expire time in '%s' command", appendLower(nil, c.Args[0]))
-}
-
-// errUnknownCommand quotes the beginning of the arguments, as Redis does.
-func errUnknownCommand(argv [][]byte) string {
-	const most = 128
-	var quoted []byte
-	for _, a := range argv[1:] {
-		if len(quoted) >= most {
-			break
-		}
-		quoted = fmt.Appendf(quoted, "'%s' ", a[:min(len(a), most-len(quoted))])
-	}
-	return fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", argv[0], quoted)
-}
-
-// ErrUnknownSubcommand is the answer to a subcommand that a container command
-// has not. Both names are as the client wrote them.
-func ErrUnknownSubcommand(container, sub []byte) string {
-	return fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", sub, bytes.ToUpper(container))
 }
 
 // ErrArity is the answer to a wrong number of arguments. name is the full name

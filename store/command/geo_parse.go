@@ -1,6 +1,9 @@
 package command
 
-import "github.com/raftredis/raftredis/store/keyspace"
+import (
+	"github.com/raftredis/raftredis/store/geohash"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // parse reads the arguments. z is the set to search, nil if there is none: where
 // a member is the centre it must be in it. If parse answers false it has replied
@@ -122,7 +125,7 @@ func (s *geoSearch) centerOn(c *Call, i int, z *keyspace.ZSetView) bool {
 		c.Reply.Error("ERR could not decode requested zset member")
 		return false
 	}
-	s.long, s.lat = geoDecode(score)
+	s.long, s.lat = geohash.Decode(score)
 	return true
 }
 

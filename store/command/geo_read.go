@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
+	"github.com/raftredis/raftredis/store/geohash"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -33,7 +35,7 @@ func geoadd(w *Write) {
 		if !ok {
 			return
 		}
-		score := geoEncode(long, lat, geoLatMax, geoSteps).score()
+		score := geohash.Encode(long, lat)
 		members = append(members, keyspace.Member{Name: w.Args[i+2], Score: score})
 	}
 	if len(members) == 0 { // in Redis it is ZADD that complains
@@ -51,7 +53,7 @@ func geoPosition(c *Call, i int) (long, lat float64, ok bool) {
 	if lat, ok = c.Float(i + 1); !ok {
 		return 0, 0, false
 	}
-	if math.Abs(long) > geoLongMax || math.Abs(lat) > geoLatMax {
+	if math.Abs(long) > geohash.LongMax || math.Abs(lat) > geohash.LatMax {
 		text := append([]byte("ERR invalid longitude,latitude pair "), geoFixed(long, 6)...)
 		text = append(append(text, ','), geoFixed(lat, 6)...)
 		c.Reply.Error(string(text))
@@ -63,7 +65,7 @@ func geoPosition(c *Call, i int) (long, lat float64, ok bool) {
 // geoFixed is C's %.*f.
 func geoFixed(f float64, digits int) []byte {
 	if math.IsInf(f, 0) {
-		return AppendFloat(nil, f)
+		return cfloat.AppendDouble(nil, f)
 	}
 	return strconv.AppendFloat(nil, f, 'f', digits, 64)
 }
@@ -121,52 +123,32 @@ func geodist(r *Read) {
 			return
 		}
 	}
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	z, ok := r.zset()
+	if !ok {
 		return
 	}
 	if z != nil {
 		a, okA := z.Score(r.Args[2])
 		b, okB := z.Score(r.Args[3])
 		if okA && okB {
-			long1, lat1 := geoDecode(a)
-			long2, lat2 := geoDecode(b)
-			geoDistanceReply(r.Reply, geoDistance(long1, lat1, long2, lat2)/unit)
+			long1, lat1 := geohash.Decode(a)
+			long2, lat2 := geohash.Decode(b)
+			geoDistanceReply(r.Reply, geohash.Distance(long1, lat1, long2, lat2)/unit)
 			return
 		}
 	}
 	r.Reply.Null()
 }
 
-func geohash(r *Read) {
-	geoEach(r, r.Reply.Null, func(score float64) { r.Reply.BulkString(geoString(score)) })
+func geohashes(r *Read) {
+	eachScore(r, r.Reply.Null, func(score float64) { r.Reply.BulkString(geohash.String(score)) })
 }
 
 func geopos(r *Read) {
-	geoEach(r, r.Reply.NullArray, func(score float64) {
-		long, lat := geoDecode(score)
+	eachScore(r, r.Reply.NullArray, func(score float64) {
+		long, lat := geohash.Decode(score)
 		r.Reply.Array(2)
 		geoCoordinateReply(r.Reply, long)
 		geoCoordinateReply(r.Reply, lat)
 	})
-}
-
-// geoEach replies an array with something for each member asked for.
-func geoEach(r *Read, missing func(), found func(score float64)) {
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
-		return
-	}
-	r.Reply.Array(len(r.Args) - 2)
-	for _, member := range r.Args[2:] {
-		if z != nil {
-			if score, ok := z.Score(member); ok {
-				found(score)
-				continue
-			}
-		}
-		missing()
-	}
 }

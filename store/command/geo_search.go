@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 
+	"github.com/raftredis/raftredis/store/geohash"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -105,20 +106,19 @@ func geoFind(r *Read, form geoForm) (s geoSearch, points []geoPoint, ok bool) {
 // find returns the members in the shape in the order that Redis meets them: cell
 // by cell.
 func (s *geoSearch) find(z *keyspace.ZSetView) (points []geoPoint) {
-	var last geoBits
+	var last geohash.Cell
 	for i, cell := range s.cells() {
 		// The neighbours of very big cells can be one and the same.
-		if cell.step == 0 || i > 0 && cell == last {
+		if cell == (geohash.Cell{}) || i > 0 && cell == last {
 			continue
 		}
 		if s.full(points) {
 			break
 		}
-		next := geoBits{cell.bits + 1, cell.step}
-		lo, hi := z.ScoreSpan(keyspace.ScoreRange{Min: cell.score(), Max: next.score(), MaxEx: true})
+		lo, hi := z.ScoreSpan(keyspace.ScoreRange{Min: cell.Score(), Max: cell.Next().Score(), MaxEx: true})
 		z.Range(lo, hi, false, func(member []byte, score float64) bool {
 			p := geoPoint{member: member, score: score}
-			p.long, p.lat = geoDecode(score)
+			p.long, p.lat = geohash.Decode(score)
 			if s.contains(&p) {
 				points = append(points, p)
 			}
@@ -139,67 +139,29 @@ func (s *geoSearch) full(points []geoPoint) bool {
 // contains reports whether p is in the shape and sets its distance.
 func (s *geoSearch) contains(p *geoPoint) bool {
 	if s.box {
-		if geoLatDistance(p.lat, s.lat) > s.height*s.unit/2 ||
-			geoFarther(p.long, p.lat, s.long, p.lat, s.width*s.unit/2) ||
-			geoDistance(p.long, p.lat, s.long, p.lat) > s.width*s.unit/2 {
+		if geohash.LatDistance(p.lat, s.lat) > s.height*s.unit/2 ||
+			geohash.Farther(p.long, p.lat, s.long, p.lat, s.width*s.unit/2) ||
+			geohash.Distance(p.long, p.lat, s.long, p.lat) > s.width*s.unit/2 {
 			return false
 		}
-		p.dist = geoDistance(s.long, s.lat, p.long, p.lat)
+		p.dist = geohash.Distance(s.long, s.lat, p.long, p.lat)
 		return true
 	}
-	if geoFarther(s.long, s.lat, p.long, p.lat, s.radius*s.unit) {
+	if geohash.Farther(s.long, s.lat, p.long, p.lat, s.radius*s.unit) {
 		return false
 	}
-	p.dist = geoDistance(s.long, s.lat, p.long, p.lat)
+	p.dist = geohash.Distance(s.long, s.lat, p.long, p.lat)
 	return p.dist <= s.radius*s.unit
 }
 
-// cells returns the cell of the centre and its neighbours, those of step 0
-// excluded, which together cover the shape.
-func (s *geoSearch) cells() [9]geoBits {
-	halfWidth, halfHeight := s.radius, s.radius
-	meters := s.radius
+// cells returns cells that together cover the shape.
+func (s *geoSearch) cells() [9]geohash.Cell {
+	halfWidth, halfHeight, reach := s.radius, s.radius, s.radius
 	if s.box {
 		halfWidth, halfHeight = s.width/2, s.height/2
-		meters = math.Sqrt(float64(halfWidth*halfWidth) + float64(halfHeight*halfHeight))
+		reach = math.Sqrt(float64(halfWidth*halfWidth) + float64(halfHeight*halfHeight))
 	}
-	bounds := geoBounds(s.long, s.lat, s.unit*halfWidth, s.unit*halfHeight)
-
-	step := geoStepsFor(meters*s.unit, s.lat)
-	center := geoEncode(s.long, s.lat, geoLatMax, step)
-	if step > 1 && (center.move(0, 1).cell().maxLat < bounds.maxLat || center.move(0, -1).cell().minLat > bounds.minLat ||
-		center.move(1, 0).cell().maxLong < bounds.maxLong || center.move(-1, 0).cell().minLong > bounds.minLong) {
-		step-- // the centre is too close to the edge of its cell
-		center = geoEncode(s.long, s.lat, geoLatMax, step)
-	}
-	// A side that the shape does not reach over the edge of needs no neighbours.
-	var skipSouth, skipNorth, skipWest, skipEast bool
-	if step >= 2 {
-		area := center.cell()
-		skipSouth, skipNorth = area.minLat < bounds.minLat, area.maxLat > bounds.maxLat
-		skipWest, skipEast = area.minLong < bounds.minLong, area.maxLong > bounds.maxLong
-	}
-	// Redis's order: the centre, N, S, E, W, NE, NW, SE, SW.
-	var cells [9]geoBits
-	for i, d := range [9][2]int{{0, 0}, {0, 1}, {0, -1}, {1, 0}, {-1, 0}, {1, 1}, {-1, 1}, {1, -1}, {-1, -1}} {
-		if d[0] < 0 && skipWest || d[0] > 0 && skipEast || d[1] < 0 && skipSouth || d[1] > 0 && skipNorth {
-			continue
-		}
-		cells[i] = center.move(d[0], d[1])
-	}
-	return cells
-}
-
-// geoBounds returns the box around a shape. Its width is that of the shape's
-// edge that is nearer to the equator's other side: the wider in degrees.
-func geoBounds(long, lat, halfWidth, halfHeight float64) geoCell {
-	latDelta := geoDegrees(halfHeight / earthRadius)
-	edge := lat + latDelta
-	if lat < 0 {
-		edge = lat - latDelta
-	}
-	longDelta := geoDegrees(halfWidth / earthRadius / exactCos(geoRadians(edge)))
-	return geoCell{minLong: long - longDelta, maxLong: long + longDelta, minLat: lat - latDelta, maxLat: lat + latDelta}
+	return geohash.Cover(s.long, s.lat, s.unit*halfWidth, s.unit*halfHeight, reach*s.unit)
 }
 
 // reply replies what was found, each with what was asked for.

@@ -1,17 +1,5 @@
 package command
 
-import (
-	"math"
-
-	"github.com/raftredis/raftredis/store/keyspace"
-)
-
-const (
-	errRange = "ERR value is out of range"
-	// errLongRange is for the one number that cannot be negated.
-	errLongRange = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
-)
-
 func hrandfield(r *Read) {
 	if len(r.Args) == 2 {
 		h, ok := r.hash()
@@ -25,21 +13,8 @@ func hrandfield(r *Read) {
 		}
 		return
 	}
-	count, ok := r.Int(2)
+	count, withValues, ok := r.randomCount("withvalues")
 	if !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		r.Reply.Error(errLongRange)
-		return
-	}
-	withValues := len(r.Args) == 4 && r.Is(3, "withvalues")
-	if len(r.Args) > 3 && !withValues {
-		r.Reply.Error(ErrSyntax)
-		return
-	}
-	if withValues && count > math.MaxInt64/2 || count < -maxRandomMembers {
-		r.Reply.Error(errRange)
 		return
 	}
 	h, ok := r.hash()
@@ -51,25 +26,17 @@ func hrandfield(r *Read) {
 		return
 	}
 	f := fieldReply{r.Reply, withValues}
-	switch n := h.Len(); {
-	case count < 0: // fields may be drawn again
-		at := h.Picker()
-		f.begin(int(-count))
-		for range -count {
-			f.add(at(r.Rand.Intn(n)))
-		}
-	case count >= int64(n):
+	n := h.Len()
+	if count >= int64(n) {
 		f.begin(n)
 		for field, value := range h.All() {
 			f.add(field, value)
 		}
-	default:
-		at := h.Picker()
-		f.begin(int(count))
-		for _, i := range choose(r.Rand, n, int(count)) {
-			f.add(at(i))
-		}
+		return
 	}
+	at := h.Picker()
+	f.begin(int(max(count, -count)))
+	draw(r.Rand, n, count, func(i int) { f.add(at(i)) })
 }
 
 // fieldReply replies fields, with their values in pairs where the protocol has
@@ -94,25 +61,4 @@ func (f fieldReply) add(field, value []byte) {
 	if f.withValues {
 		f.Bulk(value)
 	}
-}
-
-// choose draws k different numbers from [0, n) in random order, in O(k) time and
-// memory.
-func choose(rnd *keyspace.Rand, n, k int) []int {
-	// A shuffle of [0, n) that is stopped after k steps and that remembers only
-	// what has moved.
-	moved := make(map[int]int, 2*k)
-	at := func(i int) int {
-		if v, ok := moved[i]; ok {
-			return v
-		}
-		return i
-	}
-	drawn := make([]int, k)
-	for i := range drawn {
-		j := i + rnd.Intn(n-i)
-		drawn[i] = at(j)
-		moved[j] = at(i)
-	}
-	return drawn
 }

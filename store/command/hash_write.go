@@ -3,6 +3,8 @@ package command
 import (
 	"math"
 	"strconv"
+
+	"github.com/raftredis/raftredis/store/cfloat"
 )
 
 func hset(w *Write) {
@@ -129,12 +131,12 @@ func hincrby(w *Write) {
 }
 
 func hincrbyfloat(w *Write) {
-	by, ok := parseLongDouble(w.Args[3])
+	by, ok := cfloat.ParseLongDouble(w.Args[3])
 	if !ok {
 		w.Reply.Error(ErrNotFloat)
 		return
 	}
-	if by.inf != 0 {
+	if by.IsInf() {
 		w.Reply.Error("ERR value is NaN or Infinity")
 		return
 	}
@@ -142,18 +144,18 @@ func hincrbyfloat(w *Write) {
 	if !ok {
 		return
 	}
-	var n longDouble
+	var n cfloat.LongDouble
 	if there {
-		if n, ok = parseLongDouble(value); !ok {
+		if n, ok = cfloat.ParseLongDouble(value); !ok {
 			w.Reply.Error("ERR hash value is not a float")
 			return
 		}
 	}
-	if n, ok = n.add(by); !ok {
+	if n, ok = n.Add(by); !ok {
 		w.Reply.Error(errNaNOrInf)
 		return
 	}
-	sum := n.append(nil)
+	sum := n.Append(nil)
 	if setField(w, w.Args[2], sum) {
 		w.Reply.Bulk(sum)
 	}

@@ -2,48 +2,6 @@ package command
 
 import "math"
 
-func expireSpecs() []*Spec {
-	expire := func(name, since, summary, syntax string, write func(*Write)) *Spec {
-		return &Spec{
-			Name: name, Arity: -3, Group: "generic", Since: since, Flags: Fast,
-			Keys: One(1, "RW UPDATE"), Complexity: "O(1)", Summary: summary, Syntax: syntax, Write: write,
-		}
-	}
-	ttl := func(name, since, tips, summary string, read func(*Read)) *Spec {
-		return &Spec{
-			Name: name, Arity: 2, Group: "generic", Since: since, Flags: Fast, Tips: tips,
-			Keys: One(1, "RO ACCESS"), Complexity: "O(1)", Summary: summary, Syntax: "key", Read: read,
-		}
-	}
-	return []*Spec{
-		expire("expire", "1.0.0", "Set a key's time to live in seconds", "key seconds [NX | XX | GT | LT]",
-			func(w *Write) { expireKey(w, 1000, w.Now) }),
-		expire("pexpire", "2.6.0", "Set a key's time to live in milliseconds", "key milliseconds [NX | XX | GT | LT]",
-			func(w *Write) { expireKey(w, 1, w.Now) }),
-		expire("expireat", "1.2.0", "Set the expiration for a key as a UNIX timestamp", "key unix-time-seconds [NX | XX | GT | LT]",
-			func(w *Write) { expireKey(w, 1000, 0) }),
-		expire("pexpireat", "2.6.0", "Set the expiration for a key as a UNIX timestamp specified in milliseconds", "key unix-time-milliseconds [NX | XX | GT | LT]",
-			func(w *Write) { expireKey(w, 1, 0) }),
-		ttl("ttl", "1.0.0", "nondeterministic_output", "Get the time to live for a key in seconds",
-			func(r *Read) { replyTTL(r, 1000, r.Now) }),
-		ttl("pttl", "2.6.0", "nondeterministic_output", "Get the time to live for a key in milliseconds",
-			func(r *Read) { replyTTL(r, 1, r.Now) }),
-		ttl("expiretime", "7.0.0", "", "Get the expiration Unix timestamp for a key",
-			func(r *Read) { replyTTL(r, 1000, 0) }),
-		ttl("pexpiretime", "7.0.0", "", "Get the expiration Unix timestamp for a key in milliseconds",
-			func(r *Read) { replyTTL(r, 1, 0) }),
-		{
-			Name: "persist", Arity: 2, Group: "generic", Since: "2.2.0",
-			Flags:      Fast,
-			Keys:       One(1, "RW UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Remove the expiration from a key",
-			Syntax:     "key",
-			Write:      persist,
-		},
-	}
-}
-
 // expireCondition says when EXPIRE and its like do anything.
 type expireCondition struct{ nx, xx, gt, lt bool }
 

@@ -7,7 +7,7 @@ import (
 
 func TestLimits(t *testing.T) {
 	s := newSpace(t)
-	if spec, err := s.table.Find(args(SetLimits, "set-max-intset-entries", 2)); spec != nil || !strings.Contains(err, "unknown command") {
+	if spec, err := s.find(args(SetLimits, "set-max-intset-entries", 2)); spec != nil || !strings.Contains(err, "unknown command") {
 		t.Errorf("a client can call %s: %v", SetLimits, err)
 	}
 	if s.table.Lookup([]byte(GetLimits)) != nil {

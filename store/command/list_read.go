@@ -7,22 +7,9 @@ import (
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
-func llen(r *Read) {
-	l, err := r.DB.ListAt(r.Args[1])
-	switch {
-	case err != nil:
-		r.Fail(err)
-	case l == nil:
-		r.Reply.Int(0)
-	default:
-		r.Reply.Int(int64(l.Len()))
-	}
-}
-
 func lindex(r *Read) {
-	l, err := r.DB.ListAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	l, ok := r.list()
+	if !ok {
 		return
 	}
 	if l == nil {
@@ -80,9 +67,8 @@ func lrange(r *Read) {
 	if !ok {
 		return
 	}
-	l, err := r.DB.ListAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	l, ok := r.list()
+	if !ok {
 		return
 	}
 	if l == nil {
@@ -167,9 +153,8 @@ func lpos(r *Read) {
 	if !ok {
 		return
 	}
-	l, err := r.DB.ListAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	l, ok := r.list()
+	if !ok {
 		return
 	}
 	var found []int64

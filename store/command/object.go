@@ -2,56 +2,6 @@ package command
 
 import "math"
 
-func objectSpecs() []*Spec {
-	object := func(name, since, summary string, read func(*Read)) *Spec {
-		return &Spec{
-			Name: name, Arity: 3, Group: "generic", Since: since,
-			Keys: One(2, "RO"), Tips: "nondeterministic_output", Complexity: "O(1)",
-			Summary: summary, Syntax: "key", Read: read,
-		}
-	}
-	return []*Spec{
-		{
-			Name: "object", Arity: -2, Group: "generic", Since: "2.2.3",
-			Complexity: "Depends on subcommand.",
-			Summary:    "A container for object introspection commands",
-			Subcommands: []*Spec{
-				object("encoding", "2.2.3", "Inspect the internal encoding of a Redis object", objectEncoding),
-				object("freq", "4.0.0", "Get the logarithmic access frequency counter of a Redis object", objectFreq),
-				object("idletime", "2.2.3", "Get the time since a Redis object was last accessed", objectIdletime),
-				object("refcount", "2.2.3", "Get the number of references to the value of the key", objectRefcount),
-				Help("object", "generic", "6.2.0",
-					"ENCODING <key>",
-					"    Return the kind of internal representation used in order to store the value",
-					"    associated with a <key>.",
-					"FREQ <key>",
-					"    Return the access frequency index of the <key>. The returned integer is",
-					"    proportional to the logarithm of the recent access frequency of the key.",
-					"IDLETIME <key>",
-					"    Return the idle time of the <key>, that is the approximated number of",
-					"    seconds elapsed since the last access to the key.",
-					"REFCOUNT <key>",
-					"    Return the number of references of the value associated with the specified",
-					"    <key>.",
-				),
-			},
-		},
-		{
-			Name: "memory", Arity: -2, Group: "server", Since: "4.0.0",
-			Complexity: "Depends on subcommand.",
-			Summary:    "A container for memory diagnostics commands",
-			Subcommands: []*Spec{{
-				Name: "usage", Arity: -3, Group: "server", Since: "4.0.0",
-				Keys:       One(2, "RO"),
-				Complexity: "O(N) where N is the number of samples.",
-				Summary:    "Estimate the memory usage of a key",
-				Syntax:     "key [SAMPLES count]",
-				Read:       memoryUsage,
-			}},
-		},
-	}
-}
-
 // stringEncoding is what Redis would have made of a string.
 func stringEncoding(s []byte, raw bool) string {
 	const embedded = 44 // fits into one allocation with its header

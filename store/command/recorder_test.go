@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/raftredis/raftredis/store/cfloat"
 )
 
 // recorder is a Reply that keeps what it is told, to be printed as redis-cli
@@ -70,7 +72,7 @@ func (r *recorder) scalar(kind byte, s string) {
 	r.add(&node{kind: kind, text: s})
 }
 
-func (r *recorder) Double(f float64)       { r.scalar(',', string(AppendFloat(nil, f))) }
+func (r *recorder) Double(f float64)       { r.scalar(',', string(cfloat.AppendDouble(nil, f))) }
 func (r *recorder) Decimal(s string)       { r.scalar(',', s) }
 func (r *recorder) BigNumber(s string)     { r.scalar('(', s) }
 func (r *recorder) Verbatim(ext, s string) { r.scalar('=', s) }

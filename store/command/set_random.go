@@ -1,10 +1,6 @@
 package command
 
-import (
-	"math"
-
-	"github.com/raftredis/raftredis/store/keyspace"
-)
+import "github.com/raftredis/raftredis/store/keyspace"
 
 func srandmember(r *Read) {
 	if len(r.Args) > 3 {
@@ -22,16 +18,8 @@ func srandmember(r *Read) {
 		}
 		return
 	}
-	count, ok := r.Int(2)
+	count, _, ok := r.randomCount("")
 	if !ok {
-		return
-	}
-	if count == math.MinInt64 {
-		r.Reply.Error(errLongRange)
-		return
-	}
-	if count < -maxRandomMembers {
-		r.Reply.Error(errRange)
 		return
 	}
 	s, ok := r.set()
@@ -42,23 +30,16 @@ func srandmember(r *Read) {
 		r.Reply.Array(0)
 		return
 	}
-	switch n := s.Len(); {
-	case count < 0: // members may be drawn again
-		r.Reply.Array(int(-count))
-		for range -count {
-			r.Reply.Bulk(s.At(r.Rand.Intn(n)))
-		}
-	case count >= int64(n):
+	n := s.Len()
+	if count >= int64(n) {
 		r.Reply.Array(n)
 		for member := range s.All() {
 			r.Reply.Bulk(member)
 		}
-	default:
-		r.Reply.Array(int(count))
-		for _, i := range choose(r.Rand, n, int(count)) {
-			r.Reply.Bulk(s.At(i))
-		}
+		return
 	}
+	r.Reply.Array(int(max(count, -count)))
+	draw(r.Rand, n, count, func(i int) { r.Reply.Bulk(s.At(i)) })
 }
 
 func spop(w *Write) {

@@ -60,10 +60,29 @@ func (s *space) do(line string) string {
 	return s.call(0, argv...).String()
 }
 
+// find makes the checks that a front makes before it calls a command. If one
+// fails it returns the error to reply.
+func (s *space) find(argv [][]byte) (*Spec, string) {
+	spec := s.table.Resolve(argv)
+	switch {
+	case spec == nil || spec.Internal:
+		given := bytes.Join(argv[1:], []byte("' '"))
+		if len(argv) > 1 {
+			given = fmt.Appendf(nil, "'%s' ", given)
+		}
+		return nil, fmt.Sprintf("ERR unknown command '%s', with args beginning with: %s", argv[0], given)
+	case len(spec.Subcommands) > 0 && len(argv) > 1 && !spec.Local:
+		return nil, fmt.Sprintf("ERR unknown subcommand '%s'. Try %s HELP.", argv[1], bytes.ToUpper(argv[0]))
+	case !spec.ArityOK(len(argv)):
+		return nil, ErrArity(spec.FullName())
+	}
+	return spec, ""
+}
+
 // call runs one command and returns its reply.
 func (s *space) call(db int, argv ...[]byte) *node {
 	s.t.Helper()
-	spec, text := s.table.Find(argv)
+	spec, text := s.find(argv)
 	if spec == nil {
 		return &node{kind: '-', text: oneLine.Replace(text)}
 	}
@@ -93,10 +112,14 @@ func (s *space) run(ks *keyspace.Keyspace, db int, spec *Spec, argv [][]byte) *n
 		own[i] = bytes.Clone(a)
 	}
 	call := Call{Args: own, Now: s.now, Rand: &rnd, Reply: rec}
-	if spec.Read != nil {
+	write := spec.Read == nil
+	if !write {
 		view := ks.View(db, s.now)
-		spec.Read(&Read{Call: call, DB: &view})
-	} else {
+		r := &Read{Call: call, DB: &view}
+		spec.Read(r)
+		write = r.Deferred()
+	}
+	if write {
 		ks.Begin(s.index, s.now)
 		d := ks.DB(db)
 		spec.Write(&Write{Call: call, DB: &d, Space: ks})

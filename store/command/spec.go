@@ -19,7 +19,9 @@ type Spec struct {
 	DeprecatedSince string // the Redis version, and what to use instead
 	ReplacedBy      string
 
-	// Exactly one of these is set. Local is for commands that are about the
+	// Exactly one of these is set, but for a command that reads and may have to
+	// write what it has found out: it has Read, which calls Defer then, and Write,
+	// which does all of it, for that case and for where nobody can defer. Local is for commands that are about the
 	// connection or the node and not about data: the front runs them itself.
 	Read        func(*Read)
 	Write       func(*Write)
@@ -131,7 +133,8 @@ func Counted(i int, flags string) []KeySpec {
 	return []KeySpec{{Flags: flags, Index: i, NumKeys: true, Step: 1}}
 }
 
-// IsWrite reports whether the command must go through the log.
+// IsWrite reports whether the command must go through the log, unless its Read
+// comes to an end without Defer.
 func (s *Spec) IsWrite() bool { return s.Write != nil }
 
 // AllFlags returns the flags with those that follow from the handler.
@@ -140,7 +143,7 @@ func (s *Spec) AllFlags() Flags {
 	if s.Read != nil {
 		f |= Readonly
 	}
-	if s.Write != nil {
+	if s.Write != nil && s.Read == nil {
 		f |= WriteFlag
 	}
 	return f

@@ -117,10 +117,9 @@ func xadd(w *Write) {
 		w.Reply.Error("ERR The ID specified in XADD must be greater than 0-0")
 		return
 	}
-	v, err := w.DB.StreamAt(w.Args[1])
+	v, ok := w.View().stream()
 	switch {
-	case err != nil:
-		w.Fail(err)
+	case !ok:
 		return
 	case v == nil && a.noMkStream:
 		w.Reply.Null()
@@ -152,9 +151,8 @@ func xadd(w *Write) {
 		w.failAdd(err)
 		return
 	}
-	s, err := w.DB.StreamForUpdate(w.Args[1], true)
-	if err != nil {
-		w.Fail(err)
+	s, ok := w.streamForUpdate()
+	if !ok {
 		return
 	}
 	if err := s.Add(id, fields, w.DB.Limits()); err != nil {
@@ -165,6 +163,16 @@ func xadd(w *Write) {
 		s.Trim(a.StreamTrim)
 	}
 	w.replyStreamID(id)
+}
+
+// streamForUpdate returns the stream at argument 1 for changing, a new one if there
+// is none. If the key is of another type, it has written the error.
+func (w *Write) streamForUpdate() (*keyspace.StreamObject, bool) {
+	s, err := w.DB.StreamForUpdate(w.Args[1], true)
+	if err != nil {
+		w.Fail(err)
+	}
+	return s, err == nil
 }
 
 func (w *Write) failAdd(err error) {
@@ -180,28 +188,23 @@ func xtrim(w *Write) {
 	if !ok {
 		return
 	}
-	v, err := w.DB.StreamAt(w.Args[1])
+	v, ok := w.View().stream()
 	switch {
-	case err != nil:
-		w.Fail(err)
+	case !ok:
 		return
 	case v == nil || !v.WouldTrim(a.StreamTrim):
 		w.Reply.Int(0)
 		return
 	}
-	s, err := w.DB.StreamForUpdate(w.Args[1], false)
-	if err != nil {
-		w.Fail(err)
-		return
+	if s, ok := w.streamForUpdate(); ok {
+		w.Reply.Int(int64(s.Trim(a.StreamTrim)))
 	}
-	w.Reply.Int(int64(s.Trim(a.StreamTrim)))
 }
 
 func xdel(w *Write) {
-	v, err := w.DB.StreamAt(w.Args[1])
+	v, ok := w.View().stream()
 	switch {
-	case err != nil:
-		w.Fail(err)
+	case !ok:
 		return
 	case v == nil:
 		w.Reply.Int(0)
@@ -218,9 +221,8 @@ func xdel(w *Write) {
 		w.Reply.Int(0)
 		return
 	}
-	s, err := w.DB.StreamForUpdate(w.Args[1], false)
-	if err != nil {
-		w.Fail(err)
+	s, ok := w.streamForUpdate()
+	if !ok {
 		return
 	}
 	deleted := 0
@@ -262,10 +264,9 @@ func xsetid(w *Write) {
 			return
 		}
 	}
-	v, err := w.DB.StreamAt(w.Args[1])
+	v, ok := w.View().stream()
 	switch {
-	case err != nil:
-		w.Fail(err)
+	case !ok:
 		return
 	case v == nil:
 		w.Reply.Error(ErrNoSuchKey)
@@ -277,7 +278,7 @@ func xsetid(w *Write) {
 		w.Reply.Error("ERR The entries_added specified in XSETID is smaller than the target stream length")
 		return
 	}
-	s, err := w.DB.StreamForUpdate(w.Args[1], false)
+	s, err := w.DB.StreamForGroups(w.Args[1])
 	if err != nil {
 		w.Fail(err)
 		return

@@ -80,7 +80,7 @@ func (w *Write) xgroup() (g keyspace.GroupView, ok bool) {
 
 // groupForUpdate returns a group that is known to exist for changing.
 func (w *Write) groupForUpdate(key, group []byte) (*keyspace.StreamObject, *keyspace.Group, bool) {
-	s, err := w.DB.StreamForUpdate(key, false)
+	s, err := w.DB.StreamForGroups(key)
 	if err != nil || s == nil {
 		w.Reply.Error(noGroup(key, group))
 		return nil, nil, false
@@ -123,7 +123,12 @@ func xgroupCreate(w *Write) {
 			return
 		}
 	}
-	o, err := w.DB.StreamForUpdate(w.Args[2], true)
+	var o *keyspace.StreamObject
+	if s == nil {
+		o, err = w.DB.StreamForUpdate(w.Args[2], true)
+	} else {
+		o, err = w.DB.StreamForGroups(w.Args[2])
+	}
 	if err != nil {
 		w.Fail(err)
 		return
@@ -170,7 +175,7 @@ func xgroupDestroy(w *Write) {
 		w.Reply.Int(0)
 		return
 	}
-	o, err := w.DB.StreamForUpdate(w.Args[2], false)
+	o, err := w.DB.StreamForGroups(w.Args[2])
 	if err != nil {
 		w.Fail(err)
 		return

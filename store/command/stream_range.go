@@ -2,18 +2,6 @@ package command
 
 import "github.com/raftredis/raftredis/store/keyspace"
 
-func xlen(r *Read) {
-	s, err := r.DB.StreamAt(r.Args[1])
-	switch {
-	case err != nil:
-		r.Fail(err)
-	case s == nil:
-		r.Reply.Int(0)
-	default:
-		r.Reply.Int(int64(s.Len()))
-	}
-}
-
 func xrange(r *Read) { r.streamRange(2, 3, false) }
 
 func xrevrange(r *Read) { r.streamRange(3, 2, true) }
@@ -38,10 +26,9 @@ func (r *Read) streamRange(startAt, endAt int, reverse bool) {
 		}
 		count = max(count, 0)
 	}
-	s, err := r.DB.StreamAt(r.Args[1])
+	s, ok := r.stream()
 	switch {
-	case err != nil:
-		r.Fail(err)
+	case !ok:
 	case s == nil:
 		r.Reply.Array(0)
 	case count == 0:

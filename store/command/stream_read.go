@@ -270,7 +270,7 @@ func (w *Write) groupRead(a readArgs, key []byte, id keyspace.StreamID) (read gr
 	if fresh && (v.Len() == 0 || v.Top().Compare(view.Last()) <= 0) {
 		return read, false
 	}
-	s, err := w.DB.StreamForUpdate(key, false)
+	s, err := w.DB.StreamForGroups(key)
 	if err != nil {
 		return read, false
 	}

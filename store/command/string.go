@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -11,165 +12,6 @@ import (
 // is a constant because whether a command is applied must not depend on how a
 // node is configured.
 const maxString = 512 << 20
-
-// Strings returns the commands of the group "string".
-func Strings() []*Spec {
-	return append(stringSpecs(), stringRangeSpecs()...)
-}
-
-func stringSpecs() []*Spec {
-	return []*Spec{
-		{
-			Name: "get", Arity: 2, Group: "string", Since: "1.0.0",
-			Flags:      Fast,
-			Keys:       One(1, "RO ACCESS"),
-			Complexity: "O(1)",
-			Summary:    "Get the value of a key",
-			Syntax:     "key",
-			Read:       get,
-		},
-		{
-			Name: "set", Arity: -3, Group: "string", Since: "1.0.0",
-			Flags:      DenyOOM,
-			Keys:       One(1, "RW ACCESS UPDATE VARIABLE_FLAGS"),
-			Complexity: "O(1)",
-			Summary:    "Set the string value of a key",
-			Syntax:     "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-			FindKeys:   setKeys,
-			Write:      set,
-		},
-		{
-			Name: "setnx", Arity: 3, Group: "string", Since: "1.0.0",
-			Flags:      DenyOOM | Fast,
-			Keys:       One(1, "OW INSERT"),
-			Complexity: "O(1)",
-			Summary:    "Set the value of a key, only if the key does not exist",
-			Syntax:     "key value",
-			Write:      setnx,
-		},
-		{
-			Name: "setex", Arity: 4, Group: "string", Since: "2.0.0",
-			Flags:      DenyOOM,
-			Keys:       One(1, "OW UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Set the value and expiration of a key",
-			Syntax:     "key seconds value",
-			Write:      setex,
-		},
-		{
-			Name: "psetex", Arity: 4, Group: "string", Since: "2.6.0",
-			Flags:      DenyOOM,
-			Keys:       One(1, "OW UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Set the value and expiration in milliseconds of a key",
-			Syntax:     "key milliseconds value",
-			Write:      psetex,
-		},
-		{
-			Name: "getset", Arity: 3, Group: "string", Since: "1.0.0",
-			Flags:           DenyOOM | Fast,
-			Keys:            One(1, "RW ACCESS UPDATE"),
-			Complexity:      "O(1)",
-			Summary:         "Set the string value of a key and return its old value",
-			Syntax:          "key value",
-			DeprecatedSince: "6.2.0", ReplacedBy: "`SET` with the `!GET` argument",
-			Write: getset,
-		},
-		{
-			Name: "getdel", Arity: 2, Group: "string", Since: "6.2.0",
-			Flags:      Fast,
-			Keys:       One(1, "RW ACCESS DELETE"),
-			Complexity: "O(1)",
-			Summary:    "Get the value of a key and delete the key",
-			Syntax:     "key",
-			Write:      getdel,
-		},
-		{
-			Name: "getex", Arity: -2, Group: "string", Since: "6.2.0",
-			Flags:      Fast,
-			Keys:       One(1, "RW ACCESS UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Get the value of a key and optionally set its expiration",
-			Syntax:     "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
-			Write:      getex,
-		},
-		{
-			Name: "mget", Arity: -2, Group: "string", Since: "1.0.0",
-			Flags:      Fast,
-			Keys:       All(1, 1, "RO ACCESS"),
-			Tips:       "request_policy:multi_shard",
-			Complexity: "O(N) where N is the number of keys to retrieve.",
-			Summary:    "Get the values of all the given keys",
-			Syntax:     "key [key ...]",
-			Read:       mget,
-		},
-		{
-			Name: "mset", Arity: -3, Group: "string", Since: "1.0.1",
-			Flags:      DenyOOM,
-			Keys:       All(1, 2, "OW UPDATE"),
-			Tips:       "request_policy:multi_shard response_policy:all_succeeded",
-			Complexity: "O(N) where N is the number of keys to set.",
-			Summary:    "Set multiple keys to multiple values",
-			Syntax:     "key value [key value ...]",
-			Write:      mset,
-		},
-		{
-			Name: "msetnx", Arity: -3, Group: "string", Since: "1.0.1",
-			Flags:      DenyOOM,
-			Keys:       All(1, 2, "OW INSERT"),
-			Tips:       "request_policy:multi_shard response_policy:agg_min",
-			Complexity: "O(N) where N is the number of keys to set.",
-			Summary:    "Set multiple keys to multiple values, only if none of the keys exist",
-			Syntax:     "key value [key value ...]",
-			Write:      msetnx,
-		},
-		{
-			Name: "incr", Arity: 2, Group: "string", Since: "1.0.0",
-			Flags:      DenyOOM | Fast,
-			Keys:       One(1, "RW ACCESS UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Increment the integer value of a key by one",
-			Syntax:     "key",
-			Write:      func(w *Write) { incrBy(w, 1) },
-		},
-		{
-			Name: "decr", Arity: 2, Group: "string", Since: "1.0.0",
-			Flags:      DenyOOM | Fast,
-			Keys:       One(1, "RW ACCESS UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Decrement the integer value of a key by one",
-			Syntax:     "key",
-			Write:      func(w *Write) { incrBy(w, -1) },
-		},
-		{
-			Name: "incrby", Arity: 3, Group: "string", Since: "1.0.0",
-			Flags:      DenyOOM | Fast,
-			Keys:       One(1, "RW ACCESS UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Increment the integer value of a key by the given amount",
-			Syntax:     "key increment",
-			Write:      incrby,
-		},
-		{
-			Name: "decrby", Arity: 3, Group: "string", Since: "1.0.0",
-			Flags:      DenyOOM | Fast,
-			Keys:       One(1, "RW ACCESS UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Decrement the integer value of a key by the given number",
-			Syntax:     "key decrement",
-			Write:      decrby,
-		},
-		{
-			Name: "incrbyfloat", Arity: 3, Group: "string", Since: "2.6.0",
-			Flags:      DenyOOM | Fast,
-			Keys:       One(1, "RW ACCESS UPDATE"),
-			Complexity: "O(1)",
-			Summary:    "Increment the float value of a key by the given amount",
-			Syntax:     "key increment:double",
-			Write:      incrbyfloat,
-		},
-	}
-}
 
 func get(r *Read) { replyString(&r.Call, r.DB, r.Args[1]) }
 
@@ -227,9 +69,11 @@ func setKeys(argv [][]byte) []KeyRef {
 	return []KeyRef{{1, "OW UPDATE"}}
 }
 
-// setUntil sets key, or deletes it if the deadline has passed already.
+// setUntil sets key, or deletes it if the deadline has passed already: in Redis it
+// is there for a moment then, which is a change for those who watch it.
 func setUntil(w *Write, key, value []byte, deadline int64) {
 	if deadline > 0 && deadline <= w.Now {
+		w.DB.Set(key, nil, 0)
 		w.DB.Delete(key)
 		return
 	}
@@ -461,23 +305,23 @@ func incrbyfloat(w *Write) {
 		w.Fail(err)
 		return
 	}
-	var old longDouble
+	var old cfloat.LongDouble
 	if ok {
-		old, ok = parseLongDouble(s)
+		old, ok = cfloat.ParseLongDouble(s)
 	} else {
 		ok = true
 	}
-	by, byOK := parseLongDouble(w.Args[2])
+	by, byOK := cfloat.ParseLongDouble(w.Args[2])
 	if !ok || !byOK {
 		w.Reply.Error(ErrNotFloat)
 		return
 	}
-	sum, ok := old.add(by)
+	sum, ok := old.Add(by)
 	if !ok {
 		w.Reply.Error(errNaNOrInf)
 		return
 	}
-	result := sum.append(nil)
+	result := sum.Append(nil)
 	w.DB.Set(w.Args[1], result, keyspace.KeepTTL)
 	w.Reply.Bulk(result)
 }

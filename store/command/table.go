@@ -90,7 +90,7 @@ func (s *Spec) join(other *Spec) error {
 
 func (s *Spec) check() error {
 	handlers := 0
-	for _, set := range []bool{s.Read != nil, s.Write != nil, s.Local, len(s.Subcommands) > 0} {
+	for _, set := range []bool{s.Read != nil || s.Write != nil, s.Local, len(s.Subcommands) > 0} {
 		if set {
 			handlers++
 		}
@@ -99,7 +99,7 @@ func (s *Spec) check() error {
 	case len(s.Name) == 0 || len(s.Name) > maxName:
 		return fmt.Errorf("name of %d bytes", len(s.Name))
 	case handlers == 0 || handlers > 1 && !(s.Local && len(s.Subcommands) > 0):
-		return fmt.Errorf("needs exactly one of Read, Write, Local and Subcommands")
+		return fmt.Errorf("needs Read or Write, Local, or Subcommands")
 	case s.Answer != nil && !s.Local:
 		return errors.New("only a Local command can have an Answer")
 	case s.Arity == 0 || s.Summary == "" || s.Since == "" || s.Group == "":
@@ -152,22 +152,6 @@ func (t *Table) Resolve(argv [][]byte) *Spec {
 		}
 	}
 	return s
-}
-
-// Find is Resolve with the checks that Redis makes before it calls a command: if
-// there is no such command or subcommand, or the number of arguments is wrong, it
-// returns nil and the error to reply.
-func (t *Table) Find(argv [][]byte) (*Spec, string) {
-	s := t.Resolve(argv)
-	switch {
-	case s == nil || s.Internal:
-		return nil, errUnknownCommand(argv)
-	case len(s.Subcommands) > 0 && len(argv) > 1 && !s.Local:
-		return nil, ErrUnknownSubcommand(argv[0], argv[1])
-	case !s.ArityOK(len(argv)):
-		return nil, ErrArity(s.FullName())
-	}
-	return s, ""
 }
 
 // All returns every command in the order of names. The slice is the table's

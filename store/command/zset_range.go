@@ -2,9 +2,8 @@ package command
 
 import (
 	"bytes"
-	"math"
-	"strconv"
 
+	"github.com/raftredis/raftredis/store/cfloat"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -47,10 +46,9 @@ func zrangeReply(r *Read, by zrangeBy, rev bool) {
 	if !q.parse(&r.Call, 1, by == zrangeByAny, false) {
 		return
 	}
-	z, err := r.DB.ZSetAt(r.Args[1])
+	z, ok := r.zset()
 	switch {
-	case err != nil:
-		r.Fail(err)
+	case !ok:
 	case z == nil:
 		r.Reply.Array(0)
 	default:
@@ -255,16 +253,8 @@ func parseScoreBound(b []byte) (f float64, exclusive, ok bool) {
 		return 0, exclusive, true
 	}
 	b = bytes.TrimLeft(b, " \t\n\v\f\r")
-	form, _ := scanFloat(b)
-	s := string(b)
-	switch form {
-	case floatInvalid:
-		return 0, false, false
-	case floatHexNoExponent:
-		s += "p0"
-	}
-	f, _ = strconv.ParseFloat(s, 64) // the syntax is right; out of range is infinite
-	return f, exclusive, !math.IsNaN(f)
+	f, _, ok = cfloat.ParseDouble(b)
+	return f, exclusive && ok, ok
 }
 
 // parseLexBound reads one end of an interval of members: [a, (a, - or +.
@@ -295,10 +285,9 @@ func zcountSpan(r *Read, by zrangeBy) {
 	if !q.parseEnds(&r.Call, 2, 3) {
 		return
 	}
-	z, err := r.DB.ZSetAt(r.Args[1])
+	z, ok := r.zset()
 	switch {
-	case err != nil:
-		r.Fail(err)
+	case !ok:
 	case z == nil:
 		r.Reply.Int(0)
 	default:

@@ -1,21 +1,8 @@
 package command
 
-func zcard(r *Read) {
-	z, err := r.DB.ZSetAt(r.Args[1])
-	switch {
-	case err != nil:
-		r.Fail(err)
-	case z == nil:
-		r.Reply.Int(0)
-	default:
-		r.Reply.Int(int64(z.Len()))
-	}
-}
-
 func zscore(r *Read) {
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	z, ok := r.zset()
+	if !ok {
 		return
 	}
 	if z != nil {
@@ -27,21 +14,23 @@ func zscore(r *Read) {
 	r.Reply.Null()
 }
 
-func zmscore(r *Read) {
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+func zmscore(r *Read) { eachScore(r, r.Reply.Null, r.Reply.Double) }
+
+// eachScore replies an array with something for each member that is an argument.
+func eachScore(r *Read, missing func(), found func(score float64)) {
+	z, ok := r.zset()
+	if !ok {
 		return
 	}
 	r.Reply.Array(len(r.Args) - 2)
 	for _, member := range r.Args[2:] {
 		if z != nil {
 			if score, ok := z.Score(member); ok {
-				r.Reply.Double(score)
+				found(score)
 				continue
 			}
 		}
-		r.Reply.Null()
+		missing()
 	}
 }
 
@@ -49,9 +38,8 @@ func zrank(r *Read)    { zrankReply(r, false) }
 func zrevrank(r *Read) { zrankReply(r, true) }
 
 func zrankReply(r *Read, rev bool) {
-	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil {
-		r.Fail(err)
+	z, ok := r.zset()
+	if !ok {
 		return
 	}
 	if z != nil {

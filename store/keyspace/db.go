@@ -10,10 +10,6 @@ import (
 // ErrWrongType is Redis's answer to a command against a key of another type.
 var ErrWrongType = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
 
-// goneBuckets is how many buckets the versions of absent keys share. Two keys
-// in one bucket can at worst abort a transaction that need not have been.
-const goneBuckets = 1024
-
 // deadline orders keys by when they expire.
 type deadline struct {
 	at  int64
@@ -24,8 +20,7 @@ type deadline struct {
 type data struct {
 	keys    *dict[value]
 	expires *btree.BTreeG[deadline] // derived from keys
-	gone    []uint64                // by hash of the key: index of the entry that last deleted one
-	floor   uint64                  // no key's version is below: FLUSHDB and SWAPDB touch every key
+	swapped uint64                  // when SWAPDB last moved it, which changes all of its keys
 }
 
 func newData() *data {
@@ -179,29 +174,6 @@ func (v *View) At(i int) (key string, ok bool) {
 	return it.key, it.val.expire == 0 || it.val.expire > v.now
 }
 
-// Version returns a number that changes whenever key is changed, created or
-// deleted, or expires: twice the index of the log entry that last did so, plus
-// one if the key is there (an entry may both delete a key and make it anew, and
-// a deadline passes without any entry). WATCH compares it.
-func (v *View) Version(key []byte) uint64 {
-	if _, val := v.lookup(key); val != nil {
-		return 2*max(val.version, v.d.floor) + 1
-	}
-	if v.d.gone == nil {
-		return 2 * v.d.floor
-	}
-	return 2 * max(v.d.gone[goneBucket(key)], v.d.floor)
-}
-
-// goneBucket hashes with FNV-1a: unlike an index's, this hash is state.
-func goneBucket(key []byte) int {
-	h := uint32(2166136261)
-	for _, c := range key {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	return int(h % goneBuckets)
-}
-
 // Info describes the value at key for OBJECT and MEMORY USAGE.
 type Info struct {
 	Encoding string // empty for a string: it follows from Str and Raw
@@ -258,7 +230,7 @@ func (db *DB) touch(pos int) *value {
 			val.setObject(o.Fork())
 		}
 	}
-	val.version = db.ks.index
+	val.version = db.ks.revision
 	val.access = uint32(db.now / 1000)
 	db.ks.touched(db.id, it.key)
 	return val
@@ -269,9 +241,16 @@ func (db *DB) touch(pos int) *value {
 func (db *DB) put(key []byte) *value {
 	pos, _ := db.lookupWrite(key)
 	if pos < 0 {
-		pos = db.d.keys.add(string(key), value{version: db.ks.index})
+		pos = db.add(key)
 	}
 	return db.touch(pos)
+}
+
+// add makes key, which must not be there, to be given contents at once.
+func (db *DB) add(key []byte) (pos int) {
+	pos = db.d.keys.add(string(key), value{version: db.ks.revision})
+	db.ks.born(db.id, db.d.keys.at(pos).key)
+	return pos
 }
 
 func (db *DB) removeAt(pos int) {
@@ -279,11 +258,8 @@ func (db *DB) removeAt(pos int) {
 	if it.val.expire != 0 {
 		db.d.expires.Delete(deadline{it.val.expire, it.key})
 	}
-	if db.d.gone == nil {
-		db.d.gone = make([]uint64, goneBuckets)
-	}
 	key := it.key
-	db.d.gone[goneBucket([]byte(key))] = db.ks.index
+	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
 	db.d.keys.remove(pos)
 	db.ks.touched(db.id, key)
 }
@@ -343,7 +319,7 @@ func (db *DB) SetObject(key []byte, o Object, expire int64) {
 func (db *DB) replace(key []byte, expire int64) (pos int, val *value) {
 	pos, _ = db.lookupWrite(key)
 	if pos < 0 {
-		pos = db.d.keys.add(string(key), value{})
+		pos = db.add(key)
 	}
 	it := db.d.keys.mut(pos)
 	val = &it.val
@@ -357,7 +333,7 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value) {
 }
 
 func (db *DB) replaced(pos int, val *value) {
-	val.version, val.access = db.ks.index, uint32(db.now/1000)
+	val.version, val.access = db.ks.revision, uint32(db.now/1000)
 	db.ks.touched(db.id, db.d.keys.at(pos).key)
 }
 
@@ -365,7 +341,7 @@ func (db *DB) replaced(pos int, val *value) {
 const KeepTTL = -1
 
 // StringForUpdate returns a string of at least size bytes at key that may be
-// changed in place until the entry is applied, creating or zero-extending it.
+// changed in place until the next unit begins, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
 	if _, val := db.lookupWrite(key); val != nil && val.boxed {
@@ -462,8 +438,7 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 		return false
 	}
 	if db.d == to.d && string(key) == string(dst) {
-		db.touch(pos)
-		return true
+		return true // and no change, as in Redis
 	}
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos)
@@ -499,8 +474,9 @@ func (db *DB) Flush() {
 		return // nothing that anybody watches has changed
 	}
 	db.ks.flushed(db.id)
+	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)})
 	fresh := newData()
-	fresh.floor = db.ks.index
+	fresh.swapped = db.d.swapped
 	db.ks.dbs[db.id] = fresh
 	db.d = fresh
 }

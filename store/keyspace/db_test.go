@@ -305,36 +305,6 @@ func TestCaptureWhileWriting(t *testing.T) {
 	wg.Wait()
 }
 
-func TestVersionChanges(t *testing.T) {
-	ks := New()
-	ks.Begin(1, 10)
-	key := []byte("k")
-	last := func() uint64 { v := ks.View(0, ks.now); return v.Version(key) }
-	step := func(name string, changes bool, f func(db *DB)) {
-		t.Helper()
-		before := last()
-		ks.Begin(ks.index+1, ks.now+10)
-		db := ks.DB(0)
-		f(&db)
-		if (last() != before) != changes {
-			t.Errorf("%s: version %d, then %d", name, before, last())
-		}
-	}
-	step("flush of an empty database", false, func(db *DB) { db.Flush() })
-	step("set", true, func(db *DB) { db.Set(key, []byte("1"), 0) })
-	step("nothing", false, func(*DB) {})
-	step("other key", false, func(db *DB) { db.Set([]byte("other"), nil, 0) })
-	step("deadline", true, func(db *DB) { db.SetExpire(key, db.Now()+10) })
-	step("expiry", true, func(*DB) {})
-	step("delete and make anew", true, func(db *DB) { db.Set(key, nil, db.Now()+10) })
-	step("expiry with no entry between", true, func(*DB) {})
-	step("set again", true, func(db *DB) { db.Set(key, nil, 0) })
-	step("swap", true, func(db *DB) { ks.Swap(0, 1) })
-	step("swap back", true, func(db *DB) { ks.Swap(0, 1) })
-	step("flush", true, func(db *DB) { db.Flush() })
-	step("create and delete", true, func(db *DB) { db.Set(key, nil, 0); db.Delete(key) })
-}
-
 func TestDue(t *testing.T) {
 	ks := New()
 	ks.Begin(1, 100)

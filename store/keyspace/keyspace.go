@@ -8,21 +8,30 @@ type Stats struct {
 	Expired uint64
 }
 
-// Keyspace is the whole of the data: Databases databases, and the point of the
-// log that they stand at.
+// Keyspace is the whole of the data: Databases databases, and the revision that
+// they stand at.
 type Keyspace struct {
 	// OnTouch, if not nil, is called for every key that is changed, created or
 	// deleted; key is "" when a whole database was. It runs inside the change,
-	// must be quick and must not call the keyspace. The store uses it for WATCH
-	// and blocked clients.
+	// must be quick and must not call the keyspace. The store uses it for blocked
+	// clients.
 	OnTouch func(db int, key string)
 
-	dbs    [Databases]*data
-	index  uint64 // of the log entry being applied, or last applied
-	now    int64  // its stamp
-	frozen uint64 // index of the latest capture: see value
-	limits Limits
-	stats  Stats
+	// OnBirth, if not nil, is called for every key that is created, under the same
+	// conditions, and OnSwap before two databases that are not both empty are
+	// exchanged; it may read the keyspace. The store uses them for WATCH on keys
+	// that are not there.
+	OnBirth func(db int, key string)
+	OnSwap  func(a, b int)
+
+	dbs      [Databases]*data
+	revision uint64 // of the unit being applied, or last applied: see Begin
+	now      int64  // its stamp
+	frozen   uint64 // revision of the latest capture: see value
+	limits   Limits
+	stats    Stats
+
+	journal journal
 }
 
 // New returns an empty keyspace.
@@ -34,30 +43,36 @@ func New() *Keyspace {
 	return ks
 }
 
-// Begin says that what follows is the entry at index, stamped now (ms). Both
-// must not be lower than at the last call.
-func (ks *Keyspace) Begin(index uint64, now int64) { ks.index, ks.now = index, now }
+// Begin says that what follows is the unit of that revision, stamped now (ms). What
+// a unit is, the caller decides: it is what captures fall between and what WATCH
+// tells apart, in the store a command or transaction. Neither may be lower than at
+// the last call.
+func (ks *Keyspace) Begin(revision uint64, now int64) { ks.revision, ks.now = revision, now }
 
-// Index returns the index of the entry last begun.
-func (ks *Keyspace) Index() uint64 { return ks.index }
+// Revision returns that of the unit last begun.
+func (ks *Keyspace) Revision() uint64 { return ks.revision }
 
 // View returns database db for reading as of now.
 func (ks *Keyspace) View(db int, now int64) View {
 	return View{d: ks.dbs[db], now: now, limits: &ks.limits}
 }
 
-// DB returns database db for writing within the entry last begun.
+// DB returns database db for writing within the unit last begun.
 func (ks *Keyspace) DB(db int) DB {
 	return DB{View: View{d: ks.dbs[db], now: ks.now, limits: &ks.limits}, ks: ks, id: db}
 }
 
 // Swap exchanges the contents of two databases.
 func (ks *Keyspace) Swap(a, b int) {
-	if ks.dbs[a].keys.len()+ks.dbs[b].keys.len() == 0 {
+	if a == b || ks.dbs[a].keys.len()+ks.dbs[b].keys.len() == 0 {
 		return // nothing that anybody watches has changed
 	}
+	if ks.OnSwap != nil {
+		ks.OnSwap(a, b)
+	}
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
-	ks.dbs[a].floor, ks.dbs[b].floor = ks.index, ks.index
+	ks.dbs[a].swapped, ks.dbs[b].swapped = ks.revision, ks.revision
+	ks.journal.add(event{revision: ks.revision, kind: swapped, db: uint8(a), other: uint8(b)})
 	ks.flushed(a)
 	ks.flushed(b)
 }
@@ -71,30 +86,37 @@ func (ks *Keyspace) touched(db int, key string) {
 	}
 }
 
+func (ks *Keyspace) born(db int, key string) {
+	ks.journal.add(event{revision: ks.revision, key: key, kind: born, db: uint8(db)})
+	if ks.OnBirth != nil {
+		ks.OnBirth(db, key)
+	}
+}
+
 func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
 
-// Frozen is a keyspace as it was at one index. It may be encoded by any
+// Frozen is a keyspace as it was at one revision. It may be encoded by any
 // goroutine without a lock.
 type Frozen struct {
-	Index uint64
+	Revision uint64
 
-	limits Limits
-	dbs    [Databases]frozenData
+	limits  Limits
+	journal journal
+	dbs     [Databases]frozenData
 }
 
 type frozenData struct {
-	keys  vec[item[value]]
-	gone  []uint64
-	floor uint64
+	keys    vec[item[value]]
+	swapped uint64
 }
 
 // Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
-	f := &Frozen{Index: ks.index, limits: ks.limits}
+	f := &Frozen{Revision: ks.revision, limits: ks.limits, journal: ks.journal.freeze()}
 	for i, d := range ks.dbs {
-		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), gone: append([]uint64(nil), d.gone...), floor: d.floor}
+		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), swapped: d.swapped}
 	}
-	ks.frozen = ks.index
+	ks.frozen = ks.revision
 	return f
 }

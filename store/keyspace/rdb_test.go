@@ -106,7 +106,7 @@ func checkSnapshot(t interface{ Fatalf(string, ...any) }, ks *Keyspace) {
 	if err != nil {
 		t.Fatalf("cannot decode a snapshot: %v", err)
 	}
-	twin.Begin(ks.Index(), 1000)
+	twin.Begin(ks.Revision(), 1000)
 	if !bytes.Equal(image, encodingOf(twin)) {
 		t.Fatalf("a snapshot restores something else")
 	}

@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"slices"
-	"strconv"
+
+	"github.com/raftredis/raftredis/store/cfloat"
 )
 
 // rdbWriter builds Redis's serialization of a value. Each is written in the form
@@ -158,7 +159,7 @@ func (w *rdbWriter) zset(z *ZSetView) {
 			if n := int64(score); math.Abs(score) <= math.MaxInt64/2 && float64(n) == score {
 				lp = lp.addInt(n)
 			} else {
-				lp = lp.addString(appendScore(nil, score))
+				lp = lp.addString(cfloat.AppendDouble(nil, score))
 			}
 			return true
 		})
@@ -174,18 +175,6 @@ func (w *rdbWriter) zset(z *ZSetView) {
 		w.float(score)
 		return true
 	})
-}
-
-// appendScore prints a score that is no integer as C's %.17g does.
-func appendScore(b []byte, f float64) []byte {
-	switch {
-	case math.IsInf(f, 1):
-		return append(b, "inf"...)
-	case math.IsInf(f, -1):
-		return append(b, "-inf"...)
-	default:
-		return strconv.AppendFloat(b, f, 'g', 17, 64)
-	}
 }
 
 // stream writes the nodes as they are, the counters, and the groups with what is

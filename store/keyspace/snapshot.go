@@ -10,23 +10,20 @@ import (
 // has been changed in place.
 const rawString = 0x80
 
-// Encode writes the frozen keyspace: the limits; for each database that has
-// anything its number plus one, its keys in order and the versions of what is
-// gone; then 0.
+// Encode writes the frozen keyspace: the limits; the journal; for each database
+// that has anything its number plus one, when it was last swapped and its keys in
+// order; then 0.
 // The order of keys is part of the state, and so is written as it is.
 func (f *Frozen) Encode(e *Encoder) {
 	f.limits.encode(e)
+	f.journal.encode(e)
 	for i := range f.dbs {
 		d := &f.dbs[i]
-		if d.keys.n == 0 && d.floor == 0 && len(d.gone) == 0 {
+		if d.keys.n == 0 && d.swapped == 0 {
 			continue
 		}
 		e.Uvarint(uint64(i) + 1)
-		e.Uvarint(d.floor)
-		e.Uvarint(uint64(len(d.gone)))
-		for _, index := range d.gone {
-			e.Uvarint(index)
-		}
+		e.Uvarint(d.swapped)
 		e.Uvarint(uint64(d.keys.n))
 		for j := range d.keys.n {
 			it := d.keys.at(j)
@@ -53,6 +50,7 @@ func (f *Frozen) Encode(e *Encoder) {
 func Decode(d *Decoder) (*Keyspace, error) {
 	ks := New()
 	ks.limits.decode(d)
+	ks.journal.decode(d)
 	for last := uint64(0); ; {
 		n := d.Uvarint()
 		if err := d.Err(); err != nil {
@@ -66,15 +64,7 @@ func Decode(d *Decoder) (*Keyspace, error) {
 		}
 		last = n
 		db := ks.dbs[n-1]
-		db.floor = d.Uvarint()
-		if gone := d.Uvarint(); gone == goneBuckets {
-			db.gone = make([]uint64, goneBuckets)
-			for i := range db.gone {
-				db.gone[i] = d.Uvarint()
-			}
-		} else if gone != 0 {
-			return nil, errors.New("wrong number of version buckets")
-		}
+		db.swapped = d.Uvarint()
 		for keys := d.Uvarint(); keys > 0 && d.Err() == nil; keys-- {
 			kind := d.Byte()
 			k := Kind(kind &^ rawString)

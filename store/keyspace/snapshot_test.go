@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -51,16 +52,27 @@ func TestDecoderRefuses(t *testing.T) {
 	for name, in := range map[string][]byte{
 		"overlong number":  {0x80, 0x00},
 		"65 bits":          bytes.Repeat([]byte{0xff}, 10),
-		"no database 17":   {17, 0, 0, 0, 0},
-		"database twice":   {1, 0, 0, 0, 1, 0, 0, 0, 0},
-		"odd buckets":      {1, 0, 5, 0, 0, 0, 0, 0, 0, 0},
-		"kind 0":           {1, 0, 0, 1, 0, 1, 'k', 0, 0, 0, 0},
-		"kind 99":          {1, 0, 0, 1, 99, 1, 'k', 0, 0, 0, 0},
-		"key twice":        {1, 0, 0, 2, 1, 1, 'k', 0, 0, 0, 1, 1, 'k', 0, 0, 0, 0},
-		"truncated string": {1, 0, 0, 1, 1, 1, 'k', 0, 0, 200, 1},
-		"giant string":     {1, 0, 0, 1, 1, 1, 'k', 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"no database 17":   {17, 0, 0, 0},
+		"database twice":   {1, 0, 0, 1, 0, 0, 0},
+		"kind 0":           {1, 0, 1, 0, 1, 'k', 0, 0, 0, 0},
+		"kind 99":          {1, 0, 1, 99, 1, 'k', 0, 0, 0, 0},
+		"key twice":        {1, 0, 2, 1, 1, 'k', 0, 0, 0, 1, 1, 'k', 0, 0, 0, 0},
+		"truncated string": {1, 0, 1, 1, 1, 'k', 0, 0, 200, 1},
+		"giant string":     {1, 0, 1, 1, 1, 'k', 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f},
 	} {
-		in = append([]byte{0}, in...) // no limits
+		in = append([]byte{0, 0, 0, 0}, in...) // no limits, and a journal without events
+		if _, err := Decode(NewDecoder(in)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	long := binary.AppendUvarint([]byte{0, 0}, journalEvents+1)
+	for name, in := range map[string][]byte{
+		"journal too long":   append(long, bytes.Repeat([]byte{byte(flushed) << 4, 0}, journalEvents+1)...),
+		"no such event":      {0, 0, 1, 0x50, 0, 0, 0},
+		"swapped with 17":    {0, 0, 1, byte(swapped) << 4, 0, 16, 0, 0},
+		"journal goes back":  {0, 1, 1, byte(flushed) << 4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0, 0},
+		"journal breaks off": {0, 0, 1, byte(born) << 4, 0, 3, 'k'},
+	} {
 		if _, err := Decode(NewDecoder(in)); err == nil {
 			t.Errorf("%s: no error", name)
 		}

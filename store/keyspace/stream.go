@@ -26,8 +26,9 @@ type StreamView struct {
 // became private, and Fork begins a new one.
 type StreamObject struct {
 	StreamView
-	epoch uint64
-	tail  *streamNode // the last node if that is known
+	epoch   uint64
+	tail    *streamNode // the last node if that is known
+	private uint64      // as value's version, for StreamForGroups, which leaves that as it is
 }
 
 var _ Object = (*StreamObject)(nil)
@@ -93,6 +94,29 @@ func (db *DB) StreamForUpdate(key []byte, create bool) (*StreamObject, error) {
 		return nil, err
 	}
 	return o.(*StreamObject), nil
+}
+
+// StreamForGroups is StreamForUpdate for what Redis does not count as a change of
+// the key: consumer groups, and what XSETID sets. WATCH does not see it.
+func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
+	pos, val := db.lookupWrite(key)
+	if val == nil {
+		return nil, nil
+	}
+	if val.kind() != Stream {
+		return nil, ErrWrongType
+	}
+	it := db.d.keys.mut(pos)
+	val = &it.val
+	s := val.object().(*StreamObject)
+	if val.version <= db.ks.frozen && s.private <= db.ks.frozen {
+		s = s.Fork().(*StreamObject)
+		val.setObject(s)
+	}
+	s.private = db.ks.revision
+	val.access = uint32(db.now / 1000)
+	db.ks.touched(db.id, it.key)
+	return s, nil
 }
 
 // Len is the number of entries.

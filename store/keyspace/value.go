@@ -4,7 +4,7 @@ import "unsafe"
 
 // value is what a key maps to: a string, or an Object.
 //
-// Invariant: if version is above the keyspace's frozen index, then the bytes (if
+// Invariant: if version is above the keyspace's frozen revision, then the bytes (if
 // private) and the object belong to the live keyspace alone and may be changed in
 // place. touch establishes it.
 //
@@ -16,7 +16,7 @@ type value struct {
 	strLen  uint32
 	strCap  uint32
 	expire  int64  // deadline in ms on the state clock, 0 for none
-	version uint64 // index of the log entry that last changed the key
+	version uint64 // the revision that last changed the key
 	access  uint32 // seconds on the reader's clock; this node's own, not state
 	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
 	private bool   // the bytes were copied for this key alone

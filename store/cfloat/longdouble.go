@@ -1,4 +1,4 @@
-package command
+package cfloat
 
 import (
 	"math/big"
@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// longDouble is the 80-bit number of x87: 64 bits of mantissa. Redis computes
+// LongDouble is the 80-bit number of x87: 64 bits of mantissa. Redis computes
 // INCRBYFLOAT and HINCRBYFLOAT with it, and what clients see depends on it: 0.1
 // plus 0.2 is 0.3. The zero value is 0.
-type longDouble struct {
+type LongDouble struct {
 	f   *big.Float // nil for 0
 	inf int        // +1 or -1 for an infinity
 }
@@ -20,44 +20,47 @@ const (
 	longDoubleMinExp = -16445 // 2^-16445 is the smallest that is not zero
 )
 
-// parseLongDouble parses what C's strtold takes, of the whole of b; not NaN, and
+// ParseLongDouble parses what C's strtold takes, of the whole of b; not NaN, and
 // not what is too big, or so small that it is zero.
-func parseLongDouble(b []byte) (longDouble, bool) {
-	form, zero := scanFloat(b)
+func ParseLongDouble(b []byte) (LongDouble, bool) {
+	form, zero := scan(b)
 	switch {
-	case form == floatInvalid:
-		return longDouble{}, false
-	case form == floatInf:
+	case form == formInvalid:
+		return LongDouble{}, false
+	case form == formInf:
 		if b[0] == '-' {
-			return longDouble{inf: -1}, true
+			return LongDouble{inf: -1}, true
 		}
-		return longDouble{inf: 1}, true
+		return LongDouble{inf: 1}, true
 	case zero:
-		return longDouble{}, true
+		return LongDouble{}, true
 	}
 	s := string(b)
 	if !sensibleExponent(s, form) {
-		return longDouble{}, false
+		return LongDouble{}, false
 	}
 	// A Rat is exact, so there is one rounding only: that to 64 bits. big.Float's
 	// own parser rounds more than once.
 	r, ok := new(big.Rat).SetString(s)
 	if !ok {
-		return longDouble{}, false
+		return LongDouble{}, false
 	}
 	f := new(big.Float).SetPrec(longDoubleBits).SetRat(r)
 	if exp := f.MantExp(nil) - 1; exp >= longDoubleMaxExp || exp < longDoubleMinExp {
-		return longDouble{}, false
+		return LongDouble{}, false
 	}
-	return longDouble{f: f}, true
+	return LongDouble{f: f}, true
 }
+
+// IsInf reports whether a is infinite.
+func (a LongDouble) IsInf() bool { return a.inf != 0 }
 
 // sensibleExponent reports whether the number can be in range at all, so that
 // 1e999999999 is not worked out first. Beside the digits there may be 5 KB of
 // leading or trailing zeros.
-func sensibleExponent(s string, form floatForm) bool {
+func sensibleExponent(s string, form syntax) bool {
 	mark, most := "eE", 4951+5120
-	if form != floatDecimal {
+	if form != formDecimal {
 		mark, most = "pP", 16445+4*5120
 	}
 	i := strings.IndexAny(s, mark)
@@ -68,23 +71,23 @@ func sensibleExponent(s string, form floatForm) bool {
 	return err == nil && -most <= exp && exp <= most
 }
 
-// add returns a+b. It is not ok if that is infinite or not a number.
-func (a longDouble) add(b longDouble) (longDouble, bool) {
+// Add returns a+b. It is not ok if that is infinite or not a number.
+func (a LongDouble) Add(b LongDouble) (LongDouble, bool) {
 	switch {
 	case a.inf != 0 || b.inf != 0:
-		return longDouble{}, false
+		return LongDouble{}, false
 	case a.f == nil:
 		return b, true
 	case b.f == nil:
 		return a, true
 	}
 	sum := new(big.Float).SetPrec(longDoubleBits).Add(a.f, b.f)
-	return longDouble{f: sum}, sum.MantExp(nil)-1 < longDoubleMaxExp
+	return LongDouble{f: sum}, sum.MantExp(nil)-1 < longDoubleMaxExp
 }
 
-// append prints the number as Redis does for people: 17 decimals at most, no
+// Append prints the number as Redis does for people: 17 decimals at most, no
 // trailing zeros, no exponent.
-func (a longDouble) append(dst []byte) []byte {
+func (a LongDouble) Append(dst []byte) []byte {
 	if a.f == nil {
 		return append(dst, '0')
 	}

@@ -1,7 +1,13 @@
 package command
 
+import "slices"
+
 // SortedSets declares the commands of sorted sets.
 func SortedSets() []*Spec {
+	return slices.Concat(zsetMemberSpecs(), zsetRangeSpecs(), zsetPopSpecs(), zsetAlgebraSpecs())
+}
+
+func zsetMemberSpecs() []*Spec {
 	return []*Spec{
 		{
 			Name: "zadd", Arity: -4, Flags: DenyOOM | Fast, Keys: One(1, "RW UPDATE"),
@@ -59,6 +65,27 @@ func SortedSets() []*Spec {
 			Syntax:  "key member",
 			Read:    zrevrank,
 		},
+		{
+			Name: "zrandmember", Arity: -2, Keys: One(1, "RO ACCESS"),
+			Group: "sorted-set", Since: "6.2.0", Complexity: "O(N) where N is the number of elements returned",
+			Summary: "Get one or multiple random elements from a sorted set",
+			Tips:    "nondeterministic_output",
+			Syntax:  "key [count [WITHSCORES]]",
+			Read:    zrandmember,
+		},
+		{
+			Name: "zscan", Arity: -3, Keys: One(1, "RO ACCESS"),
+			Group: "sorted-set", Since: "2.8.0", Complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection..",
+			Summary: "Incrementally iterate sorted sets elements and associated scores",
+			Tips:    "nondeterministic_output",
+			Syntax:  "key cursor [MATCH pattern] [COUNT count]",
+			Read:    zscan,
+		},
+	}
+}
+
+func zsetRangeSpecs() []*Spec {
+	return []*Spec{
 		{
 			Name: "zcount", Arity: 4, Flags: Fast, Keys: One(1, "RO ACCESS"),
 			Group: "sorted-set", Since: "2.0.0", Complexity: "O(log(N)) with N being the number of elements in the sorted set.",
@@ -151,6 +178,11 @@ func SortedSets() []*Spec {
 			Syntax:  "key min max",
 			Write:   zremrangebylex,
 		},
+	}
+}
+
+func zsetPopSpecs() []*Spec {
+	return []*Spec{
 		{
 			Name: "zpopmin", Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
 			Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.",
@@ -197,6 +229,11 @@ func SortedSets() []*Spec {
 			Syntax:  "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
 			Write:   bzmpop, Block: bzmpopBlock(),
 		},
+	}
+}
+
+func zsetAlgebraSpecs() []*Spec {
+	return []*Spec{
 		{
 			Name: "zunion", Arity: -3, Flags: MovableKeys, Keys: Counted(1, "RO ACCESS"),
 			Group: "sorted-set", Since: "6.2.0", Complexity: "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
@@ -254,22 +291,6 @@ func SortedSets() []*Spec {
 			Summary: "Intersect multiple sorted sets and return the cardinality of the result",
 			Syntax:  "numkeys key [key ...] [LIMIT limit]",
 			Read:    zintercard,
-		},
-		{
-			Name: "zrandmember", Arity: -2, Keys: One(1, "RO ACCESS"),
-			Group: "sorted-set", Since: "6.2.0", Complexity: "O(N) where N is the number of elements returned",
-			Summary: "Get one or multiple random elements from a sorted set",
-			Tips:    "nondeterministic_output",
-			Syntax:  "key [count [WITHSCORES]]",
-			Read:    zrandmember,
-		},
-		{
-			Name: "zscan", Arity: -3, Keys: One(1, "RO ACCESS"),
-			Group: "sorted-set", Since: "2.8.0", Complexity: "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection..",
-			Summary: "Incrementally iterate sorted sets elements and associated scores",
-			Tips:    "nondeterministic_output",
-			Syntax:  "key cursor [MATCH pattern] [COUNT count]",
-			Read:    zscan,
 		},
 	}
 }

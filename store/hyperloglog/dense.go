@@ -1,4 +1,4 @@
-package command
+package hyperloglog
 
 import (
 	"encoding/binary"
@@ -6,51 +6,58 @@ import (
 	"math/bits"
 )
 
-// hll is a HyperLogLog as Redis keeps it in a string, byte for byte:
+// Sketch is a HyperLogLog as Redis keeps it in a string, byte for byte:
 //
 //	HYLL | 0 dense, 1 sparse | three zeros | cached count, 8 bytes | registers
 //
 // The highest bit of the cached count says that it is out of date. The dense
 // form has 16384 registers of 6 bits from the lowest bit of the first byte on;
-// for the sparse one see hyperloglog_sparse.go.
-type hll []byte
+// for the sparse one see sparse.go.
+type Sketch []byte
+
+// Count is the number of registers.
+const Count = 1 << indexBits
 
 const (
-	hllHeader    = 16
-	hllIndexBits = 14
-	hllCount     = 1 << hllIndexBits // registers
-	hllMaxBits   = 64 - hllIndexBits // of the hash behind the index
-	hllDenseSize = hllHeader + hllCount*6/8
+	header    = 16
+	indexBits = 14
+	maxBits   = 64 - indexBits // of the hash behind the index
+	denseSize = header + Count*6/8
 )
 
-// hllRegisters are registers a byte each, to merge into.
-type hllRegisters [hllCount]byte
+// Registers are registers a byte each, to merge into.
+type Registers [Count]byte
 
-// hllHistogram counts the registers that have each value.
-type hllHistogram [64]int
+// Histogram counts the registers that have each value.
+type Histogram [64]int
 
-func (h hll) dense() bool { return h[4] == 0 }
+// Dense reports whether h has the dense form.
+func (h Sketch) Dense() bool { return h[4] == 0 }
 
-// valid reports whether h looks like a HyperLogLog. A sparse one may still turn
+// Valid reports whether h looks like a HyperLogLog. A sparse one may still turn
 // out to be corrupt.
-func (h hll) valid() bool {
-	return len(h) >= hllHeader && string(h[:4]) == "HYLL" && (h[4] == 1 || h[4] == 0 && len(h) == hllDenseSize)
+func (h Sketch) Valid() bool {
+	return len(h) >= header && string(h[:4]) == "HYLL" && (h[4] == 1 || h[4] == 0 && len(h) == denseSize)
 }
 
-// clone returns a copy with room for a few changes.
-func (h hll) clone() hll { return append(make(hll, 0, len(h)+len(h)/8+8), h...) }
+// Clone returns a copy with room for a few changes.
+func (h Sketch) Clone() Sketch { return append(make(Sketch, 0, len(h)+len(h)/8+8), h...) }
 
-// invalidate marks the cached count as out of date.
-func (h hll) invalidate() { h[15] |= 0x80 }
+// Invalidate marks the cached count as out of date.
+func (h Sketch) Invalidate() { h[15] |= 0x80 }
 
-func (h hll) cached() (uint64, bool) {
+// Cached returns the cached count if it is valid.
+func (h Sketch) Cached() (uint64, bool) {
 	n := binary.LittleEndian.Uint64(h[8:])
 	return n, n>>63 == 0
 }
 
-// register returns register i of a dense h.
-func (h hll) register(i int) byte {
-	at, shift := hllHeader+i*6/8, i*6%8
+// Cache keeps a count.
+func (h Sketch) Cache(n uint64) { binary.LittleEndian.PutUint64(h[8:], n) }
+
+// Register returns register i of a dense h.
+func (h Sketch) Register(i int) byte {
+	at, shift := header+i*6/8, i*6%8
 	n := h[at] >> shift
 	if shift > 2 {
 		n |= h[at+1] << (8 - shift)
@@ -58,18 +65,18 @@ func (h hll) register(i int) byte {
 	return n & 63
 }
 
-// setRegister changes register i of a dense h.
-func (h hll) setRegister(i int, n byte) {
-	at, shift := hllHeader+i*6/8, i*6%8
+// SetRegister changes register i of a dense h.
+func (h Sketch) SetRegister(i int, n byte) {
+	at, shift := header+i*6/8, i*6%8
 	h[at] = h[at]&^(63<<shift) | n<<shift
 	if shift > 2 {
 		h[at+1] = h[at+1]&^(63>>(8-shift)) | n>>(8-shift)
 	}
 }
 
-// mergeInto raises the registers to those of h. It is not ok if h is corrupt.
-func (h hll) mergeInto(highest *hllRegisters) (ok bool) {
-	if !h.dense() {
+// MergeInto raises the registers to those of h. It is not ok if h is corrupt.
+func (h Sketch) MergeInto(highest *Registers) (ok bool) {
+	if !h.Dense() {
 		return h.runs(func(first, n int, value byte) {
 			for i := first; i < first+n && value > 0; i++ {
 				highest[i] = max(highest[i], value)
@@ -77,7 +84,7 @@ func (h hll) mergeInto(highest *hllRegisters) (ok bool) {
 		})
 	}
 	// Four registers are three bytes.
-	for i, b := 0, h[hllHeader:]; i < hllCount; i, b = i+4, b[3:] {
+	for i, b := 0, h[header:]; i < Count; i, b = i+4, b[3:] {
 		word := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
 		highest[i] = max(highest[i], byte(word&63))
 		highest[i+1] = max(highest[i+1], byte(word>>6&63))
@@ -87,12 +94,12 @@ func (h hll) mergeInto(highest *hllRegisters) (ok bool) {
 	return true
 }
 
-// histogram adds up the registers of h. It is not ok if h is corrupt.
-func (h hll) histogram(counts *hllHistogram) (ok bool) {
-	if !h.dense() {
+// Histogram adds up the registers of h. It is not ok if h is corrupt.
+func (h Sketch) Histogram(counts *Histogram) (ok bool) {
+	if !h.Dense() {
 		return h.runs(func(_, n int, value byte) { counts[value] += n })
 	}
-	for b := h[hllHeader:]; len(b) > 0; b = b[3:] {
+	for b := h[header:]; len(b) > 0; b = b[3:] {
 		word := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
 		counts[word&63]++
 		counts[word>>6&63]++
@@ -102,16 +109,16 @@ func (h hll) histogram(counts *hllHistogram) (ok bool) {
 	return true
 }
 
-// cardinality estimates how many elements were added, after Otmar Ertl, "New
+// Cardinality estimates how many elements were added, after Otmar Ertl, "New
 // cardinality estimation algorithms for HyperLogLog sketches" (2017).
-func (counts *hllHistogram) cardinality() uint64 {
-	const m = float64(hllCount)
-	z := m * hllTau((m-float64(counts[hllMaxBits+1]))/m)
-	for i := hllMaxBits; i >= 1; i-- {
+func (counts *Histogram) Cardinality() uint64 {
+	const m = float64(Count)
+	z := m * tau((m-float64(counts[maxBits+1]))/m)
+	for i := maxBits; i >= 1; i-- {
 		z += float64(counts[i])
 		z *= 0.5
 	}
-	z += float64(m * hllSigma(float64(counts[0])/m))
+	z += float64(m * sigma(float64(counts[0])/m))
 	const alpha = 0.721347520444481703680 // 1/(2 ln 2)
 	return uint64(math.Round(alpha * m * m / z))
 }
@@ -119,7 +126,7 @@ func (counts *hllHistogram) cardinality() uint64 {
 // The two series of the paper. Products are rounded on their own, so that the
 // estimate is the same on every processor.
 
-func hllSigma(x float64) float64 {
+func sigma(x float64) float64 {
 	if x == 1 {
 		return math.Inf(1)
 	}
@@ -135,7 +142,7 @@ func hllSigma(x float64) float64 {
 	}
 }
 
-func hllTau(x float64) float64 {
+func tau(x float64) float64 {
 	if x == 0 || x == 1 {
 		return 0
 	}
@@ -151,12 +158,12 @@ func hllTau(x float64) float64 {
 	}
 }
 
-// hllPattern returns the register that an element belongs to, and how many bits
+// Pattern returns the register that an element belongs to, and how many bits
 // its hash begins with up to the first one that is set.
-func hllPattern(element []byte) (index int, count byte) {
+func Pattern(element []byte) (index int, count byte) {
 	hash := murmur64(element, 0xadc83b19)
-	index = int(hash & (hllCount - 1))
-	return index, byte(1 + bits.TrailingZeros64(hash>>hllIndexBits|1<<hllMaxBits))
+	index = int(hash & (Count - 1))
+	return index, byte(1 + bits.TrailingZeros64(hash>>indexBits|1<<maxBits))
 }
 
 // murmur64 is MurmurHash64A by Austin Appleby.

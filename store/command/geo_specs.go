@@ -22,7 +22,7 @@ func Geo() []*Spec {
 			Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) for each member requested, where N is the number of elements in the sorted set.",
 			Summary: "Returns members of a geospatial index as standard geohash strings",
 			Syntax:  "key member [member ...]",
-			Read:    geohash,
+			Read:    geohashes,
 		},
 		{
 			Name: "geopos", Arity: -2, Keys: One(1, "RO ACCESS"),
