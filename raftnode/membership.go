@@ -78,6 +78,9 @@ func (ms *membership) apply(ch change) *membership {
 		if ch.Member.ClientAddr != "" {
 			m.ClientAddr = ch.Member.ClientAddr
 		}
+		if ch.Member.Instance != 0 {
+			m.Instance = ch.Member.Instance
+		}
 	case commit.Remove:
 		delete(next.members, ch.Member.ID)
 		next.removed = maps.Clone(ms.removed)

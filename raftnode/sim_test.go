@@ -123,6 +123,12 @@ func (s *sim) start(id uint64) {
 		s.failf("%d cannot start: %v", id, err)
 		return
 	}
+	if founder := slices.ContainsFunc(s.cfg.Peers, func(p Peer) bool { return p.ID == id }); founder && from.empty() {
+		if from, err = n.disk.found(s.cfg.Peers); err != nil {
+			s.failf("%d cannot start: %v", id, err)
+			return
+		}
+	}
 	c, err := newCore(&n.cfg, from, n)
 	if err != nil {
 		s.failf("%d cannot start: %v", id, err)
@@ -137,13 +143,6 @@ func (s *sim) start(id uint64) {
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
 	n.state = &simStore{done: map[string]bool{}}
 	n.queue, n.bodies, n.open, n.leads = nil, nil, map[string]*commit.Proposal{}, false
-	bootstrapped := slices.ContainsFunc(s.cfg.Peers, func(p Peer) bool { return p.ID == id })
-	if from.snapshot == nil && len(from.entries) == 0 && bootstrapped {
-		if err := c.bootstrap(); err != nil {
-			s.failf("%d: %v", id, err)
-			return
-		}
-	}
 	s.logf("%d started: snapshot %d, %d entries, term %d, commit %d", id,
 		c.snapshots.last, len(from.entries), c.hard.GetTerm(), c.hard.GetCommit())
 	n.do(func() {})

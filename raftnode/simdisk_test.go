@@ -75,6 +75,18 @@ func (d *simDisk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync boo
 	return nil
 }
 
+// found does what createDisk does for one of the first members: it is durable before
+// the node says anything.
+func (d *simDisk) found(peers []Peer) (restored, error) {
+	first, err := foundingLog(peers)
+	for _, e := range first.entries {
+		d.records = append(d.records, simRecord{entry: e})
+	}
+	d.records = append(d.records, simRecord{hard: first.hard})
+	d.term, d.synced = first.hard.GetTerm(), len(d.records)
+	return first, err
+}
+
 func (d *simDisk) saveSnapshot(snap *raftpb.Snapshot, install bool) error {
 	index := snap.GetMetadata().GetIndex()
 	d.step("write and sync descriptor %d", index)
