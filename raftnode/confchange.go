@@ -74,19 +74,8 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 			return
 		}
 	}
-	cc := &raftpb.ConfChange{NodeId: new(ch.Member.ID)}
-	switch ch.Op {
-	case commit.AddLearner:
-		cc.Type = raftpb.ConfChangeAddLearnerNode.Enum()
-	case commit.Promote:
-		cc.Type = raftpb.ConfChangeAddNode.Enum()
-	case commit.Remove:
-		cc.Type = raftpb.ConfChangeRemoveNode.Enum()
-	case commit.Update:
-		cc.Type = raftpb.ConfChangeUpdateNode.Enum()
-	}
-	ch.ID = c.random() | 1 // never 0, which the bootstrap uses
-	cc.Context = ch.encode()
+	ch.ID = c.random() | 1 // never 0, which the founding of a cluster uses
+	cc := ch.confChange()
 	if err := c.rn.ProposeConfChange(cc); err != nil {
 		// Dropped: leadership is being transferred.
 		answer(0, fmt.Errorf("%w: %w", ErrChangePending, err))

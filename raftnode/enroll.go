@@ -229,7 +229,7 @@ func foundingLog(sorted []Peer) (restored, error) {
 	var from restored
 	for i, p := range sorted {
 		ch := change{Op: addVoter, Member: commit.Member{ID: p.ID, PeerURL: p.URL}}
-		data, err := proto.Marshal(&raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(p.ID), Context: ch.encode()})
+		data, err := proto.Marshal(ch.confChange())
 		if err != nil {
 			return from, fmt.Errorf("found the cluster: %w", err)
 		}

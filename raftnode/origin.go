@@ -22,6 +22,8 @@ type origin struct {
 	State   stage  `json:"state"`
 	// Cluster is agreed on if State is prepared or member.
 	Cluster uint64 `json:"cluster,omitempty"`
+	// Next is the cluster that NewCluster is about to make of it.
+	Next uint64 `json:"next,omitempty"`
 	// Peers is the list that the member was first started with. While it is
 	// forming or joining, a start without a list goes on with it.
 	Peers []Peer `json:"peers,omitempty"`
@@ -137,6 +139,8 @@ func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 		return &origin{Version: originVersion, Member: cfg.ID, State: stageMember}, true, nil
 	case hasLog:
 		return o, true, nil
+	case fileutil.Exist(newLogDir(cfg)):
+		return nil, false, fmt.Errorf("%w: making a new cluster of %s was interrupted: do it again (--force-new-cluster)", ErrDataLost, cfg.Dir)
 	case o != nil && o.State == stageMember:
 		return nil, false, lostLog(cfg, o, "its log is missing")
 	}

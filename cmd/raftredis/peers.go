@@ -36,7 +36,7 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 			p = raftnode.Peer{ID: n, URL: after}
 			named++
 		}
-		p.URL = strings.TrimSuffix(p.URL, "/")
+		p.URL = raftnode.NormalizePeerURL(p.URL)
 		if err := checkPeerURL(p.URL, bool(o.tlsCluster)); err != nil {
 			return nil, fmt.Errorf("--cluster: %w", err)
 		}
