@@ -17,6 +17,8 @@ type simDisk struct {
 	descriptors map[uint64]*raftpb.Snapshot
 	bodies      map[uint64][]byte
 	term, vote  uint64
+	prepared    uint64 // the cluster id that the node has agreed to
+	cluster     uint64 // the cluster that it is a member of
 	loadable    uint64 // index of the snapshot that a nil batch refers to
 
 	// fuse, if positive, counts down with every step of the persist path; the
