@@ -111,6 +111,7 @@ func (n *Node) form(f *formation, proposeC <-chan *commit.Proposal) (*core, erro
 	ticker := time.NewTicker(2 * n.cfg.TickInterval)
 	defer ticker.Stop()
 	report := waitReport{lg: n.cfg.Logger}
+	var early earlyProposals
 	ask()
 	for {
 		v := f.decide()
@@ -118,7 +119,11 @@ func (n *Node) form(f *formation, proposeC <-chan *commit.Proposal) (*core, erro
 		case v.err != nil:
 			return nil, v.err
 		case v.start != 0:
-			return n.found(v.start)
+			c, err := n.found(v.start)
+			if err == nil {
+				early.pass(c)
+			}
+			return c, err
 		case v.prepare != 0:
 			n.origin.State, n.origin.Cluster = stagePrepared, v.prepare
 			if err := n.origin.write(&n.cfg); err != nil {
@@ -142,16 +147,36 @@ func (n *Node) form(f *formation, proposeC <-chan *commit.Proposal) (*core, erro
 			}
 		case <-ticker.C:
 			ask()
-		case _, ok := <-proposeC:
-			// A request that comes now is forgotten, which it may be: nobody has taken
-			// it, so whoever sent it sends it again or withdraws it.
+		case p, ok := <-proposeC:
 			if !ok {
 				n.stopOnce.Do(func() { close(n.stopC) })
 				return nil, nil
 			}
+			early.add(p)
 		case <-n.stopC:
 			return nil, nil
 		}
+	}
+}
+
+// earlyProposals are requests that come before there is a cluster: few, because
+// clients are not let in yet.
+type earlyProposals []*commit.Proposal
+
+// maxEarlyProposals are kept. Others are forgotten, which they may be: nobody has
+// taken them, so whoever sent one sends it again or withdraws it.
+const maxEarlyProposals = 1024
+
+func (e *earlyProposals) add(p *commit.Proposal) {
+	*e = slices.DeleteFunc(*e, func(o *commit.Proposal) bool { return o == p || o.Withdrawn() })
+	if len(*e) < maxEarlyProposals {
+		*e = append(*e, p)
+	}
+}
+
+func (e *earlyProposals) pass(c *core) {
+	for _, p := range *e {
+		c.proposals.add(p)
 	}
 }
 
@@ -298,6 +323,10 @@ func (n *Node) joinThrough(ctx context.Context, peerURL string) (*clusterMembers
 		switch {
 		case m.ID == me.ID && m.PeerURL == me.PeerURL && m.Instance == me.Instance:
 			return cm, nil // in an earlier attempt
+		case m.ID == me.ID && !unclaimed(m):
+			// Whoever says so, however old its news are: a claim is never taken back.
+			return nil, fmt.Errorf("%w: member %d (%s) has taken part before, and this data directory is empty; %s",
+				ErrDataLost, m.ID, m.PeerURL, newIDWayOut(m.ID))
 		case m.ID == me.ID && m.PeerURL == me.PeerURL:
 			ch.Op = commit.Update // added beforehand: now it is this directory that is the member
 		}

@@ -121,6 +121,7 @@ func TestFormationWaitsForEverybody(t *testing.T) {
 	ms := unstarted(t, 3)
 	ms[0].start()
 	ms[2].start()
+	ms[0].proposeC <- &commit.Proposal{Data: []byte("early")}
 	for _, m := range []*member{ms[0], ms[2]} {
 		eventually(t, "the reason", func() bool { return strings.Contains(m.node.Waiting(), "member 2 at "+ms[1].cfg.Peers[1].URL) })
 		if s := m.node.Status(); s.Role != "forming" || m.node.in() {
@@ -137,6 +138,7 @@ func TestFormationWaitsForEverybody(t *testing.T) {
 		}
 	}
 	leader(t, ms).propose("a")
+	ms[1].store.await("the early request", func() bool { return ms[1].store.has("early") })
 	sameRequests(t, ms)
 	id := ms[0].node.Status().ClusterID
 	for _, m := range ms {
