@@ -218,9 +218,6 @@ func (c *Config) Validate() error {
 		}
 		seenID[p.ID], seenURL[place] = true, p.URL
 	}
-	if len(c.Peers) > 0 && !c.Join && !seenID[c.ID] {
-		bad("id %d is not among the peers", c.ID)
-	}
 	for name, u := range map[string]string{"peer URL": c.PeerURL, "listen URL": c.ListenURL} {
 		if u == "" {
 			continue // a restart finds it in the data

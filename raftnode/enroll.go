@@ -36,7 +36,7 @@ func (n *Node) enroll() error {
 		return errors.New("raftnode: the data directory is empty and no members are given")
 	}
 	if cfg.PeerURL == "" {
-		return errors.New("raftnode: the own peer URL is not among the members")
+		return fmt.Errorf("raftnode: member %d is not in its own list of members", cfg.ID)
 	}
 	setDefault(&cfg.ListenURL, cfg.PeerURL)
 	switch {

@@ -54,6 +54,9 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 	if named > 0 && named < len(peers) {
 		return nil, fmt.Errorf("--cluster: either every member is written as id=url, or none")
 	}
+	if o.restart {
+		return peers, nil // only to be compared with what the data directory has
+	}
 	if !slices.ContainsFunc(peers, func(p raftnode.Peer) bool { return p.ID == id }) {
 		return nil, fmt.Errorf("--id %d is not in --cluster, which has the ids %s (name them: %d=http://host:port)", id, strings.Join(ids, " "), id)
 	}
