@@ -93,6 +93,11 @@ type restored struct {
 // empty says that there is nothing in the log, not even the members.
 func (r restored) empty() bool { return r.snapshot == nil && len(r.entries) == 0 }
 
+// committed is up to where it is known to be committed.
+func (r restored) committed() uint64 {
+	return max(r.hard.GetCommit(), r.snapshot.GetMetadata().GetIndex())
+}
+
 // membership is who is in the cluster, as far as the log goes, and where a member is
 // or was last.
 func (r restored) membership(id uint64) (ms *membership, url string, err error) {

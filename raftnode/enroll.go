@@ -54,16 +54,8 @@ func (n *Node) enroll() error {
 	return o.write(cfg)
 }
 
-// newFormation takes up the formation of a cluster where the data directory has it.
-func (n *Node) newFormation() *formation {
-	f := newFormation(n.cfg.ID, n.origin.Peers, n.origin.Cluster, n.cfg.ForceFormation, rand.Uint64)
-	s := f.stance()
-	n.stance.Store(&s)
-	return f
-}
-
 // runFormation brings a cluster about together with its other first members, and
-// then becomes the raft goroutine's parent as New is otherwise.
+// then starts what New starts otherwise.
 func (n *Node) runFormation(f *formation, proposeC <-chan *commit.Proposal) {
 	c, err := n.form(f, proposeC)
 	if c != nil {
@@ -130,8 +122,7 @@ func (n *Node) form(f *formation, proposeC <-chan *commit.Proposal) (*core, erro
 				return nil, err
 			}
 			f.agreed(v.prepare)
-			s := f.stance()
-			n.stance.Store(&s)
+			n.stance.Store(new(f.stance()))
 			ask()
 			continue
 		}
@@ -243,6 +234,19 @@ func (n *Node) resume(who identity, from restored) (*core, error) {
 		from = log
 	case !who.Joined || o.HasLog:
 		return nil, lostLog(&n.cfg, o, "its log is empty")
+	}
+	if c := from.committed(); c < o.Committed {
+		return nil, lostLog(&n.cfg, o, fmt.Sprintf("its log knows of commits up to index %d, although it had come to %d already: "+
+			"it was cut, or is an old copy", c, o.Committed))
+	} else if c > o.Committed {
+		// The kernel may have had it, and no disk: a promise comes after what it promises.
+		if err := n.disk.syncTail(); err != nil {
+			return nil, err
+		}
+		o.Committed = c
+		if err := o.write(&n.cfg); err != nil {
+			return nil, err
+		}
 	}
 	return n.enter(who, from, nil)
 }

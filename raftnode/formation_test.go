@@ -337,6 +337,31 @@ func TestTracesOfAnEarlierLife(t *testing.T) {
 	}
 }
 
+// Half a directory from a backup is refused: the log in it is older than the rest.
+func TestOldCopyOfTheLog(t *testing.T) {
+	m := newCluster(t, 1, nil)[0]
+	m.propose("a")
+	m.stop()
+	old := t.TempDir()
+	if err := os.CopyFS(old, os.DirFS(filepath.Join(m.cfg.Dir, "wal"))); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	m.propose("b")
+	m.stop()
+	m.start() // finds b, and promises it
+	m.stop()
+	if err := os.RemoveAll(filepath.Join(m.cfg.Dir, "wal")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(m.cfg.Dir, "wal"), os.DirFS(old)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.refused(); !errors.Is(err, ErrDataLost) || !strings.Contains(err.Error(), "old copy") {
+		t.Fatal(err)
+	}
+}
+
 // The directories of versions that hashed the list of members into a cluster id have
 // no origin.
 func TestDirectoryWithoutAnOrigin(t *testing.T) {
@@ -402,5 +427,22 @@ func TestForcedFormation(t *testing.T) {
 	leader(t, ms[:2]).propose("a")
 	if err := ms[2].refused(); !errors.Is(err, ErrDataLost) {
 		t.Fatalf("who comes later: %v", err)
+	}
+}
+
+// A port that is taken must not leave anything behind that a start with another one
+// would have to live with.
+func TestPortTaken(t *testing.T) {
+	other := newCluster(t, 1, nil)[0]
+	taken := other.cfg.Peers[0].URL
+	m := &member{t: t, cfg: testConfig(t, 1, []Peer{{1, taken}})}
+	if err := m.refused(); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Fatal(err)
+	}
+	m.cfg.Peers = []Peer{{1, freeURLs(t, 1)[0]}}
+	m.start()
+	m.propose("a")
+	if got := m.node.Members()[0].PeerURL; got != m.cfg.Peers[0].URL {
+		t.Fatalf("it is at %s", got)
 	}
 }

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -142,8 +143,7 @@ func (n *Node) start() (c *core, f *formation, err error) {
 	if n.incarnation, err = nextIncarnation(cfg); err != nil {
 		return nil, nil, err
 	}
-	switch {
-	case hasLog:
+	if hasLog {
 		var who identity
 		var from restored
 		if n.disk, who, from, err = openDisk(cfg); err != nil {
@@ -151,18 +151,23 @@ func (n *Node) start() (c *core, f *formation, err error) {
 		}
 		c, err = n.resume(who, from)
 		return c, nil, err
+	}
+	// Before anybody is told the own URL: nothing is decided yet if it cannot be had.
+	f = newFormation(cfg.ID, n.origin.Peers, n.origin.Cluster, cfg.ForceFormation, rand.Uint64)
+	n.stance.Store(new(f.stance()))
+	if n.listener, err = listenForPeers(cfg, n.peerHandler()); err != nil {
+		return nil, nil, err
+	}
+	switch {
 	case n.origin.State == stageJoining:
 		c, err = n.join()
 		return c, nil, err
-	}
-	f = n.newFormation()
-	if len(f.peers) == 1 { // there is nobody to agree with
+	case len(f.peers) == 1: // there is nobody to agree with
 		v := f.decide()
 		c, err = n.found(max(v.prepare, v.start))
 		return c, nil, err
 	}
-	n.listener, err = listenForPeers(cfg, n.peerHandler())
-	return nil, f, err
+	return nil, f, nil
 }
 
 // enter makes this node a part of its cluster: from here on it may vote. known are

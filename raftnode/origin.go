@@ -32,6 +32,9 @@ type origin struct {
 	Instance uint64 `json:"instance,omitempty"`
 	// HasLog promises that the log is not empty.
 	HasLog bool `json:"hasLog,omitempty"`
+	// Committed promises that the log knows of commits up to there. It is what the
+	// newest start found.
+	Committed uint64 `json:"committed,omitempty"`
 }
 
 type stage string

@@ -29,7 +29,7 @@ type options struct {
 	join    yesNo
 
 	forceFormation  yesNo
-	forceNewCluster bool
+	forceNewCluster yesNo
 
 	announceIP   text
 	announcePort number
@@ -195,9 +195,8 @@ func (o *options) declare() {
 	add(&o.config, "config", "file with one option a line, in the format of redis.conf; also as the first argument")
 	add(&o.forceFormation, "force-formation", "form a new cluster although some of --cluster do not answer, if a majority does. "+
 		"Should one of those have data, its cluster and what was acknowledged there is cut off for good")
-	fs.BoolVar(&o.forceNewCluster, "force-new-cluster", false, "make --dir a cluster of one that keeps the data, and end: the way back when a majority of the members is lost for good. "+
+	add(&o.forceNewCluster, "force-new-cluster", "make --dir a cluster of one that keeps the data, and end: the way back when a majority of the members is lost for good. "+
 		"The other members' ids are burnt; what they had and this one has not is lost")
-	fs.Lookup("force-new-cluster").Annotations = map[string][]string{groupKey: {group}}
 	fs.BoolVarP(&o.help, "help", "h", false, "print this")
 	fs.BoolVarP(&o.version, "version", "v", false, "print the version")
 
