@@ -326,12 +326,15 @@ func (n *Node) joinThrough(ctx context.Context, peerURL string) (*clusterMembers
 	for _, m := range cm.Members {
 		switch {
 		case m.ID == me.ID && m.PeerURL == me.PeerURL && m.Instance == me.Instance:
-			return cm, nil // in an earlier attempt
+			return cm, nil // an earlier attempt got that far
+		case m.ID == me.ID && m.PeerURL != me.PeerURL:
+			return nil, fmt.Errorf("%w: member %d is at %s, and this node is at %s: choose another --id, or RAFT UPDATE where that member is",
+				ErrIDUsed, m.ID, m.PeerURL, me.PeerURL)
 		case m.ID == me.ID && !unclaimed(m):
 			// Whoever says so, however old its news are: a claim is never taken back.
 			return nil, fmt.Errorf("%w: member %d (%s) has taken part before, and this data directory is empty; %s",
 				ErrDataLost, m.ID, m.PeerURL, newIDWayOut(m.ID))
-		case m.ID == me.ID && m.PeerURL == me.PeerURL:
+		case m.ID == me.ID:
 			ch.Op = commit.Update // added beforehand: now it is this directory that is the member
 		}
 		if m.ID == cm.Leader {
