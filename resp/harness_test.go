@@ -32,7 +32,6 @@ type loopback struct {
 	leader   atomic.Uint64
 	failRead atomic.Bool
 	reads    atomic.Int64
-	waiting  string
 
 	mu      sync.Mutex
 	cond    *sync.Cond
@@ -65,7 +64,7 @@ func (l *loopback) Transfer(context.Context, uint64) error {
 }
 func (l *loopback) Snapshot(context.Context) error { return nil }
 func (l *loopback) Incarnation() uint64            { return 1 }
-func (l *loopback) Waiting() string                { return l.waiting }
+func (l *loopback) Waiting() string                { return "" }
 
 // hold keeps proposals from being committed until it is called with false.
 func (l *loopback) hold(held bool) {
