@@ -407,6 +407,9 @@ func lostDisk(t *torture, rng *rand.Rand) (func(), error) {
 	if err := victim.WaitExit(ctx); err != nil {
 		return nil, fmt.Errorf("it was not refused: %w", err)
 	}
+	if status := victim.ExitCode(); status != 1 {
+		return nil, fmt.Errorf("node %d without its disk ends with status %d", victim.ID, status)
+	}
 	if err := t.remove(victim, rng); err != nil {
 		return nil, err
 	}
