@@ -184,7 +184,7 @@ const (
 )
 
 func (r *waitReport) wait(what string) {
-	switch now := time.Now(); {
+	switch now := time.Now(); { //nolint:forbidigo // when something is logged is no state
 	case r.next.IsZero():
 		r.next = now.Add(waitBeforeReport)
 	case now.After(r.next):
