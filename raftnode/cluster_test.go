@@ -189,7 +189,7 @@ func testConfig(t *testing.T, id uint64, peers []Peer) Config {
 	}
 }
 
-// newCluster starts size members.
+// newCluster starts size members, and waits until they have formed their cluster.
 func newCluster(t *testing.T, size int, adjust func(*Config)) []*member {
 	t.Helper()
 	var peers []Peer
@@ -205,6 +205,9 @@ func newCluster(t *testing.T, size int, adjust func(*Config)) []*member {
 		m := &member{t: t, cfg: cfg}
 		m.start()
 		ms = append(ms, m)
+	}
+	for _, m := range ms {
+		eventually(t, "the cluster", m.node.in)
 	}
 	return ms
 }
@@ -230,6 +233,22 @@ func (m *member) tryStart() error {
 	go func() { errC <- <-errorC }()
 	m.t.Cleanup(node.Stop)
 	return nil
+}
+
+// refused starts a member that must not start, and returns its reason.
+func (m *member) refused() error {
+	m.t.Helper()
+	if err := m.tryStart(); err != nil {
+		return err
+	}
+	select {
+	case err := <-m.errC:
+		<-m.store.ended
+		return err
+	case <-time.After(20 * time.Second):
+		m.t.Fatalf("member %d is not refused; it waits for %q", m.cfg.ID, m.node.Waiting())
+		return nil
+	}
 }
 
 func (m *member) stop() {

@@ -51,6 +51,7 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 		answer(0, errNotLeader)
 		return
 	}
+	ch.Member.PeerURL = NormalizePeerURL(ch.Member.PeerURL)
 	done, err := c.checkChange(ch)
 	if err != nil || done {
 		answer(c.handedOut.index, err)
@@ -73,19 +74,8 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 			return
 		}
 	}
-	cc := &raftpb.ConfChange{NodeId: new(ch.Member.ID)}
-	switch ch.Op {
-	case commit.AddLearner:
-		cc.Type = raftpb.ConfChangeAddLearnerNode.Enum()
-	case commit.Promote:
-		cc.Type = raftpb.ConfChangeAddNode.Enum()
-	case commit.Remove:
-		cc.Type = raftpb.ConfChangeRemoveNode.Enum()
-	case commit.Update:
-		cc.Type = raftpb.ConfChangeUpdateNode.Enum()
-	}
-	ch.ID = c.random() | 1 // never 0, which the bootstrap uses
-	cc.Context = ch.encode()
+	ch.ID = c.random() | 1 // never 0, which the founding of a cluster uses
+	cc := ch.confChange()
 	if err := c.rn.ProposeConfChange(cc); err != nil {
 		// Dropped: leadership is being transferred.
 		answer(0, fmt.Errorf("%w: %w", ErrChangePending, err))
@@ -101,14 +91,9 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 func (c *core) checkChange(ch change) (done bool, err error) {
 	id := ch.Member.ID
 	m, known := c.members.members[id]
-	if u := ch.Member.PeerURL; u != "" {
-		if err := validatePeerURL(u); err != nil {
+	if u := ch.Member.PeerURL; u != "" && u != m.PeerURL {
+		if err := c.members.checkPeerURL(id, u); err != nil {
 			return false, err
-		}
-		for _, other := range c.members.members {
-			if other.ID != id && other.PeerURL == u {
-				return false, fmt.Errorf("%w: %s is member %d", ErrIDUsed, u, other.ID)
-			}
 		}
 	}
 	switch ch.Op {
@@ -118,7 +103,7 @@ func (c *core) checkChange(ch change) (done bool, err error) {
 			return false, fmt.Errorf("id %d is not between 1 and %d", id, uint64(maxID-1))
 		case c.members.isRemoved(id):
 			return false, fmt.Errorf("%w: member %d was removed, its id cannot come back", ErrIDUsed, id)
-		case known && m.PeerURL == ch.Member.PeerURL:
+		case known && m.PeerURL == ch.Member.PeerURL && (ch.Member.Instance == 0 || ch.Member.Instance == m.Instance):
 			return true, nil
 		case known:
 			return false, fmt.Errorf("%w: member %d is at %s", ErrIDUsed, id, m.PeerURL)
@@ -160,6 +145,11 @@ func (c *core) checkChange(ch change) (done bool, err error) {
 		switch {
 		case !known:
 			return false, fmt.Errorf("%w: %d", ErrNotMember, id)
+		case ch.Member.Instance != 0 && ch.Member.Instance != m.Instance:
+			if !unclaimed(m) {
+				return false, fmt.Errorf("%w: member %d (%s) has taken part before; %s", ErrDataLost, id, m.PeerURL, newIDWayOut(id))
+			}
+			return false, nil
 		case (ch.Member.PeerURL == "" || ch.Member.PeerURL == m.PeerURL) &&
 			(ch.Member.ClientAddr == "" || ch.Member.ClientAddr == m.ClientAddr):
 			return true, nil
@@ -169,6 +159,10 @@ func (c *core) checkChange(ch change) (done bool, err error) {
 	}
 	return false, nil
 }
+
+// unclaimed says that a member was added and has not joined yet: it may still be
+// anybody's. One that votes has taken part, whether it has announced itself or not.
+func unclaimed(m commit.Member) bool { return m.Learner && m.Instance == 0 && m.ClientAddr == "" }
 
 // matchOf is the highest index known to be durable on a member.
 func (c *core) matchOf(id uint64) (match uint64) {

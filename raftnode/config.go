@@ -3,7 +3,7 @@ package raftnode
 import (
 	"errors"
 	"fmt"
-	"net/url"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -50,20 +50,26 @@ type Config struct {
 	Dir string
 
 	// Peers are the initial members, this node among them, and the same on all
-	// of them. On a restart they may be left out: membership is in the data. When
-	// joining they are members to ask (their ids are ignored) and, under the own
+	// of them. They count only as long as Dir has no log: membership is in the data.
+	// When joining they are members to ask (their ids are ignored) and, under the own
 	// ID, the own URL.
 	Peers []Peer
 	// Join makes a node with an empty Dir ask to be taken into a running cluster
 	// instead of starting a new one.
 	Join bool
+	// ForceFormation forms a cluster without those of Peers that do not answer, if a
+	// majority does. Without it all have to say that they are new. If one that does
+	// not answer has data after all, what it and others have acknowledged is lost.
+	ForceFormation bool
 	// JoinTimeout bounds how long New tries to be taken in. Default 10 s.
 	JoinTimeout time.Duration
 
-	// PeerURL is where other members reach this node. Default: the own entry in
-	// Peers.
+	// PeerURL is where other members reach this node when it founds or joins a
+	// cluster. Default: the own entry in Peers. Later it is in the data; commit.Update
+	// changes it.
 	PeerURL string
-	// ListenURL is where the peer listener is bound. Default: PeerURL.
+	// ListenURL is where the peer listener is bound. Default: where other members
+	// reach this node.
 	ListenURL string
 	// ClientAddr is announced to the other members as the place where clients
 	// reach this node.
@@ -132,7 +138,7 @@ type Config struct {
 	// its name. An error makes that step fail. For tests only. The names, in the
 	// order of a node's life:
 	//
-	//	incarnationBeforeRename
+	//	originBeforeRename, incarnationBeforeRename
 	//	walBeforeSave, walAfterSave
 	//	snapBodyBeforeSync, snapBodyBeforeRename, snapBodyBeforeDirSync, snapBodyAfterDirSync
 	//	snapBeforeDescriptor, snapBeforeDescriptorDirSync, snapBeforeWALRecord, snapAfterWALRecord
@@ -143,13 +149,15 @@ type Config struct {
 // EnsureDefaults fills in what was left out.
 func (c *Config) EnsureDefaults() {
 	own := ""
-	for _, p := range c.Peers {
+	c.Peers = slices.Clone(c.Peers)
+	for i, p := range c.Peers {
+		c.Peers[i].URL = NormalizePeerURL(p.URL)
 		if p.ID == c.ID {
-			own = p.URL
+			own = c.Peers[i].URL
 		}
 	}
 	setDefault(&c.PeerURL, own)
-	setDefault(&c.ListenURL, c.PeerURL)
+	c.PeerURL, c.ListenURL = NormalizePeerURL(c.PeerURL), NormalizePeerURL(c.ListenURL)
 	setDefault(&c.TickInterval, 50*time.Millisecond)
 	setDefault(&c.ElectionTicks, 10)
 	setDefault(&c.HeartbeatTicks, 1)
@@ -190,7 +198,7 @@ func (c *Config) Validate() error {
 	if c.Seal == nil {
 		bad("no Seal function given")
 	}
-	seenID, seenURL := map[uint64]bool{}, map[string]bool{}
+	seenID, seenURL := map[uint64]bool{}, map[string]string{}
 	for _, p := range c.Peers {
 		if err := validatePeerURL(p.URL); err != nil {
 			bad("peer %d: %w", p.ID, err)
@@ -201,13 +209,14 @@ func (c *Config) Validate() error {
 		if seenID[p.ID] {
 			bad("peer id %d is given twice", p.ID)
 		}
-		if seenURL[p.URL] {
-			bad("peer URL %s is given twice", p.URL)
+		place := peerPlace(p.URL)
+		if other := seenURL[place]; other != "" {
+			bad("peer URL %s is given twice (%s)", p.URL, other)
 		}
-		seenID[p.ID], seenURL[p.URL] = true, true
-	}
-	if len(c.Peers) > 0 && !c.Join && !seenID[c.ID] {
-		bad("id %d is not among the peers", c.ID)
+		if scheme, _, _ := strings.Cut(p.URL, "://"); !strings.HasPrefix(c.Peers[0].URL, scheme+"://") {
+			bad("peer URLs %s and %s have different schemes", c.Peers[0].URL, p.URL)
+		}
+		seenID[p.ID], seenURL[place] = true, p.URL
 	}
 	for name, u := range map[string]string{"peer URL": c.PeerURL, "listen URL": c.ListenURL} {
 		if u == "" {
@@ -240,25 +249,6 @@ func (c *Config) Validate() error {
 
 // maxID keeps clear of the ids that raft uses for its local threads.
 const maxID = 1 << 63
-
-// validatePeerURL accepts exactly what rafthttp accepts: rafthttp panics on
-// anything else, and an address reaches it through the log.
-func validatePeerURL(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return err
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%q does not start with http:// or https://", s)
-	case u.Port() == "" || u.Hostname() == "":
-		return fmt.Errorf("%q lacks a host or a port", s)
-	case u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":
-		return fmt.Errorf("%q has more than scheme, host and port", s)
-	case strings.TrimSpace(s) != s:
-		return fmt.Errorf("%q has spaces around it", s)
-	}
-	return nil
-}
 
 // sortedPeers are the initial members in the order of their ids, so that every
 // member bootstraps the very same log.

@@ -90,6 +90,46 @@ type restored struct {
 	entries  []*raftpb.Entry
 }
 
+// empty says that there is nothing in the log, not even the members.
+func (r restored) empty() bool { return r.snapshot == nil && len(r.entries) == 0 }
+
+// committed is up to where it is known to be committed.
+func (r restored) committed() uint64 {
+	return max(r.hard.GetCommit(), r.snapshot.GetMetadata().GetIndex())
+}
+
+// membership is who is in the cluster, as far as the log goes, and where a member is
+// or was last.
+func (r restored) membership(id uint64) (ms *membership, url string, err error) {
+	ms = newMembership()
+	if r.snapshot != nil {
+		d, err := decodeDescriptor(r.snapshot.GetData())
+		if err != nil {
+			return nil, "", err
+		}
+		ms = d.membership()
+		url = ms.members[id].PeerURL
+	}
+	for _, e := range r.entries {
+		if e.GetType() != raftpb.EntryConfChange {
+			continue
+		}
+		cc := &raftpb.ConfChange{}
+		if err := unmarshalConfChange(e, cc); err != nil {
+			return nil, "", err
+		}
+		ch, err := decodeChange(cc.GetContext())
+		if err != nil {
+			return nil, "", err
+		}
+		ms = ms.apply(ch)
+		if m, ok := ms.members[id]; ok {
+			url = m.PeerURL
+		}
+	}
+	return ms, url, nil
+}
+
 // newCore makes the core of a node from what its disk holds.
 func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	c := &core{
@@ -169,20 +209,6 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
 	return c, nil
-}
-
-// bootstrap gives a node with an empty log the entries that every initial member
-// starts with.
-func (c *core) bootstrap() error {
-	var peers []raft.Peer
-	for _, p := range c.cfg.sortedPeers() {
-		ch := change{Op: addVoter, Member: commit.Member{ID: p.ID, PeerURL: p.URL}}
-		peers = append(peers, raft.Peer{ID: p.ID, Context: ch.encode()})
-	}
-	if err := c.rn.Bootstrap(peers); err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
-	}
-	return nil
 }
 
 // tick moves raft's clock. The caller has stepped everything that had arrived

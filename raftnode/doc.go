@@ -11,7 +11,7 @@
 //	confChangeC       *commit.ConfChange in    each is answered on its own ResultC
 //	commitC           *commit.Batch      out   nil: load the snapshot; closed after the node has stopped
 //	errorC            error              out   at most one, then closed
-//	snapshotterReady  commit.Snapshotter out   exactly one
+//	snapshotterReady  commit.Snapshotter out   exactly one, once the node is in a cluster
 //
 // A batch on commitC is committed by the cluster and durable on this node. Indexes
 // rise by one from batch to batch, without gaps, except that a nil may jump ahead.
@@ -20,6 +20,7 @@
 //
 //	raft       owns core: RawNode and everything that decides. Never waits for
 //	           disk, network or store.
+//	formation  before there is a raft goroutine: brings the cluster about.
 //	storage    the only writer of the WAL: appends, syncs, delivers what had to
 //	           wait for that.
 //	changes    adds peers to and removes them from the transport, which may block.

@@ -21,6 +21,10 @@ var (
 	// and forget entries that it has acknowledged.
 	ErrDataLost = errors.New("raftnode: this member has lost its data")
 
+	// ErrClusterExists means that a node was told to form a cluster with members that
+	// are in one already.
+	ErrClusterExists = errors.New("raftnode: the cluster exists already")
+
 	// ErrChangePending refuses a membership change while another one is on its
 	// way. Nothing was changed; it can be tried again.
 	ErrChangePending = errors.New("another membership change is in progress")

@@ -28,27 +28,7 @@ func nextIncarnation(cfg *Config) (uint64, error) {
 		}
 	}
 	next := last + 1
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return 0, fmt.Errorf("write incarnation: %w", err)
-	}
-	_, err = fmt.Fprintln(f, next)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = cfg.failpoint("incarnationBeforeRename")
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(cfg.Dir)
-	}
+	err = writeDurably(path, fmt.Appendln(nil, next), func() error { return cfg.failpoint("incarnationBeforeRename") })
 	if err != nil {
 		return 0, fmt.Errorf("write incarnation: %w", err)
 	}

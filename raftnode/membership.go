@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
@@ -78,6 +80,9 @@ func (ms *membership) apply(ch change) *membership {
 		if ch.Member.ClientAddr != "" {
 			m.ClientAddr = ch.Member.ClientAddr
 		}
+		if ch.Member.Instance != 0 {
+			m.Instance = ch.Member.Instance
+		}
 	case commit.Remove:
 		delete(next.members, ch.Member.ID)
 		next.removed = maps.Clone(ms.removed)
@@ -88,7 +93,7 @@ func (ms *membership) apply(ch change) *membership {
 	return next
 }
 
-// addVoter is a change that only the bootstrap of a new cluster makes: from
+// addVoter is a change that only the founding of a cluster makes: from
 // then on members come in as learners.
 const addVoter commit.ConfChangeOp = 0
 
@@ -98,6 +103,22 @@ type change struct {
 	ID     uint64              `json:"id,omitempty"`
 	Op     commit.ConfChangeOp `json:"op"`
 	Member commit.Member       `json:"member"`
+}
+
+// confChange is the change in raft's words.
+func (ch change) confChange() *raftpb.ConfChange {
+	cc := &raftpb.ConfChange{NodeId: new(ch.Member.ID), Context: ch.encode()}
+	switch ch.Op {
+	case addVoter, commit.Promote:
+		cc.Type = raftpb.ConfChangeAddNode.Enum()
+	case commit.AddLearner:
+		cc.Type = raftpb.ConfChangeAddLearnerNode.Enum()
+	case commit.Remove:
+		cc.Type = raftpb.ConfChangeRemoveNode.Enum()
+	case commit.Update:
+		cc.Type = raftpb.ConfChangeUpdateNode.Enum()
+	}
+	return cc
 }
 
 func (ch change) encode() []byte {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,17 +87,12 @@ func TestRemovedMemberStopsAndStaysOut(t *testing.T) {
 	}
 	<-gone.store.ended
 	// Its old directory does not help.
-	if err := gone.tryStart(); err == nil {
-		if err := <-gone.errC; !errors.Is(err, ErrRemoved) {
-			t.Fatalf("after a restart errorC brought %v", err)
-		}
-	} else {
-		t.Fatal(err)
+	if err := gone.refused(); !errors.Is(err, ErrRemoved) {
+		t.Fatalf("after a restart: %v", err)
 	}
-	<-gone.store.ended
 	// Nor does an empty one.
 	gone.cfg.Dir = t.TempDir()
-	if err := gone.tryStart(); !errors.Is(err, ErrRemoved) {
+	if err := gone.refused(); !errors.Is(err, ErrRemoved) {
 		t.Fatalf("with an empty directory: %v", err)
 	}
 	l.propose("two left")
@@ -127,16 +121,14 @@ func TestTheLastMemberCannotBeRemoved(t *testing.T) {
 func TestMemberThatLostItsDataIsRefused(t *testing.T) {
 	ms := newCluster(t, 3, nil)
 	leader(t, ms)
-	eventually(t, "announcements", func() bool {
-		return !slices.ContainsFunc(ms[0].node.Members(), func(m commit.Member) bool { return m.ClientAddr == "" })
-	})
 	ms[2].stop()
 	ms[2].cfg.Dir = t.TempDir()
-	if err := ms[2].tryStart(); !errors.Is(err, ErrDataLost) {
+	if err := ms[2].refused(); !errors.Is(err, ErrDataLost) || !strings.Contains(err.Error(), "RAFT REMOVE 3") {
 		t.Fatal(err)
 	}
+	ms[2].cfg.Dir = t.TempDir()
 	ms[2].cfg.Join = true
-	if err := ms[2].tryStart(); !errors.Is(err, ErrDataLost) {
+	if err := ms[2].refused(); !errors.Is(err, ErrDataLost) {
 		t.Fatal(err)
 	}
 }
@@ -147,13 +139,24 @@ func TestMoveToAnotherAddress(t *testing.T) {
 	moved := ms[2]
 	moved.stop()
 	moved.onlyDir()
-	moved.cfg.PeerURL = freeURLs(t, 1)[0]
+	to := freeURLs(t, 1)[0]
+	if err := ms[0].change(commit.Update, commit.Member{ID: 3, PeerURL: to + "/"}); err != nil {
+		t.Fatal(err)
+	}
+	moved.cfg.ListenURL = to // its own data does not have it yet
 	moved.start()
-	eventually(t, "the new address", func() bool {
-		return slices.ContainsFunc(ms[0].node.Members(), func(m commit.Member) bool { return m.PeerURL == moved.cfg.PeerURL })
-	})
 	moved.propose("from the new address")
 	sameRequests(t, ms)
+	moved.stop()
+	moved.cfg.ListenURL = ""
+	moved.cfg.Peers = ms[0].cfg.Peers // as in an old unit file
+	moved.start()
+	moved.propose("from there, once more")
+	for _, m := range ms[0].node.Members() {
+		if m.ID == 3 && m.PeerURL != to {
+			t.Fatalf("the old list is back: %+v", m)
+		}
+	}
 }
 
 func TestTransfer(t *testing.T) {
@@ -247,9 +250,10 @@ func TestDirectoryOfSomebodyElse(t *testing.T) {
 	}
 	other.cfg = m.cfg
 	other.cfg.Peers = append([]Peer{{2, "http://127.0.0.1:1"}}, m.cfg.Peers...)
-	if err := other.tryStart(); !errors.Is(err, ErrWrongDir) {
-		t.Errorf("another cluster: %v", err)
+	if err := other.tryStart(); err != nil {
+		t.Errorf("with a list that has changed since: %v", err)
 	}
+	other.stop()
 	m.start()
 	m.store.await("a", func() bool { return m.store.has("a") })
 }

@@ -3,12 +3,13 @@ package raftnode
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	"go.etcd.io/etcd/server/v3/storage/wal"
-	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
@@ -17,18 +18,27 @@ import (
 // Node is one member of a cluster. See doc.go for its goroutines and channels.
 type Node struct {
 	cfg         Config
-	cluster     uint64
 	incarnation uint64
 
-	inbox   *inbox
-	queue   *storageQueue
-	lock    *fileutil.LockedFile // of the data directory
+	inbox    *inbox
+	queue    *storageQueue
+	lock     *fileutil.LockedFile // of the data directory
+	origin   *origin
+	client   *http.Client
+	listener *peerListener
+	view     atomic.Pointer[view]
+	stance   atomic.Pointer[stance] // what others are told; Asker is left out
+	waits    atomic.Pointer[string] // for whom, while it is not in a cluster
+
+	// Set when inC closes: this node is in a cluster.
+	cluster uint64
 	disk    *disk
 	network *network
-	view    atomic.Pointer[view]
+	inC     chan struct{}
 
 	commitC chan *commit.Batch
 	errorC  chan error
+	readyC  chan commit.Snapshotter // closed if the node never gets into a cluster
 
 	stopC    chan struct{} // closed: stop, handing over leadership first
 	stopOnce sync.Once
@@ -44,13 +54,16 @@ type Node struct {
 }
 
 // New starts a node. It returns once the log is replayed and the peer listener is
-// bound; the node then catches up and takes part on its own.
+// bound; the node then catches up and takes part on its own. If it is one of the
+// first members of a cluster and its directory is empty, it returns before the
+// cluster is formed: see Waiting.
 //
 // The caller sends on proposeC and confChangeC, and stops the node by closing
 // proposeC (or with Stop). On commitC come the committed batches, in order, a nil
 // one first if there is a snapshot to start from; it is closed when the node has
 // stopped. On errorC comes the error that the node died of, if any, and then it is
-// closed. snapshotterReady has the Snapshotter for nil batches.
+// closed. snapshotterReady has the Snapshotter for nil batches once the node is in
+// a cluster.
 func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commit.ConfChange) (
 	n *Node, commitC <-chan *commit.Batch, errorC <-chan error, snapshotterReady <-chan commit.Snapshotter, err error,
 ) {
@@ -64,116 +77,134 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		queue:   newStorageQueue(),
 		commitC: make(chan *commit.Batch, 1),
 		errorC:  make(chan error, 1),
+		readyC:  make(chan commit.Snapshotter, 1),
+		inC:     make(chan struct{}),
 
 		stopC: make(chan struct{}), failC: make(chan struct{}), doneC: make(chan struct{}),
 		endC: make(chan struct{}), storageC: make(chan struct{}), purgeC: make(chan struct{}, 1),
 	}
 	n.view.Store(&view{members: newMembership(), settled: newMembership()})
-	c, err := n.start()
+	c, f, err := n.start()
 	if err != nil {
 		return nil, nil, nil, nil, err
 	}
-	readyC := make(chan commit.Snapshotter, 1)
-	readyC <- n.disk
+	n.spawn(func() { n.runConfChanges(confChangeC) })
+	if f != nil {
+		go n.runFormation(f, proposeC)
+	} else {
+		n.run(c, proposeC)
+	}
+	return n, n.commitC, n.errorC, n.readyC, nil
+}
 
+// run starts the goroutines of a node that is in a cluster.
+func (n *Node) run(c *core, proposeC <-chan *commit.Proposal) {
+	close(n.inC)
+	n.readyC <- n.disk
 	n.spawn(func() { n.network.runChanges(n.endC) })
 	n.spawn(n.runPurge)
 	n.spawn(func() { n.watchTransport(n.network.tr.ErrorC) })
-	n.spawn(func() { n.runConfChanges(confChangeC) })
 	n.spawn(n.runAnnounce)
-	if cfg.Durability == EverySec {
+	if n.cfg.Durability == EverySec {
 		n.spawn(n.runSyncs)
 	}
 	s := &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
 	go n.runStorage(s)
 	go n.runRaft(c, proposeC)
-	return n, n.commitC, n.errorC, readyC, nil
 }
 
-// start does everything of New that can fail.
-func (n *Node) start() (c *core, err error) {
+// start does everything of New that can fail. It returns the core of a node that is
+// in a cluster, or the formation of one that is not.
+func (n *Node) start() (c *core, f *formation, err error) {
 	cfg := &n.cfg
 	if n.lock, err = lockDir(cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.lock.Close())
+			err = errors.Join(err, n.release())
 		}
 	}()
 	if err := prepareDir(cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	client, err := newHTTPClient(cfg)
-	if err != nil {
-		return nil, err
+	if n.client, err = newHTTPClient(cfg); err != nil {
+		return nil, nil, err
 	}
-	fresh := !wal.Exist(walDir(cfg))
-	var who identity
-	var from restored
-	var known []commit.Member // while the log does not say
-	if fresh {
-		who, known, err = n.enroll(client)
-		if err != nil {
+	var hasLog bool
+	if n.origin, hasLog, err = findOrigin(cfg); err != nil {
+		return nil, nil, err
+	}
+	if !hasLog {
+		if err := n.enroll(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if n.incarnation, err = nextIncarnation(cfg); err != nil {
+		return nil, nil, err
+	}
+	if hasLog {
+		var who identity
+		var from restored
+		if n.disk, who, from, err = openDisk(cfg); err != nil {
+			return nil, nil, err
+		}
+		c, err = n.resume(who, from)
+		return c, nil, err
+	}
+	// Before anybody is told the own URL: nothing is decided yet if it cannot be had.
+	f = newFormation(cfg.ID, n.origin.Peers, n.origin.Cluster, cfg.ForceFormation, rand.Uint64)
+	n.stance.Store(new(f.stance()))
+	if n.listener, err = listenForPeers(cfg, n.peerHandler()); err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case n.origin.State == stageJoining:
+		c, err = n.join()
+		return c, nil, err
+	case len(f.peers) == 1: // there is nobody to agree with
+		v := f.decide()
+		c, err = n.found(max(v.prepare, v.start))
+		return c, nil, err
+	}
+	return nil, f, nil
+}
+
+// enter makes this node a part of its cluster: from here on it may vote. known are
+// members to talk to while the log does not name any.
+func (n *Node) enter(who identity, from restored, known []commit.Member) (*core, error) {
+	cfg := &n.cfg
+	n.cluster, n.origin.Cluster = who.Cluster, who.Cluster
+	if n.origin.State != stageMember || !n.origin.HasLog && !from.empty() {
+		n.origin.State, n.origin.HasLog = stageMember, !from.empty()
+		if err := n.origin.write(cfg); err != nil {
 			return nil, err
 		}
-		n.disk, err = createDisk(cfg, who)
-	} else {
-		n.disk, who, from, err = openDisk(cfg)
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.disk.close())
-		}
-	}()
-	n.cluster = who.Cluster
-	if n.incarnation, err = nextIncarnation(cfg); err != nil {
-		return nil, err
-	}
-	c, err = newCore(cfg, from, n)
+	n.stance.Store(&stance{Member: cfg.ID, State: isMember, Cluster: who.Cluster})
+	c, err := newCore(cfg, from, n)
 	if err != nil {
 		return nil, err
 	}
 	c.reads.incarnation = n.incarnation
-	empty := from.snapshot == nil && len(from.entries) == 0
-	if empty && !who.Joined {
-		if len(cfg.Peers) == 0 {
-			return nil, errors.New("raftnode: the log is empty and no initial members are given")
-		}
-		if err := c.bootstrap(); err != nil {
-			return nil, err
-		}
-	}
 
-	self := cfg.PeerURL
-	if own, ok := c.members.members[cfg.ID]; ok && self == "" {
-		self = own.PeerURL
-	}
-	if self == "" && c.members.isRemoved(cfg.ID) {
-		return nil, ErrRemoved
-	}
-	if self == "" {
-		self, err = ownURLInLog(cfg.ID, from.entries)
-		if err != nil {
-			return nil, err
-		}
-	}
-	if cfg.PeerURL == "" {
-		cfg.PeerURL = self
-	}
-	if cfg.ListenURL == "" {
-		cfg.ListenURL = self
-	}
-	ln, err := listen(cfg)
+	ms, ownURL, err := from.membership(cfg.ID)
 	if err != nil {
 		return nil, err
 	}
-	n.network, err = startNetwork(cfg, who.Cluster, self, ln, receiver{n}, n.peerHandler(), client)
+	n.compareList(ms)
+	self, err := n.ownURL(c, ownURL)
 	if err != nil {
-		return nil, errors.Join(err, ln.Close())
+		return nil, err
+	}
+	setDefault(&cfg.ListenURL, self)
+	if n.listener == nil {
+		if n.listener, err = listenForPeers(cfg, n.peerHandler()); err != nil {
+			return nil, err
+		}
+	}
+	if n.network, err = startNetwork(cfg, who.Cluster, self, n.listener, receiver{n}, n.client); err != nil {
+		return nil, err
 	}
 	c.linkChanged(newMembership(), c.members)
 	for _, m := range known {
@@ -183,33 +214,61 @@ func (n *Node) start() (c *core, err error) {
 	}
 	c.publish()
 	cfg.Logger.Info("raft node started", zap.Uint64("member", cfg.ID), zap.String("cluster", fmt.Sprintf("%x", n.cluster)),
-		zap.Uint64("incarnation", n.incarnation), zap.Bool("fresh", fresh), zap.Uint64("snapshot", c.snapshots.last),
+		zap.Uint64("incarnation", n.incarnation), zap.Uint64("snapshot", c.snapshots.last),
 		zap.Int("entries", len(from.entries)), zap.String("listen", cfg.ListenURL))
 	return c, nil
 }
 
-// ownURLInLog finds the own address of a member that is started with nothing but
-// its data directory and has no snapshot yet.
-func ownURLInLog(id uint64, entries []*raftpb.Entry) (string, error) {
-	ms := newMembership()
-	for _, e := range entries {
-		if e.GetType() != raftpb.EntryConfChange {
-			continue
-		}
-		cc := &raftpb.ConfChange{}
-		if err := unmarshalConfChange(e, cc); err != nil {
-			return "", err
-		}
-		ch, err := decodeChange(cc.GetContext())
-		if err != nil {
-			return "", err
-		}
-		ms = ms.apply(ch)
+// ownURL is where the other members reach this one: as the data has it, and before
+// it says anything as the list has it.
+func (n *Node) ownURL(c *core, inLog string) (string, error) {
+	if inLog != "" {
+		return inLog, nil
 	}
-	if m, ok := ms.members[id]; ok {
-		return m.PeerURL, nil
+	for _, peers := range [][]Peer{n.cfg.Peers, n.origin.Peers} {
+		if i := slices.IndexFunc(peers, func(p Peer) bool { return p.ID == n.cfg.ID }); i >= 0 {
+			return peers[i].URL, nil
+		}
 	}
-	return "", fmt.Errorf("raftnode: the peer URL of member %d is neither given nor in its data", id)
+	if c.members.isRemoved(n.cfg.ID) {
+		return "", ErrRemoved
+	}
+	return "", fmt.Errorf("raftnode: the peer URL of member %d is neither given nor in its data", n.cfg.ID)
+}
+
+// compareList says that a list of members is not what the data directory has: the
+// list counts only for a directory that is empty. After a member was replaced it
+// differs in every unit file, and that must not keep anybody from starting.
+func (n *Node) compareList(ms *membership) {
+	if n.cfg.Join || len(n.cfg.Peers) == 0 || len(ms.members) == 0 {
+		return
+	}
+	var known []Peer
+	for _, m := range ms.list() {
+		known = append(known, Peer{m.ID, m.PeerURL})
+	}
+	if given := n.cfg.sortedPeers(); !slices.Equal(given, known) {
+		n.cfg.Logger.Info("the list of members is ignored, the data directory knows the cluster",
+			zap.Any("given", given), zap.Any("known", known))
+	}
+}
+
+// release gives back what a node holds that has no goroutines.
+func (n *Node) release() error {
+	var errs []error
+	if n.network != nil {
+		n.network.stop()
+	}
+	if n.listener != nil {
+		n.listener.close()
+	}
+	if n.client != nil {
+		n.client.CloseIdleConnections()
+	}
+	if n.disk != nil {
+		errs = append(errs, n.disk.close())
+	}
+	return errors.Join(append(errs, n.lock.Close())...)
 }
 
 // Stop stops the node, handing over leadership first if it leads, and returns
@@ -227,4 +286,21 @@ func (n *Node) stop(err error) {
 		n.err = err
 		close(n.failC)
 	})
+}
+
+// ended tells everybody that the node has stopped.
+func (n *Node) ended(err error) {
+	if err != nil {
+		n.stop(err)
+	}
+	select {
+	case <-n.failC:
+		n.cfg.Logger.Error("raft node failed", zap.Uint64("member", n.cfg.ID), zap.Error(n.err))
+		n.errorC <- n.err
+	default:
+		n.cfg.Logger.Info("raft node stopped", zap.Uint64("member", n.cfg.ID))
+	}
+	close(n.doneC)
+	close(n.commitC)
+	close(n.errorC)
 }

@@ -3,14 +3,12 @@ package raftnode
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,13 +16,18 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// The peer listener has two endpoints beside rafthttp's:
+// The peer listener has three endpoints beside rafthttp's:
 //
 //	GET  /members     who is in the cluster, for nodes that want to join
 //	POST /membership  a change, for the leader to decide and to answer
+//	POST /stance      what this member is, for those that want to form a cluster
+//
+// The last one answers before this node is in a cluster. It is a POST so that nothing
+// on the way remembers an answer: it counts that the question came first.
 const (
 	membersPath    = "/members"
 	membershipPath = "/membership"
+	stancePath     = "/stance"
 )
 
 // clusterMembers is the answer to GET /members.
@@ -65,6 +68,8 @@ func changeErrors() []changeError {
 		{"not caught up", ErrNotCaughtUp},
 		{"not a member", ErrNotMember},
 		{"used", ErrIDUsed},
+		{"lost", ErrDataLost},
+		{"url", ErrBadURL},
 		{"no successor", ErrNoSuccessor},
 		{"not leader", errNotLeader},
 		{"no leader", commit.ErrNoLeader},
@@ -112,7 +117,12 @@ func (e *remoteError) Unwrap() error { return e.kind }
 
 func (n *Node) peerHandler() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+stancePath, n.serveStance)
 	mux.HandleFunc("GET "+membersPath, func(w http.ResponseWriter, _ *http.Request) {
+		if !n.in() {
+			http.Error(w, "this node is not in a cluster yet", http.StatusServiceUnavailable)
+			return
+		}
 		v := n.view.Load()
 		n.writeJSON(w, clusterMembers{n.cluster, v.leader, v.members.list(), v.members.removedIDs()})
 	})
@@ -126,7 +136,7 @@ func (n *Node) serveChange(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if req.Cluster != n.cluster {
+	if !n.in() || req.Cluster != n.cluster {
 		http.Error(w, "cluster ID mismatch", http.StatusPreconditionFailed)
 		return
 	}
@@ -134,6 +144,33 @@ func (n *Node) serveChange(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
 	defer cancel()
 	n.writeJSON(w, result(n.changeAsLeader(ctx, req.Change)))
+}
+
+func (n *Node) serveStance(w http.ResponseWriter, r *http.Request) {
+	s := *n.stance.Load()
+	asker, err := strconv.ParseUint(r.URL.Query().Get("asker"), 10, 64)
+	if err != nil {
+		http.Error(w, "asker: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if s.State == isMember {
+		s.Asker = n.view.Load().members.acquaintance(asker)
+	}
+	n.writeJSON(w, s)
+}
+
+// acquaintance says what the members know of an id.
+func (ms *membership) acquaintance(id uint64) acquaintance {
+	m, ok := ms.members[id]
+	switch {
+	case ms.isRemoved(id):
+		return isTombstoned
+	case ok && unclaimed(m):
+		return isExpected
+	case ok || len(ms.members) == 0: // while nothing is applied yet, the worst is assumed
+		return isKnown
+	}
+	return isStranger
 }
 
 func (n *Node) writeJSON(w http.ResponseWriter, v any) {
@@ -261,7 +298,7 @@ func postChange(ctx context.Context, client *http.Client, peerURL string, cluste
 		// It may have got there.
 		return 0, fmt.Errorf("change membership: %w: %w", commit.ErrUnknown, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // read as far as it matters
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // as much as there is
 		return 0, fmt.Errorf("change membership at %s: %s: %s", peerURL, resp.Status, bytes.TrimSpace(text))
@@ -271,6 +308,32 @@ func postChange(ctx context.Context, client *http.Client, peerURL string, cluste
 		return 0, fmt.Errorf("change membership: %w: %w", commit.ErrUnknown, err)
 	}
 	return res.Index, res.err()
+}
+
+// askStance asks a member what it is.
+func askStance(ctx context.Context, client *http.Client, peerURL string, asker uint64) (s stance, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+	defer cancel()
+	url := peerURL + stancePath + "?asker=" + strconv.FormatUint(asker, 10)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return s, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner // without the URL, which everybody names already
+		}
+		return s, err
+	}
+	defer func() { _ = resp.Body.Close() }() // read as far as it matters
+	if resp.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("it answers %s", resp.Status)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&s); err != nil {
+		return s, fmt.Errorf("its answer makes no sense: %w", err)
+	}
+	return s, nil
 }
 
 // getMembers asks one member who is in the cluster.
@@ -283,7 +346,7 @@ func getMembers(ctx context.Context, client *http.Client, peerURL string) (*clus
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // read as far as it matters
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s%s: %s", peerURL, membersPath, resp.Status)
 	}
@@ -292,16 +355,4 @@ func getMembers(ctx context.Context, client *http.Client, peerURL string) (*clus
 		return nil, fmt.Errorf("%s%s: %w", peerURL, membersPath, err)
 	}
 	return &cm, nil
-}
-
-// clusterID makes the id of a new cluster of its initial members, so that all of
-// them get the same one without talking to each other, and members of different
-// clusters refuse each other.
-func clusterID(peers []Peer) uint64 {
-	var b strings.Builder
-	for _, p := range peers {
-		fmt.Fprintf(&b, "%d=%s\n", p.ID, p.URL)
-	}
-	sum := sha256.Sum256([]byte(b.String()))
-	return binary.BigEndian.Uint64(sum[:])
 }

@@ -95,6 +95,7 @@ func runSchedule(t *testing.T, seed uint64, steps int) *schedule {
 		CommitDelay: time.Duration(1 - 2*rng.IntN(2)),
 	}
 	s.sim = newSim(cfg, 1+rng.IntN(5), rng)
+	s.forms = true
 	s.ids_ = uint64(len(s.nodes))
 	if *simTrace {
 		s.trace = func(format string, args ...any) { t.Logf(format, args...) }
@@ -152,6 +153,8 @@ func (s *schedule) step(drop, faults int) {
 		n.finishBody()
 	case r < 840:
 		n.tick()
+	case r < 860 && len(s.asked) > 0:
+		s.carryQuestion(drop)
 	case r < 930:
 		s.propose(n)
 	case r < 960:
@@ -215,12 +218,12 @@ func (s *schedule) disturb(n *simNode) {
 	}
 }
 
-// loseDisk takes a member out of the game for ever, with all it has written: what
-// formation makes of a member that lost its disk. Never more than a minority, and
+// loseDisk takes a member down, with all it has written, and up again. It must never
+// get into the cluster: see carryQuestion. Never more than a minority, and
 // not while the membership changes: which minority it is must be known.
 func (s *schedule) loseDisk(n *simNode) {
 	l := s.leader()
-	if l == nil || n.dead != nil || !s.membershipAtRest(l) {
+	if l == nil || n.dead != nil || n.lost || !s.membershipAtRest(l) {
 		return
 	}
 	if _, ok := l.core.members.members[n.id]; !ok {
@@ -239,11 +242,19 @@ func (s *schedule) loseDisk(n *simNode) {
 	if lost > (len(count)-1)/2 {
 		return
 	}
-	s.crash(n.id)
-	n.lost, n.dead = true, ErrDataLost
-	n.disk = newSimDisk()
-	s.lost++
-	s.logf("%d lost its disk", n.id)
+	s.sim.loseDisk(n)
+	s.start(n.id) // it comes up at once, empty, whoever else is there
+}
+
+// carryQuestion lets a member that lost its disk ask, and be answered. All others had
+// started when it lost it.
+func (s *schedule) carryQuestion(drop int) {
+	i := s.rng.IntN(len(s.asked))
+	by := s.asked[i].by
+	s.carry(i, s.rng.IntN(100) < drop)
+	if by.lost && by.core != nil {
+		s.failf("%d lost its disk and has started again", by.id)
+	}
 }
 
 // membershipAtRest reports whether all nodes agree about the membership, with no

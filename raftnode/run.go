@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -26,20 +25,7 @@ func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
 	close(n.endC)
 	<-n.storageC
 	n.wg.Wait()
-	n.network.stop()
-	if err := errors.Join(n.disk.close(), n.lock.Close()); err != nil {
-		n.stop(err)
-	}
-	select {
-	case <-n.failC:
-		n.cfg.Logger.Error("raft node failed", zap.Uint64("member", n.cfg.ID), zap.Error(n.err))
-		n.errorC <- n.err
-	default:
-		n.cfg.Logger.Info("raft node stopped", zap.Uint64("member", n.cfg.ID))
-	}
-	close(n.doneC)
-	close(n.commitC)
-	close(n.errorC)
+	n.ended(n.release())
 }
 
 func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
@@ -186,6 +172,10 @@ func (n *Node) runStorage(s *storer) {
 			n.stop(err)
 			return
 		}
+		if err := n.promiseLog(s); err != nil {
+			n.stop(err)
+			return
+		}
 		n.respond(out)
 		n.queue.done.Add(uint64(len(works)))
 		if len(out.snapshots) > 0 {
@@ -195,6 +185,20 @@ func (n *Node) runStorage(s *storer) {
 			}
 		}
 	}
+}
+
+// promiseLog notes, once in a directory's life, that its log is not empty any more:
+// before anybody is told, so that a log that is lost later is missed.
+func (n *Node) promiseLog(s *storer) error {
+	if n.origin.HasLog {
+		return nil
+	}
+	last, err := s.log.LastIndex()
+	if err != nil || last == 0 {
+		return err
+	}
+	n.origin.HasLog = true
+	return n.origin.write(&n.cfg)
 }
 
 // respond delivers what had to wait for the disk. Messages to other members need
@@ -325,20 +329,20 @@ func (n *Node) watchTransport(errorC <-chan error) {
 	}
 }
 
-// runAnnounce tells the cluster where clients and members reach this node, if it
-// does not know.
+// runAnnounce tells the cluster where clients reach this node, if it does not know.
+// Where members reach it, only an operator may change (RAFT UPDATE): the node itself
+// may have been started with an old list.
 func (n *Node) runAnnounce() {
 	ticker := time.NewTicker(n.cfg.TickInterval * time.Duration(n.cfg.ElectionTicks) / 2)
 	defer ticker.Stop()
 	for {
 		v := n.view.Load()
 		m, ok := v.members.members[n.cfg.ID]
-		stale := ok && (n.cfg.ClientAddr != "" && m.ClientAddr != n.cfg.ClientAddr ||
-			n.cfg.PeerURL != "" && m.PeerURL != n.cfg.PeerURL)
+		stale := ok && n.cfg.ClientAddr != "" && m.ClientAddr != n.cfg.ClientAddr
 		if stale && v.leader != 0 {
 			ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
 			err := n.changeMembership(ctx, change{Op: commit.Update, Member: commit.Member{
-				ID: n.cfg.ID, PeerURL: n.cfg.PeerURL, ClientAddr: n.cfg.ClientAddr,
+				ID: n.cfg.ID, ClientAddr: n.cfg.ClientAddr,
 			}})
 			cancel()
 			if err != nil {

@@ -43,6 +43,11 @@ type sim struct {
 	reads    int // answered
 	changes  int // membership changes that succeeded
 	lost     int // disks
+
+	// forms lets founders with an empty disk form a cluster first, as real ones do
+	// (formation_sim_test.go). Without it they are in one from the start.
+	forms bool
+	asked []*simQuestion // in flight
 }
 
 type simNode struct {
@@ -52,7 +57,8 @@ type simNode struct {
 	disk *simDisk
 
 	// All below is lost in a crash.
-	core   *core // nil: down
+	core   *core // nil: down, or forming
+	form   *formation
 	storer *storer
 	queue  []storageWork
 	bodies []pendingSnapshot
@@ -117,11 +123,33 @@ func (s *sim) failf(format string, args ...any) {
 
 // start brings a node up from its disk.
 func (s *sim) start(id uint64) {
+	if n := s.nodes[id]; s.forms && n.disk.cluster == 0 {
+		n.enroll()
+	} else {
+		s.boot(id)
+	}
+}
+
+func (s *sim) founder(id uint64) bool {
+	return slices.ContainsFunc(s.cfg.Peers, func(p Peer) bool { return p.ID == id })
+}
+
+// boot starts a node that is in a cluster.
+func (s *sim) boot(id uint64) {
 	n := s.nodes[id]
+	if n.disk.cluster == 0 {
+		n.disk.cluster = simCluster
+	}
 	from, _, err := n.disk.replay()
 	if err != nil {
 		s.failf("%d cannot start: %v", id, err)
 		return
+	}
+	if s.founder(id) && from.empty() {
+		if from, err = n.disk.found(s.cfg.Peers); err != nil {
+			s.failf("%d cannot start: %v", id, err)
+			return
+		}
 	}
 	c, err := newCore(&n.cfg, from, n)
 	if err != nil {
@@ -137,13 +165,6 @@ func (s *sim) start(id uint64) {
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
 	n.state = &simStore{done: map[string]bool{}}
 	n.queue, n.bodies, n.open, n.leads = nil, nil, map[string]*commit.Proposal{}, false
-	bootstrapped := slices.ContainsFunc(s.cfg.Peers, func(p Peer) bool { return p.ID == id })
-	if from.snapshot == nil && len(from.entries) == 0 && bootstrapped {
-		if err := c.bootstrap(); err != nil {
-			s.failf("%d: %v", id, err)
-			return
-		}
-	}
 	s.logf("%d started: snapshot %d, %d entries, term %d, commit %d", id,
 		c.snapshots.last, len(from.entries), c.hard.GetTerm(), c.hard.GetCommit())
 	n.do(func() {})
@@ -152,6 +173,7 @@ func (s *sim) start(id uint64) {
 // crash takes a node down. What was in flight from it stays in flight.
 func (s *sim) crash(id uint64) {
 	n := s.nodes[id]
+	n.form = nil
 	if n.core == nil {
 		return
 	}
@@ -164,6 +186,9 @@ func (s *sim) crash(id uint64) {
 // tick moves the clock of a node. It also stands for rafthttp, which keeps dialling
 // the members it knows, and learns that way that it was removed.
 func (n *simNode) tick() {
+	if n.form != nil {
+		n.ask()
+	}
 	if n.core == nil {
 		return
 	}

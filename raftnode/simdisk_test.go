@@ -17,6 +17,8 @@ type simDisk struct {
 	descriptors map[uint64]*raftpb.Snapshot
 	bodies      map[uint64][]byte
 	term, vote  uint64
+	prepared    uint64 // the cluster id that the node has agreed to
+	cluster     uint64 // the cluster that it is a member of
 	loadable    uint64 // index of the snapshot that a nil batch refers to
 
 	// fuse, if positive, counts down with every step of the persist path; the
@@ -73,6 +75,18 @@ func (d *simDisk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync boo
 		d.sync("wal")
 	}
 	return nil
+}
+
+// found does what createDisk does for one of the first members: it is durable before
+// the node says anything.
+func (d *simDisk) found(peers []Peer) (restored, error) {
+	first, err := foundingLog(peers)
+	for _, e := range first.entries {
+		d.records = append(d.records, simRecord{entry: e})
+	}
+	d.records = append(d.records, simRecord{hard: first.hard})
+	d.term, d.synced = first.hard.GetTerm(), len(d.records)
+	return first, err
 }
 
 func (d *simDisk) saveSnapshot(snap *raftpb.Snapshot, install bool) error {

@@ -36,6 +36,25 @@ func (n *Node) IsLeader() bool { return n.view.Load().isLeader }
 // Members returns the current membership as this node has applied it.
 func (n *Node) Members() []commit.Member { return n.view.Load().members.list() }
 
+// Waiting says for whom this node waits before it can take part in a cluster, or ""
+// if it does. It costs an atomic load.
+func (n *Node) Waiting() string {
+	if w := n.waits.Load(); w != nil {
+		return *w
+	}
+	return ""
+}
+
+// in reports whether this node is in a cluster.
+func (n *Node) in() bool {
+	select {
+	case <-n.inC:
+		return true
+	default:
+		return false
+	}
+}
+
 // Incarnation returns how often this node was started with this data directory:
 // a number that no earlier run had.
 func (n *Node) Incarnation() uint64 { return n.incarnation }
@@ -43,6 +62,9 @@ func (n *Node) Incarnation() uint64 { return n.incarnation }
 // Status returns a consistent picture of the node. After the node has stopped
 // only the ids and the members are filled in.
 func (n *Node) Status() commit.Status {
+	if !n.in() {
+		return commit.Status{ID: n.cfg.ID, Role: "forming"}
+	}
 	statusC := make(chan commit.Status, 1)
 	n.inbox.run(func(c *core) {
 		s := c.status()

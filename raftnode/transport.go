@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -34,9 +32,7 @@ type network struct {
 	cfg    *Config
 	self   string // own peer URL
 	tr     *rafthttp.Transport
-	server *http.Server
 	client *http.Client
-	served chan struct{} // closed when the server has ended
 
 	mu sync.Mutex
 	// While a peer is being removed, rafthttp holds the lock that Send needs
@@ -69,27 +65,8 @@ func newHTTPClient(cfg *Config) (*http.Client, error) {
 	return &http.Client{Transport: rt}, nil
 }
 
-// listen binds the peer listener. Stuck connections are given up after the
-// timeouts that rafthttp is made for.
-func listen(cfg *Config) (net.Listener, error) {
-	u, err := url.Parse(cfg.ListenURL)
-	if err != nil {
-		return nil, fmt.Errorf("listen URL: %w", err)
-	}
-	tls := tlsInfo(cfg.PeerTLS)
-	opts := []transport.ListenerOption{transport.WithTimeout(rafthttp.ConnReadTimeout, rafthttp.ConnWriteTimeout)}
-	if !tls.Empty() {
-		opts = append(opts, transport.WithTLSInfo(&tls))
-	}
-	ln, err := transport.NewListenerWithOpts(u.Host, u.Scheme, opts...)
-	if err != nil {
-		return nil, fmt.Errorf("listen for peers on %s: %w", cfg.ListenURL, err)
-	}
-	return ln, nil
-}
-
-// startNetwork makes this node reachable, and able to reach others.
-func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r rafthttp.Raft, own http.Handler, client *http.Client) (*network, error) {
+// startNetwork lets messages of this cluster, and no other, in and out.
+func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r rafthttp.Raft, client *http.Client) (*network, error) {
 	urls, err := types.NewURLs([]string{self})
 	if err != nil {
 		return nil, fmt.Errorf("own peer URL: %w", err)
@@ -115,28 +92,13 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r r
 			LeaderStats: stats.NewLeaderStats(lg, id.String()),
 			ErrorC:      make(chan error, 1),
 		},
-		served: make(chan struct{}),
-		opsC:   make(chan struct{}, 1),
+		opsC: make(chan struct{}, 1),
 	}
 	if err := nw.tr.Start(); err != nil {
 		return nil, fmt.Errorf("start transport: %w", err)
 	}
-	mux := http.NewServeMux()
 	peers := nw.tr.Handler()
-	mux.Handle(rafthttp.RaftPrefix, peers)
-	mux.Handle(rafthttp.RaftPrefix+"/", peers)
-	mux.Handle("/", own)
-	nw.server = &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog:          zap.NewStdLog(cfg.Logger.Named("peer-http")),
-	}
-	go func() {
-		defer close(nw.served)
-		if err := nw.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			cfg.Logger.Error("peer listener", zap.Error(err))
-		}
-	}()
+	ln.raft.Store(&peers)
 	return nw, nil
 }
 
@@ -246,17 +208,8 @@ func (nw *network) runChanges(stopC <-chan struct{}) {
 	}
 }
 
-// stop ends all connections. REQUIRES: runChanges has ended.
-func (nw *network) stop() {
-	nw.tr.Stop()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := nw.server.Shutdown(ctx); err != nil {
-		nw.lg.Debug("peer connections cut off", zap.Error(err), zap.NamedError("close", nw.server.Close()))
-	}
-	<-nw.served
-	nw.client.CloseIdleConnections()
-}
+// stop ends the links to the other members. REQUIRES: runChanges has ended.
+func (nw *network) stop() { nw.tr.Stop() }
 
 // receiver is the Node as rafthttp sees it. None of its methods may block: Send
 // calls some of them on the raft goroutine.

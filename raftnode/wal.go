@@ -22,6 +22,7 @@ import (
 //
 //	wal/          the log, in segments (etcd's WAL)
 //	snap/         *.snap descriptors and *.snap.db bodies
+//	origin        how far it has come to belong to a member
 //	incarnation   how often this node was started
 //	lock          held while a process uses the directory
 type disk struct {
@@ -95,8 +96,9 @@ func prepareDir(cfg *Config) error {
 	return nil
 }
 
-// createDisk starts an empty log for a new member.
-func createDisk(cfg *Config, who identity) (*disk, error) {
+// createDisk starts the log of a new member with what it begins with, durably in
+// every mode.
+func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	meta, err := json.Marshal(who)
 	if err != nil {
 		return nil, err
@@ -106,6 +108,11 @@ func createDisk(cfg *Config, who identity) (*disk, error) {
 		return nil, fmt.Errorf("create WAL: %w", err)
 	}
 	d := &disk{cfg: cfg, lg: cfg.Logger, wal: w, snap: snap.New(cfg.Logger, snapDir(cfg))}
+	if !first.empty() {
+		if err := d.save(first.hard, first.entries, true); err != nil {
+			return nil, errors.Join(fmt.Errorf("write the first entries: %w", err), w.Close())
+		}
+	}
 	d.relax()
 	return d, nil
 }
@@ -179,12 +186,6 @@ func (who identity) check(cfg *Config) error {
 	}
 	if who.Member != cfg.ID {
 		return fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, who.Member, cfg.ID)
-	}
-	if len(cfg.Peers) > 0 && !cfg.Join && !who.Joined {
-		if id := clusterID(cfg.sortedPeers()); id != who.Cluster {
-			return fmt.Errorf("%w: %s belongs to cluster %x, but the given initial members make cluster %x; "+
-				"give those of the very first start, or none at all", ErrWrongDir, cfg.Dir, who.Cluster, id)
-		}
 	}
 	return nil
 }

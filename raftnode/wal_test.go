@@ -97,7 +97,7 @@ func TestTruncatedEntriesStayTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	d, err := createDisk(&cfg, identity{Version: 1, Cluster: clusterID(cfg.sortedPeers()), Member: 1})
+	d, err := createDisk(&cfg, identity{Version: 1, Cluster: 7, Member: 1}, restored{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestTruncatedEntriesStayTruncated(t *testing.T) {
 }
 
 // A crash in the middle of the very first write must not keep a node from
-// bootstrapping. Found by TestRandomSchedules.
+// founding its cluster. Found by TestRandomSchedules.
 func TestBootstrapTornByACrash(t *testing.T) {
 	cfg := testConfig(t, 1, nil)
 	cfg.Peers = []Peer{{1, freeURLs(t, 1)[0]}}
@@ -147,7 +147,11 @@ func TestBootstrapTornByACrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := createDisk(&cfg, identity{Version: 1, Cluster: clusterID(cfg.sortedPeers()), Member: 1})
+	o := &origin{Version: originVersion, Member: 1, State: stagePrepared, Cluster: 7, Peers: cfg.sortedPeers()}
+	if err := o.write(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	d, err := createDisk(&cfg, identity{Version: 1, Cluster: 7, Member: 1}, restored{})
 	if err != nil {
 		t.Fatal(err)
 	}

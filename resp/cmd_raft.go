@@ -23,6 +23,7 @@ func raftFamily() []local {
 			sub("add", 4, "Add a member, which learns first and votes once it has caught up", "id peer-url", slow, (*conn).cmdRaftAdd),
 			sub("remove", 3, "Remove a member for good", "id", slow, (*conn).cmdRaftRemove),
 			sub("promote", 3, "Make a learner that has caught up a voter", "id", slow, (*conn).cmdRaftPromote),
+			sub("update", 4, "Change the URL where the other members reach a member", "id peer-url", slow, (*conn).cmdRaftUpdate),
 			sub("transfer", -2, "Hand leadership to a member", "[id]", slow, (*conn).cmdRaftTransfer),
 			sub("snapshot", 2, "Take a snapshot on this node and compact its log", "", slow, func(c *conn, _ [][]byte) { c.done(c.srv.takeSnapshot()) }),
 			sub("digest", 2, "Get the applied index and the digest of the state there", "", slow, (*conn).cmdRaftDigest),
@@ -38,6 +39,9 @@ func raftFamily() []local {
 				"    Remove a member. Its id never comes back.",
 				"PROMOTE <id>",
 				"    Make a learner that has caught up a voter.",
+				"UPDATE <id> <peer-url>",
+				"    Change the URL where the other members reach a member: after it, start that",
+				"    one at its new place.",
 				"TRANSFER [<id>]",
 				"    Hand leadership to a member, or to whichever suits.",
 				"SNAPSHOT",
@@ -118,6 +122,16 @@ func (c *conn) change(do func(context.Context) error) {
 func (c *conn) cmdRaftAdd(argv [][]byte) {
 	if id, ok := c.memberID(argv[2]); ok {
 		c.change(func(ctx context.Context) error { return c.srv.store.AddMember(ctx, id, string(argv[3])) })
+	}
+}
+
+func (c *conn) cmdRaftUpdate(argv [][]byte) {
+	if id, ok := c.memberID(argv[2]); ok {
+		if len(argv[3]) == 0 {
+			c.enc.Error("ERR a member's peer URL is http://host:port or https://host:port")
+			return
+		}
+		c.change(func(ctx context.Context) error { return c.srv.store.UpdateMember(ctx, id, string(argv[3])) })
 	}
 }
 

@@ -182,7 +182,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.reject(cm, errMasterDown)
 	}
 	if cm.flags&command.Loading == 0 && !s.isLoaded() {
-		return c.reject(cm, errLoading)
+		return c.reject(cm, s.loadingError())
 	}
 	if p := s.pause.Load(); p != nil && p.holds(c, cm, s.now()) {
 		if c.batch.Len() > 0 {

@@ -64,6 +64,7 @@ func (l *loopback) Transfer(context.Context, uint64) error {
 }
 func (l *loopback) Snapshot(context.Context) error { return nil }
 func (l *loopback) Incarnation() uint64            { return 1 }
+func (l *loopback) Waiting() string                { return "" }
 
 // hold keeps proposals from being committed until it is called with false.
 func (l *loopback) hold(held bool) {

@@ -161,6 +161,14 @@ func (s *Server) isLoaded() bool {
 	return false
 }
 
+// loadingError is what clients get before isLoaded.
+func (s *Server) loadingError() string {
+	if w := s.store.Waiting(); w != "" {
+		return "LOADING " + strings.ReplaceAll(w, "\n", " ")
+	}
+	return errLoading
+}
+
 func (s *Server) hasLeader() bool {
 	id, _ := s.store.Leader()
 	return id != 0

@@ -432,6 +432,7 @@ func (n *fakeNode) IsLeader() bool {
 	return id == n.id
 }
 
+func (n *fakeNode) Waiting() string                        { return "" }
 func (n *fakeNode) Transfer(context.Context, uint64) error { return nil }
 func (n *fakeNode) Snapshot(context.Context) error         { return nil }
 func (n *fakeNode) Incarnation() uint64                    { return n.incarnation }

@@ -37,6 +37,16 @@ func (s *Store) Leader() (id uint64, clientAddr string) {
 	return n.Leader()
 }
 
+// Waiting says for whom this node waits before it can take part in a cluster, "" if
+// it does.
+func (s *Store) Waiting() string {
+	n := s.node.Load()
+	if n == nil {
+		return ""
+	}
+	return n.Waiting()
+}
+
 // Now is the time in ms by the node's estimate of the leader's clock. It takes no
 // lock.
 func (s *Store) Now() int64 { return s.clock.Now() }
@@ -76,6 +86,11 @@ func (s *Store) ChangeMembership(ctx context.Context, op commit.ConfChangeOp, m 
 // AddMember adds a member that learns first and votes once it has caught up.
 func (s *Store) AddMember(ctx context.Context, id uint64, peerURL string) error {
 	return s.ChangeMembership(ctx, commit.AddLearner, commit.Member{ID: id, PeerURL: peerURL, Learner: true})
+}
+
+// UpdateMember changes where the other members reach a member.
+func (s *Store) UpdateMember(ctx context.Context, id uint64, peerURL string) error {
+	return s.ChangeMembership(ctx, commit.Update, commit.Member{ID: id, PeerURL: peerURL})
 }
 
 // RemoveMember removes a member. Its id never comes back.

@@ -58,6 +58,9 @@ type Consensus interface {
 	// clients reach it. It and IsLeader are called often and must be cheap.
 	Leader() (id uint64, clientAddr string)
 	IsLeader() bool
+	// Waiting says for whom the node waits before it can take part in a cluster, "" if
+	// it does. It must be cheap.
+	Waiting() string
 	// Transfer hands leadership to a member, 0: to whoever suits.
 	Transfer(ctx context.Context, id uint64) error
 	// Snapshot takes a snapshot now.

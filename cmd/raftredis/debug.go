@@ -89,6 +89,10 @@ func (m *monitor) close() {
 // before and whenever it has none.
 func (m *monitor) ready(w http.ResponseWriter, _ *http.Request) {
 	s := m.store.Load()
+	if s != nil && s.Waiting() != "" {
+		http.Error(w, s.Waiting(), http.StatusServiceUnavailable)
+		return
+	}
 	if s == nil || !s.Ready() {
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/raftredis/raftredis/raftnode"
 	"github.com/raftredis/raftredis/resp"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -27,6 +28,9 @@ type options struct {
 	id      number
 	cluster text
 	join    yesNo
+
+	forceFormation  yesNo
+	forceNewCluster yesNo
 
 	announceIP   text
 	announcePort number
@@ -66,7 +70,7 @@ type options struct {
 	// given says where an option's value comes from; what is not in it has its
 	// default.
 	given map[string]string
-	// restart says that the data directory has a log: it knows the members.
+	// restart says that the data directory is somebody's: it knows the members.
 	restart bool
 }
 
@@ -152,7 +156,7 @@ func (o *options) declare() {
 
 	group = "The cluster"
 	add(&o.id, "id", "this node's id: never 0, never used before in this cluster")
-	add(&o.cluster, "cluster", "URLs where the members reach each other, the same list on every node: by position (the first is id 1) or as id=url. Alone by default",
+	add(&o.cluster, "cluster", "URLs where the first members reach each other, the same list on every node: by position (the first is id 1) or as id=url. Alone by default. It counts only while --dir is empty",
 		"1=http://10.0.0.1:16379,2=http://10.0.0.2:16379,3=http://10.0.0.3:16379")
 	addFront("port")
 	add(&o.join, "join", "join a running cluster through any of the members in --cluster, instead of starting a new one")
@@ -208,6 +212,10 @@ func (o *options) declare() {
 
 	group = "Starting"
 	add(&o.config, "config", "file with one option a line, in the format of redis.conf; also as the first argument")
+	add(&o.forceFormation, "force-formation", "form a new cluster although some of --cluster do not answer, if a majority does. "+
+		"Should one of those have data, its cluster and what was acknowledged there is cut off for good")
+	add(&o.forceNewCluster, "force-new-cluster", "make --dir a cluster of one that keeps the data, and end: the way back when a majority of the members is lost for good. "+
+		"The other members' ids are burnt; what they had and this one has not is lost")
 	fs.BoolVarP(&o.help, "help", "h", false, "print this")
 	fs.BoolVarP(&o.version, "version", "v", false, "print the version")
 
@@ -494,6 +502,7 @@ func (o *options) validate() error {
 	if o.proposalTimeout.value < time.Millisecond {
 		wrong("--proposal-timeout must be at least 1 ms")
 	}
+	o.peerListen.value = raftnode.NormalizePeerURL(o.peerListen.value)
 	if l := o.peerListen.value; l != "" && !strings.Contains(l, "://") {
 		o.peerListen.value = o.scheme() + "://" + l
 	}

@@ -36,7 +36,7 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 			p = raftnode.Peer{ID: n, URL: after}
 			named++
 		}
-		p.URL = strings.TrimSuffix(p.URL, "/")
+		p.URL = raftnode.NormalizePeerURL(p.URL)
 		if err := checkPeerURL(p.URL, bool(o.tlsCluster)); err != nil {
 			return nil, fmt.Errorf("--cluster: %w", err)
 		}
@@ -53,6 +53,9 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 	}
 	if named > 0 && named < len(peers) {
 		return nil, fmt.Errorf("--cluster: either every member is written as id=url, or none")
+	}
+	if o.restart {
+		return peers, nil // only to be compared with what the data directory has
 	}
 	if !slices.ContainsFunc(peers, func(p raftnode.Peer) bool { return p.ID == id }) {
 		return nil, fmt.Errorf("--id %d is not in --cluster, which has the ids %s (name them: %d=http://host:port)", id, strings.Join(ids, " "), id)

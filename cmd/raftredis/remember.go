@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/raftredis/raftredis/raftnode"
 )
 
 // nodeConf is the file in the data directory that tells who it belongs to, so
@@ -25,11 +27,11 @@ var remembered = []string{
 
 // recall takes from the data directory what was not said otherwise.
 func (o *options) recall() error {
-	if _, err := os.Stat(filepath.Join(o.dir.value, "wal")); err == nil {
-		o.restart = true
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	begun, err := raftnode.Begun(o.dir.value)
+	if err != nil {
 		return fmt.Errorf("--dir: %w", err)
 	}
+	o.restart = begun
 	all, err := readConfFile(filepath.Join(o.dir.value, nodeConf), 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -38,7 +40,7 @@ func (o *options) recall() error {
 		return err
 	}
 	if !o.restart {
-		return nil // an earlier start did not get far enough to belong to anybody
+		return nil // raftnode refuses the directory: it has lost everything else
 	}
 	if err := o.take(all); err != nil {
 		return err

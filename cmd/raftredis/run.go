@@ -49,6 +49,9 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
+	if o.forceNewCluster {
+		return o.newCluster(log, os.Stdout)
+	}
 	paceGC()
 	if len(o.idle) > 0 {
 		log.Warn("directives of Redis that have no meaning here", zap.Strings("ignored", o.idle))
@@ -90,18 +93,35 @@ func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
 		case err = <-p.store.ErrorC():
 			return false, fmt.Errorf("the state machine stopped: %w", err)
 		case <-look.C:
-			if !p.store.Loaded() || !p.store.Ready() && time.Since(began) < catchUpTime {
+			ready := p.store.Loaded() && (p.store.Ready() || time.Since(began) >= catchUpTime)
+			// Clients are to hear from a node that waits for others, whom it waits for.
+			waiting := p.server == nil && p.store.Waiting() != "" && time.Since(began) >= formationTime
+			if !ready && !waiting {
+				continue
+			}
+			if p.server == nil {
+				if err := p.serve(); err != nil {
+					return false, err
+				}
+			}
+			if !ready {
+				began, look = time.Now(), time.NewTicker(lookWhileWaiting)
+				defer look.Stop()
 				continue
 			}
 			look.Stop()
-			if err := p.serve(); err != nil {
-				return false, err
-			}
 			p.log.Info("ready for clients", zap.Strings("addresses", addresses(p.server)), zap.Int64("id", p.o.id.value),
 				zap.String("dir", p.o.dir.value), zap.String("version", version()))
 		}
 	}
 }
+
+const (
+	// formationTime is how long the members of a new cluster, started together, take
+	// at most to find each other. Clients need not hear of it.
+	formationTime    = time.Second
+	lookWhileWaiting = 20 * time.Millisecond
+)
 
 // catchUpTime is how long clients wait for a node that has just started to catch
 // up with what it had acknowledged before it stopped: a local read must not go
@@ -145,19 +165,20 @@ func (p *part) start() error {
 	cfg.LongWork = p.threads.lend
 	cfg.Seal = p.store.Seal
 	cfg.Logger = p.log.Named("raft")
-	if !o.restart {
-		// Before the log exists: a restart must find out whose it is even if this
-		// start does not get any further.
-		if err := o.remember(); err != nil {
-			return err
-		}
-	}
 	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
 	if err != nil {
 		return friendlier(err, o)
 	}
 	p.node, p.errorC = node, errorC
 	p.store.Start(node, commitC, snapshotterReady)
+	if !o.restart {
+		// Now, and not when clients are let in: a restart must find out whose the
+		// directory is even if this start does not get any further. Not earlier, because
+		// in a directory without anything else it is a trace of data that is lost.
+		if err := o.remember(); err != nil {
+			return errors.Join(err, p.stop(false, false))
+		}
+	}
 	return nil
 }
 
@@ -242,10 +263,13 @@ func (p *part) stop(healthy, snapshot bool) error {
 // raftConfig says what the raft node is to be.
 func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 	cfg := raftnode.Config{
-		ID:            uint64(o.id.value),
-		Dir:           o.dir.value,
-		Peers:         peers,
-		Join:          bool(o.join),
+		ID:    uint64(o.id.value),
+		Dir:   o.dir.value,
+		Peers: peers,
+		Join:  bool(o.join),
+
+		ForceFormation: bool(o.forceFormation),
+
 		ListenURL:     o.peerListen.value,
 		ClientAddr:    o.clientAddr(),
 		SnapshotBytes: uint64(o.snapshotBytes),
@@ -326,6 +350,8 @@ func friendlier(err error, o *options) error {
 		return fmt.Errorf("%w (each node needs a --dir of its own)", err)
 	case strings.Contains(err.Error(), "address already in use"):
 		return fmt.Errorf("%w (another node, or another program, listens there; see --cluster and --cluster-port)", err)
+	case strings.Contains(err.Error(), "cannot assign requested address"):
+		return fmt.Errorf("%w (if this node has moved: RAFT UPDATE on another member, and --peer-listen here)", err)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,7 @@ func faults() []fault {
 		{"snapshots in a row", 2, snapshots},
 		{"crash at a failpoint", 3, crash},
 		{"disk error", 2, diskError},
+		{"lost disk", 3, lostDisk},
 	}
 }
 
@@ -352,10 +354,16 @@ func churn(t *torture, rng *rand.Rand) (func(), error) {
 	if len(nodes) >= t.config.nodes+1 {
 		return nil, t.removeOne(rng)
 	}
+	return nil, t.addOne(rng)
+}
+
+// addOne adds a member under a new id.
+func (t *torture) addOne(rng *rand.Rand) error {
+	nodes := t.nodes()
 	id := uint64(len(t.c.Nodes) + 1)
 	n, err := t.c.Join(id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if t.skew > 0 {
 		n.Args = []string{"--clock-offset", (time.Duration(rng.Int64N(int64(2*t.skew))) - t.skew).String()}
@@ -367,20 +375,45 @@ func churn(t *torture, rng *rand.Rand) (func(), error) {
 		}
 		return err
 	}); err != nil {
-		return nil, fmt.Errorf("add %d: %w", id, err)
+		return fmt.Errorf("add %d: %w", id, err)
 	}
 	t.start(n)
 	if err := t.until(func() error {
 		_, err := n.Info("raft")
 		return err
 	}); err != nil {
-		return nil, fmt.Errorf("node %d does not come up: %w", id, err)
+		return fmt.Errorf("node %d does not come up: %w", id, err)
 	}
 	t.mu.Lock()
 	t.alive = append(t.alive, n)
 	t.mu.Unlock()
 	t.log("node %d added", id)
-	return nil, nil
+	return nil
+}
+
+// lostDisk takes a member's data away. It must refuse to start, and its machine comes
+// back under a new id.
+func lostDisk(t *torture, rng *rand.Rand) (func(), error) {
+	victim := pick(rng, t.nodes())
+	victim.Kill()
+	if err := os.RemoveAll(victim.Dir); err != nil {
+		return nil, err
+	}
+	t.log("node %d lost its disk", victim.ID)
+	t.pause(context.Background(), time.Duration(rng.IntN(2000))*time.Millisecond)
+	t.start(victim)
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	defer cancel()
+	if err := victim.WaitExit(ctx); err != nil {
+		return nil, fmt.Errorf("it was not refused: %w", err)
+	}
+	if status := victim.ExitCode(); status != 1 {
+		return nil, fmt.Errorf("node %d without its disk ends with status %d", victim.ID, status)
+	}
+	if err := t.remove(victim, rng); err != nil {
+		return nil, err
+	}
+	return nil, t.addOne(rng)
 }
 
 // member reports whether the leader lists id.
@@ -443,8 +476,9 @@ func (t *torture) failAt(rng *rand.Rand, how string) (func(), error) {
 	return func() { t.start(n) }, nil
 }
 
-func (t *torture) removeOne(rng *rand.Rand) error {
-	victim := pick(rng, t.nodes())
+func (t *torture) removeOne(rng *rand.Rand) error { return t.remove(pick(rng, t.nodes()), rng) }
+
+func (t *torture) remove(victim *cluster.Node, rng *rand.Rand) error {
 	others := t.others(victim)
 	err := t.until(func() error {
 		_, err := cluster.Ask(pick(rng, others).Addr, "RAFT", "REMOVE", strconv.FormatUint(victim.ID, 10))

@@ -50,6 +50,10 @@ type Member struct {
 	PeerURL    string // where rafthttp reaches it: http://host:port
 	ClientAddr string // where clients reach it: host:port, empty until it has announced itself
 	Learner    bool
+	// Instance is a random number that a joining node keeps in its data directory, and
+	// that nobody can take over: it tells the member from one of the same id that has
+	// lost its data. 0 for those that founded the cluster or have not joined yet.
+	Instance uint64 `json:",omitempty"`
 }
 
 // Status is a picture of the raft node, for INFO, RAFT STATUS, ROLE and WAIT.
@@ -58,7 +62,7 @@ type Status struct {
 	ClusterID uint64
 	Term      uint64
 	Leader    uint64 // 0 if none is known
-	Role      string // "leader", "follower", "candidate", "pre-candidate", "learner"
+	Role      string // "leader", "follower", "candidate", "pre-candidate", "learner", "forming"
 	Commit    uint64
 	Applied   uint64 // what raft has seen applied; the store's own applied index is the authority
 	FirstIndex,
