@@ -3,7 +3,9 @@ package raftnode
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 )
@@ -126,39 +128,67 @@ func (d *simDisk) crash(rng *rand.Rand) {
 	d.synced = keep
 }
 
-// replay does what openDisk does.
+// replay does what openDisk does. Whatever a crash leaves behind must look to history
+// like something that raft writes, and must lead to the newest complete snapshot: any
+// doubt would be a node that refuses to start after a crash.
 func (d *simDisk) replay() (from restored, body []byte, err error) {
-	from.hard = &raftpb.HardState{}
-	for _, r := range d.records {
-		if r.hard != nil {
-			from.hard = r.hard
+	h := newHistory()
+	if err := h.snapshot(position{}); err != nil {
+		return from, nil, err
+	}
+	for i, r := range d.records {
+		switch {
+		case r.hard != nil:
+			if !raft.IsEmptyHardState(r.hard) {
+				err = h.state(r.hard)
+			}
+		case r.entry != nil:
+			err = h.entry(r.entry)
+		default:
+			err = h.snapshot(position{r.snapshot.GetIndex(), r.snapshot.GetTerm()})
+		}
+		if err != nil {
+			return from, nil, fmt.Errorf("record %d: %w", i, err)
 		}
 	}
+	from.hard = h.hard
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
-	known := map[uint64]bool{}
-	for _, r := range d.records { // wal.ValidSnapshotEntries
-		if r.snapshot == nil || r.snapshot.GetIndex() > from.hard.GetCommit() {
+	var all []uint64
+	for index := range d.bodies {
+		all = append(all, index)
+	}
+	slices.Sort(all)
+	slices.Reverse(all)
+	for _, index := range all {
+		s := d.descriptors[index]
+		if s == nil {
 			continue
 		}
-		index := r.snapshot.GetIndex()
-		known[index] = true
-		if s, ok := d.descriptors[index]; ok && d.bodies[index] != nil {
-			if from.snapshot == nil || index > from.snapshot.GetMetadata().GetIndex() {
-				from.snapshot = s
-			}
+		p := position{index, s.GetMetadata().GetTerm()}
+		if !slices.Contains(h.snapshots, p) {
+			continue
+		}
+		if err := h.leads(p); err != nil {
+			return from, nil, fmt.Errorf("snapshot %d: %w", index, err)
+		}
+		from.snapshot = s
+		break
+	}
+	start := from.snapshot.GetMetadata().GetIndex()
+	if from.snapshot == nil {
+		if err := h.leads(position{}); err != nil {
+			return from, nil, err
 		}
 	}
-	for index := range d.descriptors { // removeOrphans
-		if !known[index] {
+	for _, index := range all { // passOver
+		if index > start {
+			if index > h.last && len(h.membership(newMembership(), 0).voters()) == 1 {
+				return from, nil, fmt.Errorf("body %d of a lone voter is newer than its log, which ends at %d", index, h.last)
+			}
+			delete(d.bodies, index)
 			delete(d.descriptors, index)
 		}
 	}
-	for index := range d.bodies {
-		if !known[index] {
-			delete(d.bodies, index)
-		}
-	}
-	start := from.snapshot.GetMetadata().GetIndex()
 	d.loadable = start
 	body = d.bodies[start]
 	for _, r := range d.records { // wal.ReadAll
