@@ -90,6 +90,10 @@ func (v *survey) voters() []uint64 {
 	return ids
 }
 
+// alone reports whether nobody but this member has a vote: it never got a snapshot
+// from a leader, and nobody else can have anything that it does not have.
+func (v *survey) alone() bool { return slices.Equal(v.voters(), []uint64{v.cfg.ID}) }
+
 // refuse makes the error that keeps a node from starting.
 func (v *survey) refuse(path, format string, args ...any) error {
 	return fmt.Errorf("%w: %s: %w; nothing was changed; way out: %s", ErrCorrupt, path, fmt.Errorf(format, args...), v.wayOut())
@@ -101,12 +105,13 @@ func (v *survey) wayOut() string {
 	replace := fmt.Sprintf("remove this member (RAFT REMOVE %d), then start it with an empty data directory, a new id and --join", v.cfg.ID)
 	restore := "put back an undamaged copy of what is named here, or a backup of the whole directory; or start once with " +
 		"--salvage yes, which goes on from what can still be read and loses what was written after that"
-	switch len(v.voters()) {
-	case 0:
+	voters := v.voters()
+	switch {
+	case len(voters) == 0:
 		return "if there are other members, they have everything that was acknowledged: " + replace + "; if this is the only one: " + restore
-	case 1:
+	case v.alone():
 		return "no other member has this node's data: " + restore
-	case 2:
+	case len(voters) == 2 && slices.Contains(voters, v.cfg.ID):
 		return "the other voter has everything that was acknowledged, but cannot decide anything alone: put back an undamaged copy of what is named here, " +
 			"or make a cluster of one of the other (see README on a lost majority), and start this one with an empty data directory, a new id and --join"
 	default:
@@ -309,11 +314,15 @@ func (v *survey) choose(snapshots []*found) error {
 	for _, f := range v.aside {
 		all = append(all, fmt.Sprintf("%s: %s", f.path, f.why))
 	}
+	path := snapDir(v.cfg)
 	for _, f := range snapshots {
 		all = append(all, f.why)
+		if f.snapshot != nil {
+			path = walDir(v.cfg) // it is for the log to lead on from there
+		}
 	}
 	all = append(all, fmt.Sprintf("without a snapshot: %v", err))
-	return v.refuse(v.cfg.Dir, "there is nothing to start from (%s)", strings.Join(all, "; "))
+	return v.refuse(path, "there is nothing to start from (%s)", strings.Join(all, "; "))
 }
 
 func (v *survey) leads(p position) error {
@@ -336,7 +345,7 @@ func (v *survey) passOver(snapshots []*found) error {
 			continue
 		}
 		known := slices.ContainsFunc(h.snapshots, func(p position) bool { return p.index == f.index })
-		if !known && f.index > max(h.last, start) && len(v.voters()) == 1 {
+		if !known && f.index > max(h.last, start) && v.alone() {
 			return v.refuse(f.paths[0], "it is newer than the log, which ends at %d: the log has lost its end", max(h.last, start))
 		}
 		for _, path := range f.paths {
@@ -453,4 +462,14 @@ func syncDirs(dirs ...string) error {
 		}
 	}
 	return nil
+}
+
+// brokenInvariant says in an operator's words why raft panicked. raft tells its
+// reasons apart by their text only.
+func brokenInvariant(text string) error {
+	if strings.HasPrefix(text, "tocommit(") {
+		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: %s", ErrShortLog, text, wayOut)
+	}
+	return fmt.Errorf("%w: the log contradicts what the other members say, or itself (%s); nothing was changed; "+
+		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, wayOut)
 }

@@ -14,6 +14,7 @@ import (
 // as disk does with etcd's WAL below it, down to wal.ReadAll's habit of bringing
 // truncated entries back (etcd issue 22442).
 type simDisk struct {
+	id          uint64
 	records     []simRecord
 	synced      int // records before this one survive a crash
 	descriptors map[uint64]*raftpb.Snapshot
@@ -38,8 +39,8 @@ type simRecord struct {
 
 type fuseBlown struct{ step string }
 
-func newSimDisk() *simDisk {
-	return &simDisk{descriptors: map[uint64]*raftpb.Snapshot{}, bodies: map[uint64][]byte{}}
+func newSimDisk(id uint64) *simDisk {
+	return &simDisk{id: id, descriptors: map[uint64]*raftpb.Snapshot{}, bodies: map[uint64][]byte{}}
 }
 
 func (d *simDisk) step(format string, args ...any) {
@@ -180,9 +181,17 @@ func (d *simDisk) replay() (from restored, body []byte, err error) {
 			return from, nil, err
 		}
 	}
+	members := newMembership()
+	if from.snapshot != nil {
+		desc, err := decodeDescriptor(from.snapshot.GetData())
+		if err != nil {
+			return from, nil, err
+		}
+		members = desc.membership()
+	}
 	for _, index := range all { // passOver
 		if index > start {
-			if index > h.last && len(h.membership(newMembership(), 0).voters()) == 1 {
+			if v := h.membership(members, start).voters(); index > h.last && slices.Equal(v, []uint64{d.id}) {
 				return from, nil, fmt.Errorf("body %d of a lone voter is newer than its log, which ends at %d", index, h.last)
 			}
 			delete(d.bodies, index)

@@ -200,7 +200,10 @@ func (sc *scan) full() bool {
 // synced before the next began.
 func (sc *scan) torn(synced bool) bool {
 	rest := sc.rest()
-	if len(rest) > frameHead && sc.bad != nil && !sc.lostSector() {
+	switch {
+	case sc.bad == nil && len(bytes.Trim(sc.file[sc.end:min(sc.end-sc.end%sectorSize+sectorSize, sc.size)], "\x00")) > 0:
+		return false // a length of zero, in a sector that was written
+	case sc.bad != nil && len(rest) > frameHead && !sc.lostSector():
 		return false
 	}
 	return !synced || !sc.laterWrite()
