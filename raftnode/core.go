@@ -323,11 +323,5 @@ func (l raftLogger) Warningf(format string, v ...any) { l.SugaredLogger.Warnf(fo
 
 // Fatal must not exit the process: only main may. A panic on the raft goroutine
 // becomes an error on errorC.
-func (l raftLogger) Fatal(v ...any)                 { l.Panic(v...) }
-func (l raftLogger) Fatalf(format string, v ...any) { l.Panicf(format, v...) }
-
-// Panic panics with an error that says what raft's words mean for an operator.
-func (l raftLogger) Panic(v ...any) { panic(brokenInvariant(fmt.Sprint(v...))) }
-
-// Panicf is Panic with a format.
-func (l raftLogger) Panicf(format string, v ...any) { panic(brokenInvariant(fmt.Sprintf(format, v...))) }
+func (l raftLogger) Fatal(v ...any)                 { l.SugaredLogger.Panic(v...) }
+func (l raftLogger) Fatalf(format string, v ...any) { l.SugaredLogger.Panicf(format, v...) }

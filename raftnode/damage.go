@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,9 +103,9 @@ func (v *survey) refuse(path, format string, args ...any) error {
 // wayOut says what can be done. It is read at the worst moment, so it has to fit: a
 // lone node must not be told that others have everything.
 func (v *survey) wayOut() string {
-	replace := fmt.Sprintf("remove this member (RAFT REMOVE %d), then start it with an empty data directory, a new id and --join", v.cfg.ID)
+	replace := newIDWayOut(v.cfg.ID)
 	restore := "put back an undamaged copy of what is named here, or a backup of the whole directory; or start once with " +
-		"--salvage yes, which goes on from what can still be read and loses what was written after that"
+		"--force-new-cluster, which keeps what can still be read and loses the rest"
 	voters := v.voters()
 	switch {
 	case len(voters) == 0:
@@ -113,7 +114,7 @@ func (v *survey) wayOut() string {
 		return "no other member has this node's data: " + restore
 	case len(voters) == 2 && slices.Contains(voters, v.cfg.ID):
 		return "the other voter has everything that was acknowledged, but cannot decide anything alone: put back an undamaged copy of what is named here, " +
-			"or make a cluster of one of the other (see README on a lost majority), and start this one with an empty data directory, a new id and --join"
+			"or make the other one a cluster of its own (--force-new-cluster), and then start this one with an empty data directory, a new id and --join"
 	default:
 		return "the other members have everything that was acknowledged: " + replace
 	}
@@ -197,6 +198,9 @@ func (v *survey) readLog() error {
 	if len(all) == 0 {
 		return v.refuse(walDir(v.cfg), "the log is gone")
 	}
+	if v.promised != nil && v.foreign(all[len(all)-1]) {
+		v.promised = nil // of a log that NewCluster has moved aside
+	}
 	p := v.promised
 	if last := all[len(all)-1]; p != nil && p.Seq > last.seq {
 		return v.refuse(walDir(v.cfg), "the log had come to segment %d, and now it ends with %s: what comes after is missing", p.Seq, filepath.Base(last.path))
@@ -251,6 +255,31 @@ func (v *survey) readLog() error {
 		return v.refuse(v.tail.path, "metadata: %w", err)
 	}
 	return nil
+}
+
+// foreign reports whether a segment is of another cluster than the promise. Which of
+// them the directory belongs to is for its origin to say.
+func (v *survey) foreign(s segment) bool {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return false // it will be missed
+	}
+	defer f.Close()
+	head := make([]byte, 4<<10)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	sc := &scan{file: head[:n]}
+	for i := range 2 {
+		r, err := frameAt(sc.file, sc.end)
+		if err != nil || sc.place(i, &r) != nil {
+			return false
+		}
+		sc.crc, sc.end = r.crc, r.next
+	}
+	var who identity
+	return json.Unmarshal(sc.meta, &who) == nil && who.Cluster != v.promised.Cluster
 }
 
 // startOver has the log begin with segment i of all.
@@ -466,10 +495,10 @@ func syncDirs(dirs ...string) error {
 
 // brokenInvariant says in an operator's words why raft panicked. raft tells its
 // reasons apart by their text only.
-func brokenInvariant(text string) error {
+func brokenInvariant(id uint64, text string) error {
 	if strings.HasPrefix(text, "tocommit(") {
-		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: %s", ErrShortLog, text, wayOut)
+		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: the other members have everything that was acknowledged: %s", ErrShortLog, text, newIDWayOut(id))
 	}
 	return fmt.Errorf("%w: the log contradicts what the other members say, or itself (%s); nothing was changed; "+
-		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, wayOut)
+		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, newIDWayOut(id))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,8 @@ type origin struct {
 	// Committed promises that the log knows of commits up to there. It is what the
 	// newest start found.
 	Committed uint64 `json:"committed,omitempty"`
+	// Sum is the CRC-32C of the rest, written with a Sum of 0.
+	Sum uint32 `json:"crc"`
 }
 
 type stage string
@@ -75,10 +78,18 @@ func readOrigin(dir string) (*origin, error) {
 	}
 	o := &origin{}
 	if err := json.Unmarshal(b, o); err != nil {
-		return nil, fmt.Errorf("%w: %s cannot be read: %w", ErrCorrupt, path, err)
+		return nil, fmt.Errorf("%w: %s: %w: %w; %s", ErrCorrupt, path, errDamaged, err, originWayOut)
 	}
 	if o.Version != originVersion {
-		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d", ErrWrongDir, path, o.Version, originVersion)
+		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d; if no newer one was ever used here, the file is damaged; %s",
+			ErrWrongDir, path, o.Version, originVersion, originWayOut)
+	}
+	sum, err := o.sum()
+	if err != nil {
+		return nil, err
+	}
+	if sum != o.Sum {
+		return nil, fmt.Errorf("%w: %s: %w: wrong checksum; %s", ErrCorrupt, path, errDamaged, originWayOut)
 	}
 	switch o.State {
 	case stageForming, stagePrepared, stageJoining, stageMember:
@@ -88,8 +99,24 @@ func readOrigin(dir string) (*origin, error) {
 	return o, nil
 }
 
+// A directory with a log can do without, so this is for one that never had one, or
+// has lost everything.
+const originWayOut = "way out: if this node was never in a cluster, move the directory away and begin anew; " +
+	"otherwise restore a backup, or remove the member and start it with an empty directory, a new id and --join"
+
+func (o *origin) sum() (uint32, error) {
+	c := *o
+	c.Sum = 0
+	b, err := json.Marshal(c)
+	return crc32.Checksum(b, walTable), err
+}
+
 // write makes the origin durable.
 func (o *origin) write(cfg *Config) error {
+	var err error
+	if o.Sum, err = o.sum(); err != nil {
+		return err
+	}
 	b, err := json.MarshalIndent(o, "", "  ")
 	if err != nil {
 		return err
@@ -130,15 +157,20 @@ func writeDurably(path string, content []byte, beforeRename func() error) error 
 // yet) if the directory is really empty, and whether it has a log. A directory that
 // was somebody's and has no log is refused. REQUIRES: the directory is locked.
 func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
-	if o, err = readOrigin(cfg.Dir); err != nil {
+	hasLog = wal.Exist(walDir(cfg))
+	o, err = readOrigin(cfg.Dir)
+	if errors.Is(err, errDamaged) && hasLog { // which says everything that counts
+		err = setAside(cfg, damagedFile{originPath(cfg.Dir), err.Error()})
+		o = nil
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	if o != nil && o.Member != cfg.ID {
 		return nil, false, fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, o.Member, cfg.ID)
 	}
-	hasLog = wal.Exist(walDir(cfg))
 	switch {
-	case hasLog && o == nil: // made by a version that wrote none
+	case hasLog && o == nil: // damaged, or made by a version that wrote none
 		return &origin{Version: originVersion, Member: cfg.ID, State: stageMember}, true, nil
 	case hasLog:
 		return o, true, nil
@@ -195,7 +227,8 @@ func lostLog(cfg *Config, o *origin, what string) error {
 	}
 	way := newIDWayOut(cfg.ID)
 	if len(peers) == 1 && !cfg.Join {
-		way = "restore the directory from a backup, or move it away to begin with nothing"
+		way = "restore the directory from a backup; or start once with --force-new-cluster, which keeps the newest snapshot, if there is one, and loses the rest; " +
+			"or move it away to begin with nothing"
 	}
 	return fmt.Errorf("%w: %s was used before, and %s; %s", ErrDataLost, cfg.Dir, what, way)
 }

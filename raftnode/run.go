@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -35,11 +34,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			// raft panics when an invariant is broken. The process is main's to
 			// end, and the log is safe: nothing goes on from here.
 			n.cfg.Logger.Error("raft panicked", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
-			err, ok := r.(error)
-			if !ok || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrShortLog) {
-				err = brokenInvariant(fmt.Sprint(r))
-			}
-			n.stop(fmt.Errorf("%w (data directory %s, member %d)", err, n.cfg.Dir, n.cfg.ID))
+			n.stop(fmt.Errorf("%w (data directory %s)", brokenInvariant(n.cfg.ID, fmt.Sprint(r)), n.cfg.Dir))
 		}
 	}()
 	ticker := time.NewTicker(n.cfg.TickInterval)

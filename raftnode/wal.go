@@ -59,9 +59,6 @@ const (
 	snapDirName = "snap"
 )
 
-// wayOut is that of a member of three. See also survey.wayOut.
-const wayOut = "the other members have everything: remove this member (RAFT REMOVE), then start it with an empty data directory, a new id and --join"
-
 func walDir(cfg *Config) string  { return filepath.Join(cfg.Dir, walDirName) }
 func snapDir(cfg *Config) string { return filepath.Join(cfg.Dir, snapDirName) }
 
