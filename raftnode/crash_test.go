@@ -51,7 +51,7 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 		"walBeforeSave", "walAfterSave",
 		"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
 		"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord",
-		"walBeforeRelease", "purge",
+		"walBeforeRelease", "purge", "promiseBeforeRename",
 	} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()

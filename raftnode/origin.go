@@ -1,10 +1,8 @@
 package raftnode
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,8 +34,6 @@ type origin struct {
 	// Committed promises that the log knows of commits up to there. It is what the
 	// newest start found.
 	Committed uint64 `json:"committed,omitempty"`
-	// Sum is the CRC-32C of the rest, written with a Sum of 0.
-	Sum uint32 `json:"crc"`
 }
 
 type stage string
@@ -77,19 +73,11 @@ func readOrigin(dir string) (*origin, error) {
 		return nil, fmt.Errorf("read origin: %w", err)
 	}
 	o := &origin{}
-	if err := json.Unmarshal(b, o); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w: %w; %s", ErrCorrupt, path, errDamaged, err, originWayOut)
+	if err := unseal(b, o); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, path, err, originWayOut)
 	}
 	if o.Version != originVersion {
-		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d; if no newer one was ever used here, the file is damaged; %s",
-			ErrWrongDir, path, o.Version, originVersion, originWayOut)
-	}
-	sum, err := o.sum()
-	if err != nil {
-		return nil, err
-	}
-	if sum != o.Sum {
-		return nil, fmt.Errorf("%w: %s: %w: wrong checksum; %s", ErrCorrupt, path, errDamaged, originWayOut)
+		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d", ErrWrongDir, path, o.Version, originVersion)
 	}
 	switch o.State {
 	case stageForming, stagePrepared, stageJoining, stageMember:
@@ -104,24 +92,13 @@ func readOrigin(dir string) (*origin, error) {
 const originWayOut = "way out: if this node was never in a cluster, move the directory away and begin anew; " +
 	"otherwise restore a backup, or remove the member and start it with an empty directory, a new id and --join"
 
-func (o *origin) sum() (uint32, error) {
-	c := *o
-	c.Sum = 0
-	b, err := json.Marshal(c)
-	return crc32.Checksum(b, walTable), err
-}
-
 // write makes the origin durable.
 func (o *origin) write(cfg *Config) error {
-	var err error
-	if o.Sum, err = o.sum(); err != nil {
-		return err
-	}
-	b, err := json.MarshalIndent(o, "", "  ")
+	b, err := seal(o)
 	if err != nil {
 		return err
 	}
-	if err := writeDurably(originPath(cfg.Dir), append(b, '\n'), func() error { return cfg.failpoint("originBeforeRename") }); err != nil {
+	if err := writeDurably(originPath(cfg.Dir), b, func() error { return cfg.failpoint("originBeforeRename") }); err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
 	return nil
@@ -195,7 +172,7 @@ func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 // traces lists what only a node that has run leaves behind.
 func traces(cfg *Config, o *origin) (left []string, err error) {
 	if o == nil { // both are there as soon as an origin is
-		for _, name := range []string{"incarnation", "node.conf"} {
+		for _, name := range []string{"incarnation", "promise", "node.conf"} {
 			if fileutil.Exist(filepath.Join(cfg.Dir, name)) {
 				left = append(left, name)
 			}

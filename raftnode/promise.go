@@ -1,10 +1,8 @@
 package raftnode
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 
@@ -35,12 +33,6 @@ type promise struct {
 	Synced bool `json:"synced"`
 }
 
-// promiseFile wraps it with a checksum.
-type promiseFile struct {
-	Promise json.RawMessage `json:"promise"`
-	CRC     uint32          `json:"crc"`
-}
-
 func promisePath(cfg *Config) string { return filepath.Join(cfg.Dir, "promise") }
 
 // readPromise returns nil without an error if there is none.
@@ -52,16 +44,9 @@ func readPromise(cfg *Config) (*promise, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read promise: %w", err)
 	}
-	var f promiseFile
 	var p promise
-	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
-	}
-	if crc32.Checksum(f.Promise, walTable) != f.CRC {
-		return nil, fmt.Errorf("%w: wrong checksum", errDamaged)
-	}
-	if err := json.Unmarshal(f.Promise, &p); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	if err := unseal(b, &p); err != nil {
+		return nil, err
 	}
 	if p.Version != 1 {
 		return nil, fmt.Errorf("%w: %s has format version %d, this program knows 1", ErrWrongDir, promisePath(cfg), p.Version)
@@ -72,15 +57,11 @@ func readPromise(cfg *Config) (*promise, error) {
 // writePromise replaces the promise. What it says is durable already.
 func writePromise(cfg *Config, p promise) error {
 	p.Version = 1
-	inner, err := json.Marshal(p)
+	b, err := seal(p)
 	if err != nil {
 		return fmt.Errorf("write promise: %w", err)
 	}
-	b, err := json.Marshal(promiseFile{inner, crc32.Checksum(inner, walTable)})
-	if err != nil {
-		return fmt.Errorf("write promise: %w", err)
-	}
-	if err := writeDurably(promisePath(cfg), append(b, '\n'), func() error { return cfg.failpoint("promiseBeforeRename") }); err != nil {
+	if err := writeDurably(promisePath(cfg), b, func() error { return cfg.failpoint("promiseBeforeRename") }); err != nil {
 		return fmt.Errorf("write promise: %w", err)
 	}
 	return nil
