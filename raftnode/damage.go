@@ -29,8 +29,7 @@ type survey struct {
 	lg       *zap.Logger
 	promised *promise // nil if there is none that can be read
 	who      identity
-	first    segment   // of those that count
-	older    []segment // before a gap or a damaged one, that one included
+	first    segment // of those that count
 	tail     *scan
 	history  *history
 	snapshot *raftpb.Snapshot // what to start from, nil for an empty state
@@ -232,13 +231,13 @@ func (v *survey) readLog() error {
 		if sc.bad == nil && len(sc.rest()) > 0 {
 			sc.bad = errors.New("something stands behind the last record")
 		}
-		n, err := sc.tell(v.history)
+		err = sc.tell(v.history)
 		if err == nil && i < len(all)-1 && sc.bad != nil {
 			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
 		}
 		if err != nil {
 			if i == len(all)-1 {
-				return v.refuse(s.path, "record %d: %w", n, err)
+				return v.refuse(s.path, "%w", err)
 			}
 			v.startOver(all, i+1, s.path, err.Error())
 			before = nil
@@ -285,8 +284,8 @@ func (v *survey) foreign(s segment) bool {
 // startOver has the log begin with segment i of all.
 func (v *survey) startOver(all []segment, i int, path, why string) {
 	v.history = newHistory()
-	v.first, v.older = all[i], all[:i]
-	for _, s := range v.older {
+	v.first = all[i]
+	for _, s := range all[:i] {
 		if s.path == path {
 			v.damaged(path, why)
 		} else {

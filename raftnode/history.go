@@ -17,6 +17,7 @@ type history struct {
 	// nothing has been said about entries at all.
 	known      bool
 	base, last uint64
+	written    uint64     // index of the newest record of an entry
 	runs       []position // the first entry of each term, in order
 
 	snapshots []position // that the log vouches for
@@ -80,7 +81,7 @@ func (h *history) entry(e *raftpb.Entry) error {
 	if n := len(h.runs); n == 0 || h.runs[n-1].term != term {
 		h.runs = append(h.runs, position{index, term})
 	}
-	h.last = index
+	h.last, h.written = index, index
 	if e.GetType() == raftpb.EntryConfChange {
 		cc := &raftpb.ConfChange{}
 		if err := unmarshalConfChange(e, cc); err != nil {

@@ -33,7 +33,7 @@ type disk struct {
 	snap *snap.Snapshotter
 	term uint64 // as last saved, as is vote
 	vote uint64
-	last uint64 // index of the last entry saved, or of a newer snapshot
+	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
 	seq  uint64 // number of the newest segment
 
 	promised promise // as last written
@@ -175,7 +175,7 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
 	}
-	d.last = last
+	d.last = v.history.written
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
 	d.relax()

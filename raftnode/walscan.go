@@ -73,6 +73,7 @@ type scan struct {
 	crc   uint32 // and that at its end
 	end   int64  // behind the last good record
 	meta  []byte
+	head  int64 // behind the metadata
 	recs  []walRecord
 	// bad says what is at end, if that is not the end of the file or zeros.
 	bad error
@@ -129,7 +130,7 @@ func (sc *scan) place(n int, r *walRecord) error {
 	case crc32.Update(sc.crc, walTable, r.data) != r.crc:
 		return errBadCRC
 	case n == 1:
-		sc.meta = r.data
+		sc.meta, sc.head = r.data, r.next
 	default:
 		sc.recs = append(sc.recs, *r)
 	}
@@ -256,14 +257,14 @@ func innerSize(b []byte) (int64, bool) {
 // behind that. Then what is damaged at the end had been durable.
 func (sc *scan) laterWrite() bool {
 	limit := sc.end + int64(len(sc.rest()))
-	for off := sc.end + frameHead; off < limit; off += 8 {
-		first, err := frameAt(sc.file, off)
+	for off := sc.end + frameHead; off < limit; {
+		r, err := frameAt(sc.file, off)
+		off += 8 // records begin at multiples of it
 		if err != nil {
 			continue
 		}
 		entry, state := false, false
-		crc := first.crc
-		for r := first; ; {
+		for crc := r.crc; ; off = r.next {
 			if r, err = frameAt(sc.file, r.next); err != nil || crc32.Update(crc, walTable, r.data) != r.crc {
 				break
 			}
@@ -283,7 +284,7 @@ func (sc *scan) laterWrite() bool {
 // reaches reports whether the segment has a record boundary at an offset, with the
 // given CRC up to there.
 func (sc *scan) reaches(offset int64, crc uint32) bool {
-	if offset == 0 || offset == sc.end && crc == sc.crc {
+	if offset == 0 || offset == sc.head || offset == sc.end && crc == sc.crc {
 		return true
 	}
 	for _, r := range sc.recs {
@@ -295,13 +296,13 @@ func (sc *scan) reaches(offset int64, crc uint32) bool {
 }
 
 // tell passes the records on, up to one that raft cannot have written.
-func (sc *scan) tell(h *history) (n int, err error) {
+func (sc *scan) tell(h *history) error {
 	for i, r := range sc.recs {
 		if err := r.tell(h); err != nil {
-			return i + 2, err // behind the first two
+			return fmt.Errorf("record %d: %w", i+2, err) // behind the first two
 		}
 	}
-	return 0, nil
+	return nil
 }
 
 func (r *walRecord) tell(h *history) error {
