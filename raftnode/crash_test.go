@@ -62,6 +62,9 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 			if point == "walBeforeSave" || point == "walAfterSave" {
 				c.after = 12
 			}
+			if point == "promiseBeforeRename" {
+				c.after = 2 // those of the start
+			}
 			l.cfg.Failpoint = c.failpoint
 			l.start()
 			n := 0
