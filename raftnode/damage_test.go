@@ -213,7 +213,7 @@ func (s *specimen) damage(t *testing.T, name string, f fault) {
 		t.Error("other requests than before")
 	}
 	m.stop()
-	checkKept(t, before, files(t, m.cfg.Dir), false)
+	checkKept(t, before, files(t, m.cfg.Dir))
 }
 
 // force takes the last way out there is. The snapshots are whole: one file was damaged,
@@ -230,7 +230,7 @@ func (s *specimen) force(t *testing.T, m *member, before map[string][]byte) {
 		t.Errorf("%d of %d requests, or others, are left; %+v", n, len(s.requests), r)
 	}
 	m.stop()
-	checkKept(t, before, files(t, m.cfg.Dir), true)
+	checkKept(t, before, files(t, m.cfg.Dir))
 }
 
 func (s *specimen) checkRefusal(t *testing.T, m *member, name string, err error) {
@@ -259,8 +259,8 @@ func sameFiles(a, b map[string][]byte) bool {
 }
 
 // checkKept wants every file to be there still, under whatever name, or to have grown
-// at its end; but for the two that say how far the node has come.
-func checkKept(t *testing.T, before, after map[string][]byte, forced bool) {
+// at its end; but for those that say how far the node has come.
+func checkKept(t *testing.T, before, after map[string][]byte) {
 	t.Helper()
 	sums := map[[32]byte]bool{}
 	for _, b := range after {
@@ -274,7 +274,7 @@ func checkKept(t *testing.T, before, after map[string][]byte, forced bool) {
 		switch used := bytes.TrimRight(b, "\x00"); {
 		case there && filepath.Ext(name) == ".wal" && bytes.HasPrefix(now, used):
 		case there && filepath.Ext(name) == ".wal" && keptInPieces(name, used, after):
-		case there && (name == "incarnation" || name == "promise" || name == "origin" && forced):
+		case there && (name == "incarnation" || name == "promise" || name == "origin"):
 		default:
 			t.Errorf("%s is gone", name)
 		}

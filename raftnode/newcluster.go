@@ -139,7 +139,8 @@ func finishNewCluster(cfg *Config) error {
 	if o == nil || o.Next == 0 {
 		return fmt.Errorf("%w: %s is there, but %s does not say of which cluster it is", ErrCorrupt, newLogDir(cfg), originPath(cfg.Dir))
 	}
-	o.State, o.Cluster, o.HasLog = stageMember, o.Next, true
+	// What the old log had come to is no promise of the new one: it may have been damaged.
+	o.State, o.Cluster, o.HasLog, o.Committed = stageMember, o.Next, true, 0
 	if err := o.write(cfg); err != nil {
 		return err
 	}
