@@ -14,7 +14,7 @@ var persistPoints = []string{
 	"walBeforeSave", "walAfterSave", "walBeforeRelease",
 	"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
 	"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord",
-	"purge", "incarnationBeforeRename",
+	"purge", "incarnationBeforeRename", "promiseBeforeRename",
 }
 
 // TestCrashAtEveryPoint: a node dies at each step of writing the log and

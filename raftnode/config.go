@@ -139,6 +139,7 @@ type Config struct {
 	// order of a node's life:
 	//
 	//	originBeforeRename, incarnationBeforeRename
+	//	promiseBeforeRename (at the start, with each segment and snapshot, at the end)
 	//	walBeforeSave, walAfterSave
 	//	snapBodyBeforeSync, snapBodyBeforeRename, snapBodyBeforeDirSync, snapBodyAfterDirSync
 	//	snapBeforeDescriptor, snapBeforeDescriptorDirSync, snapBeforeWALRecord, snapAfterWALRecord

@@ -51,7 +51,7 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 		"walBeforeSave", "walAfterSave",
 		"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
 		"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord",
-		"walBeforeRelease", "purge",
+		"walBeforeRelease", "purge", "promiseBeforeRename",
 	} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
@@ -61,6 +61,9 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 			c := &crasher{t: t, point: point, after: 1, dir: l.cfg.Dir}
 			if point == "walBeforeSave" || point == "walAfterSave" {
 				c.after = 12
+			}
+			if point == "promiseBeforeRename" {
+				c.after = 2 // those of the start
 			}
 			l.cfg.Failpoint = c.failpoint
 			l.start()

@@ -12,6 +12,10 @@ var (
 	// have come from a crash. Repairing it could lose acknowledged writes.
 	ErrCorrupt = errors.New("raftnode: corrupt data directory")
 
+	// ErrShortLog arrives on errorC when the leader knows that this member has
+	// acknowledged entries that its log does not have any more.
+	ErrShortLog = errors.New("raftnode: the log is shorter than what this member has acknowledged")
+
 	// ErrWrongDir means that the data directory belongs to another member or to
 	// another cluster.
 	ErrWrongDir = errors.New("raftnode: data directory of another member")

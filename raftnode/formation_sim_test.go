@@ -118,7 +118,7 @@ func (n *simNode) agree() {
 // loseDisk takes a node down, with all that it has written.
 func (s *sim) loseDisk(n *simNode) {
 	s.crash(n.id)
-	n.lost, n.disk = true, newSimDisk()
+	n.lost, n.disk = true, newSimDisk(n.id)
 	if s.trace != nil {
 		n.disk.trace = func(step string) { s.logf("%d disk: %s", n.id, step) }
 	}

@@ -30,6 +30,9 @@ type NewClusterReport struct {
 	// Gone are the members that the new cluster does not have. Their ids cannot come
 	// back.
 	Gone []commit.Member
+	// Damage is why the node would not start, or nil. Then entries from Last+1 on are
+	// lost, and Committed says only how many there certainly were.
+	Damage error
 	// Aside is where the old log is kept.
 	Aside string
 }
@@ -56,18 +59,38 @@ func NewCluster(cfg Config, now time.Time) (r NewClusterReport, err error) {
 		return r, err
 	}
 	o, hasLog, err := findOrigin(&cfg)
+	if errors.Is(err, ErrDataLost) { // there may be a snapshot
+		r.Damage = err
+		o, err = readOrigin(cfg.Dir)
+		hasLog = o != nil && o.State == stageMember
+	}
 	if err != nil {
 		return r, err
 	}
 	if !hasLog {
 		return r, fmt.Errorf("raftnode: %s has no log: its node was never in a cluster", cfg.Dir)
 	}
-	d, who, from, err := openDisk(&cfg)
-	if err != nil {
-		return r, err
+	var who identity
+	var from restored
+	var useless []damagedFile
+	if r.Damage == nil {
+		var d *disk
+		d, who, from, err = openDisk(&cfg)
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			r.Damage = err
+		case err != nil:
+			return r, err
+		default:
+			if err := d.close(); err != nil {
+				return r, err
+			}
+		}
 	}
-	if err := d.close(); err != nil {
-		return r, err
+	if r.Damage != nil {
+		if who, from, useless, err = salvage(&cfg, o); err != nil {
+			return r, err
+		}
 	}
 	if from.empty() {
 		return r, fmt.Errorf("raftnode: the log in %s is empty: there is nothing to keep", cfg.Dir)
@@ -88,7 +111,10 @@ func NewCluster(cfg Config, now time.Time) (r NewClusterReport, err error) {
 	if err := os.Mkdir(r.Aside, 0o700); err != nil {
 		return r, err
 	}
-	if err := os.Rename(walDir(&cfg), filepath.Join(r.Aside, walDirName)); err != nil {
+	if err := setAside(&cfg, useless...); err != nil {
+		return r, err
+	}
+	if err := os.Rename(walDir(&cfg), filepath.Join(r.Aside, walDirName)); err != nil && (r.Damage == nil || !errors.Is(err, os.ErrNotExist)) {
 		return r, err
 	}
 	return r, errors.Join(syncDir(r.Aside), syncDir(cfg.Dir), finishNewCluster(&cfg))
@@ -113,7 +139,8 @@ func finishNewCluster(cfg *Config) error {
 	if o == nil || o.Next == 0 {
 		return fmt.Errorf("%w: %s is there, but %s does not say of which cluster it is", ErrCorrupt, newLogDir(cfg), originPath(cfg.Dir))
 	}
-	o.State, o.Cluster, o.HasLog = stageMember, o.Next, true
+	// What the old log had come to is no promise of the new one: it may have been damaged.
+	o.State, o.Cluster, o.HasLog, o.Committed = stageMember, o.Next, true, 0
 	if err := o.write(cfg); err != nil {
 		return err
 	}
@@ -137,8 +164,12 @@ func (r *restored) alone(id uint64, report *NewClusterReport) error {
 	report.Snapshot = r.snapshot.GetMetadata().GetIndex()
 	report.Last = report.Snapshot + uint64(len(r.entries))
 	report.Committed = r.hard.GetCommit()
-	report.Doubtful = report.Last - report.Committed
-	r.hard = &raftpb.HardState{Term: new(r.hard.GetTerm() + 1), Vote: new(uint64(0))}
+	report.Doubtful = report.Last - min(report.Last, report.Committed)
+	term := max(r.hard.GetTerm(), r.snapshot.GetMetadata().GetTerm())
+	if n := len(r.entries); n > 0 {
+		term = max(term, r.entries[n-1].GetTerm())
+	}
+	r.hard = &raftpb.HardState{Term: new(term + 1), Vote: new(uint64(0))}
 	var changes []change
 	if self.Learner {
 		changes = append(changes, change{Op: commit.Promote, Member: commit.Member{ID: id}})
@@ -178,11 +209,13 @@ func writeNewLog(cfg *Config, who identity, from restored) error {
 	if err != nil {
 		return err
 	}
-	// The hard state twice: a snapshot record above the commit index is ignored, and
-	// entries of a newer term than the hard state behind them are cut.
-	err = w.Save(from.hard, nil)
-	if m := from.snapshot.GetMetadata(); err == nil && m != nil {
+	// As if the snapshot came from a leader: its record, a hard state that covers it and
+	// nothing more, the entries behind it, and the hard state of them all.
+	if m := from.snapshot.GetMetadata(); m != nil {
 		err = w.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
+		if err == nil {
+			err = w.Save(&raftpb.HardState{Term: from.hard.Term, Vote: from.hard.Vote, Commit: new(m.GetIndex())}, nil)
+		}
 	}
 	if err == nil {
 		err = w.Save(from.hard, from.entries)

@@ -140,15 +140,17 @@ func (n *Node) start() (c *core, f *formation, err error) {
 			return nil, nil, err
 		}
 	}
+	var who identity
+	var from restored
+	if hasLog { // before anything in the directory changes
+		if n.disk, who, from, err = openDisk(cfg); err != nil {
+			return nil, nil, err
+		}
+	}
 	if n.incarnation, err = nextIncarnation(cfg); err != nil {
 		return nil, nil, err
 	}
 	if hasLog {
-		var who identity
-		var from restored
-		if n.disk, who, from, err = openDisk(cfg); err != nil {
-			return nil, nil, err
-		}
 		c, err = n.resume(who, from)
 		return c, nil, err
 	}
@@ -180,6 +182,9 @@ func (n *Node) enter(who identity, from restored, known []commit.Member) (*core,
 		if err := n.origin.write(cfg); err != nil {
 			return nil, err
 		}
+	}
+	if err := n.disk.promiseRun(n.incarnation); err != nil {
+		return nil, err
 	}
 	n.stance.Store(&stance{Member: cfg.ID, State: isMember, Cluster: who.Cluster})
 	c, err := newCore(cfg, from, n)

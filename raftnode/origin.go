@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -74,8 +73,8 @@ func readOrigin(dir string) (*origin, error) {
 		return nil, fmt.Errorf("read origin: %w", err)
 	}
 	o := &origin{}
-	if err := json.Unmarshal(b, o); err != nil {
-		return nil, fmt.Errorf("%w: %s cannot be read: %w", ErrCorrupt, path, err)
+	if err := unseal(b, o); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, path, err, originWayOut)
 	}
 	if o.Version != originVersion {
 		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d", ErrWrongDir, path, o.Version, originVersion)
@@ -88,13 +87,18 @@ func readOrigin(dir string) (*origin, error) {
 	return o, nil
 }
 
+// A directory with a log can do without, so this is for one that never had one, or
+// has lost everything.
+const originWayOut = "way out: if this node was never in a cluster, move the directory away and begin anew; " +
+	"otherwise restore a backup, or remove the member and start it with an empty directory, a new id and --join"
+
 // write makes the origin durable.
 func (o *origin) write(cfg *Config) error {
-	b, err := json.MarshalIndent(o, "", "  ")
+	b, err := seal(o)
 	if err != nil {
 		return err
 	}
-	if err := writeDurably(originPath(cfg.Dir), append(b, '\n'), func() error { return cfg.failpoint("originBeforeRename") }); err != nil {
+	if err := writeDurably(originPath(cfg.Dir), b, func() error { return cfg.failpoint("originBeforeRename") }); err != nil {
 		return fmt.Errorf("write origin: %w", err)
 	}
 	return nil
@@ -130,15 +134,20 @@ func writeDurably(path string, content []byte, beforeRename func() error) error 
 // yet) if the directory is really empty, and whether it has a log. A directory that
 // was somebody's and has no log is refused. REQUIRES: the directory is locked.
 func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
-	if o, err = readOrigin(cfg.Dir); err != nil {
+	hasLog = wal.Exist(walDir(cfg))
+	o, err = readOrigin(cfg.Dir)
+	if errors.Is(err, errDamaged) && hasLog { // which says everything that counts
+		err = setAside(cfg, damagedFile{originPath(cfg.Dir), err.Error()})
+		o = nil
+	}
+	if err != nil {
 		return nil, false, err
 	}
 	if o != nil && o.Member != cfg.ID {
 		return nil, false, fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, o.Member, cfg.ID)
 	}
-	hasLog = wal.Exist(walDir(cfg))
 	switch {
-	case hasLog && o == nil: // made by a version that wrote none
+	case hasLog && o == nil: // damaged, or made by a version that wrote none
 		return &origin{Version: originVersion, Member: cfg.ID, State: stageMember}, true, nil
 	case hasLog:
 		return o, true, nil
@@ -163,7 +172,7 @@ func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 // traces lists what only a node that has run leaves behind.
 func traces(cfg *Config, o *origin) (left []string, err error) {
 	if o == nil { // both are there as soon as an origin is
-		for _, name := range []string{"incarnation", "node.conf"} {
+		for _, name := range []string{"incarnation", "promise", "node.conf"} {
 			if fileutil.Exist(filepath.Join(cfg.Dir, name)) {
 				left = append(left, name)
 			}
@@ -195,7 +204,8 @@ func lostLog(cfg *Config, o *origin, what string) error {
 	}
 	way := newIDWayOut(cfg.ID)
 	if len(peers) == 1 && !cfg.Join {
-		way = "restore the directory from a backup, or move it away to begin with nothing"
+		way = "restore the directory from a backup; or start once with --force-new-cluster, which keeps the newest snapshot, if there is one, and loses the rest; " +
+			"or move it away to begin with nothing"
 	}
 	return fmt.Errorf("%w: %s was used before, and %s; %s", ErrDataLost, cfg.Dir, what, way)
 }

@@ -125,10 +125,24 @@ func TestLocalMessagesFromTheNetworkAreIgnored(t *testing.T) {
 	}
 }
 
+// The promise has the number, too. Without both, nobody knows what was handed out.
 func TestIncarnationMustBeReadable(t *testing.T) {
 	m := newCluster(t, 1, nil)[0]
 	m.stop()
-	if err := os.WriteFile(filepath.Join(m.cfg.Dir, "incarnation"), []byte("x"), 0o600); err != nil {
+	spoil := func() {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(m.cfg.Dir, "incarnation"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	spoil()
+	m.start()
+	if n := m.node.Incarnation(); n != 2 {
+		t.Errorf("run %d", n)
+	}
+	m.stop()
+	spoil()
+	if err := os.Remove(promisePath(&m.cfg)); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.tryStart(); !errors.Is(err, ErrCorrupt) {

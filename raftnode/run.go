@@ -34,7 +34,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			// raft panics when an invariant is broken. The process is main's to
 			// end, and the log is safe: nothing goes on from here.
 			n.cfg.Logger.Error("raft panicked", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
-			n.stop(fmt.Errorf("raftnode: raft panicked: %v", r))
+			n.stop(fmt.Errorf("%w (data directory %s)", brokenInvariant(n.cfg.ID, fmt.Sprint(r)), n.cfg.Dir))
 		}
 	}()
 	ticker := time.NewTicker(n.cfg.TickInterval)

@@ -99,7 +99,7 @@ func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
 }
 
 func (s *sim) add(id uint64) *simNode {
-	n := &simNode{s: s, id: id, cfg: s.cfg, disk: newSimDisk()}
+	n := &simNode{s: s, id: id, cfg: s.cfg, disk: newSimDisk(id)}
 	n.cfg.ID = id
 	if s.trace != nil {
 		n.disk.trace = func(step string) { s.logf("%d disk: %s", id, step) }

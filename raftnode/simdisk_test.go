@@ -3,7 +3,9 @@ package raftnode
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 )
@@ -12,6 +14,7 @@ import (
 // as disk does with etcd's WAL below it, down to wal.ReadAll's habit of bringing
 // truncated entries back (etcd issue 22442).
 type simDisk struct {
+	id          uint64
 	records     []simRecord
 	synced      int // records before this one survive a crash
 	descriptors map[uint64]*raftpb.Snapshot
@@ -36,8 +39,8 @@ type simRecord struct {
 
 type fuseBlown struct{ step string }
 
-func newSimDisk() *simDisk {
-	return &simDisk{descriptors: map[uint64]*raftpb.Snapshot{}, bodies: map[uint64][]byte{}}
+func newSimDisk(id uint64) *simDisk {
+	return &simDisk{id: id, descriptors: map[uint64]*raftpb.Snapshot{}, bodies: map[uint64][]byte{}}
 }
 
 func (d *simDisk) step(format string, args ...any) {
@@ -126,39 +129,75 @@ func (d *simDisk) crash(rng *rand.Rand) {
 	d.synced = keep
 }
 
-// replay does what openDisk does.
+// replay does what openDisk does. Whatever a crash leaves behind must look to history
+// like something that raft writes, and must lead to the newest complete snapshot: any
+// doubt would be a node that refuses to start after a crash.
 func (d *simDisk) replay() (from restored, body []byte, err error) {
-	from.hard = &raftpb.HardState{}
-	for _, r := range d.records {
-		if r.hard != nil {
-			from.hard = r.hard
+	h := newHistory()
+	if err := h.snapshot(position{}); err != nil {
+		return from, nil, err
+	}
+	for i, r := range d.records {
+		switch {
+		case r.hard != nil:
+			if !raft.IsEmptyHardState(r.hard) {
+				err = h.state(r.hard)
+			}
+		case r.entry != nil:
+			err = h.entry(r.entry)
+		default:
+			err = h.snapshot(position{r.snapshot.GetIndex(), r.snapshot.GetTerm()})
+		}
+		if err != nil {
+			return from, nil, fmt.Errorf("record %d: %w", i, err)
 		}
 	}
+	from.hard = h.hard
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
-	known := map[uint64]bool{}
-	for _, r := range d.records { // wal.ValidSnapshotEntries
-		if r.snapshot == nil || r.snapshot.GetIndex() > from.hard.GetCommit() {
+	var all []uint64
+	for index := range d.bodies {
+		all = append(all, index)
+	}
+	slices.Sort(all)
+	slices.Reverse(all)
+	for _, index := range all {
+		s := d.descriptors[index]
+		if s == nil {
 			continue
 		}
-		index := r.snapshot.GetIndex()
-		known[index] = true
-		if s, ok := d.descriptors[index]; ok && d.bodies[index] != nil {
-			if from.snapshot == nil || index > from.snapshot.GetMetadata().GetIndex() {
-				from.snapshot = s
-			}
+		p := position{index, s.GetMetadata().GetTerm()}
+		if !slices.Contains(h.snapshots, p) {
+			continue
+		}
+		if err := h.leads(p); err != nil {
+			return from, nil, fmt.Errorf("snapshot %d: %w", index, err)
+		}
+		from.snapshot = s
+		break
+	}
+	start := from.snapshot.GetMetadata().GetIndex()
+	if from.snapshot == nil {
+		if err := h.leads(position{}); err != nil {
+			return from, nil, err
 		}
 	}
-	for index := range d.descriptors { // removeOrphans
-		if !known[index] {
+	members := newMembership()
+	if from.snapshot != nil {
+		desc, err := decodeDescriptor(from.snapshot.GetData())
+		if err != nil {
+			return from, nil, err
+		}
+		members = desc.membership()
+	}
+	for _, index := range all { // passOver
+		if index > start {
+			if v := h.membership(members, start).voters(); index > h.last && slices.Equal(v, []uint64{d.id}) {
+				return from, nil, fmt.Errorf("body %d of a lone voter is newer than its log, which ends at %d", index, h.last)
+			}
+			delete(d.bodies, index)
 			delete(d.descriptors, index)
 		}
 	}
-	for index := range d.bodies {
-		if !known[index] {
-			delete(d.bodies, index)
-		}
-	}
-	start := from.snapshot.GetMetadata().GetIndex()
 	d.loadable = start
 	body = d.bodies[start]
 	for _, r := range d.records { // wal.ReadAll

@@ -188,12 +188,16 @@ func TestOneNodeGrowsToThree(t *testing.T) {
 	sameRequests(t, rest)
 }
 
-func TestStaleTemporaryFilesAreRemoved(t *testing.T) {
+// What is certainly unfinished is removed; what the log does not know is set aside.
+func TestUnfinishedSnapshotsAreSetAside(t *testing.T) {
 	m := newCluster(t, 1, nil)[0]
-	m.propose("a")
+	for range 5 {
+		m.propose("a")
+	}
+	m.propose("b")
 	m.stop()
 	stale := filepath.Join(m.cfg.Dir, "snap", "tmp123")
-	orphan := bodyPath(&m.cfg, 99)
+	orphan := bodyPath(&m.cfg, 2)
 	for _, name := range []string{stale, orphan} {
 		if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
@@ -205,7 +209,11 @@ func TestStaleTemporaryFilesAreRemoved(t *testing.T) {
 			t.Errorf("%s is still there: %v", name, err)
 		}
 	}
-	m.store.await("a", func() bool { return m.store.has("a") })
+	kept, err := filepath.Glob(filepath.Join(m.cfg.Dir, "set-aside-*", filepath.Base(orphan)))
+	if err != nil || len(kept) != 1 {
+		t.Errorf("kept %v, %v", kept, err)
+	}
+	m.store.await("b", func() bool { return m.store.has("b") })
 }
 
 func TestIncompleteNewestSnapshotIsPassedOver(t *testing.T) {

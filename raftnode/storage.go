@@ -113,9 +113,16 @@ func (s *storer) processSnapshot(w storageWork, out *stored) error {
 	if err := s.disk.saveSnapshot(w.snapshot, true); err != nil {
 		return fmt.Errorf("save snapshot %d of the leader: %w", index, err)
 	}
-	// Forced: the acknowledgement rests on the commit index being durable.
-	if err := s.disk.save(s.hard, w.entries, true); err != nil {
+	// Forced: the acknowledgement rests on the commit index being durable. It is the
+	// next record, which is how the log tells that the snapshot counts; with entries
+	// in between, a crash would leave a gap in front of them.
+	if err := s.disk.save(s.hard, nil, true); err != nil {
 		return fmt.Errorf("save to WAL: %w", err)
+	}
+	if len(w.entries) > 0 {
+		if err := s.disk.save(s.hard, w.entries, true); err != nil {
+			return fmt.Errorf("save to WAL: %w", err)
+		}
 	}
 	previous := s.last
 	s.last = index

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +23,8 @@ import (
 //	snap/         *.snap descriptors and *.snap.db bodies
 //	origin        how far it has come to belong to a member
 //	incarnation   how often this node was started
+//	promise       how far the log has certainly come
+//	set-aside-*/  what was damaged or unfinished at a start: nothing of it is deleted
 //	lock          held while a process uses the directory
 type disk struct {
 	cfg  *Config
@@ -32,6 +33,13 @@ type disk struct {
 	snap *snap.Snapshotter
 	term uint64 // as last saved, as is vote
 	vote uint64
+	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
+	seq  uint64 // number of the newest segment
+
+	promised promise // as last written
+	// failed says that something could not be written: nobody knows what is on the
+	// disk, and nothing more is promised.
+	failed atomic.Bool
 	// loadable is the snapshot that a nil batch refers to.
 	loadable atomic.Pointer[raftpb.Snapshot]
 }
@@ -50,10 +58,6 @@ const (
 	walDirName  = "wal"
 	snapDirName = "snap"
 )
-
-// way out of damage that is no crash's doing. Repeated in every such message,
-// because it is read at the worst moment.
-const wayOut = "the other members have everything: remove this member (RAFT REMOVE), then start it with an empty data directory, a new id and --join"
 
 func walDir(cfg *Config) string  { return filepath.Join(cfg.Dir, walDirName) }
 func snapDir(cfg *Config) string { return filepath.Join(cfg.Dir, snapDirName) }
@@ -113,66 +117,65 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 			return nil, errors.Join(fmt.Errorf("write the first entries: %w", err), w.Close())
 		}
 	}
+	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Synced: cfg.Durability == Always}
+	if err := writePromise(cfg, d.promised); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	d.relax()
 	return d, nil
 }
 
-// openDisk reads what a data directory holds.
+// openDisk reads what a data directory holds. It is examined as a whole before
+// anything is touched; then damage that does no harm is set aside.
 func openDisk(cfg *Config) (*disk, identity, restored, error) {
-	var who identity
 	var from restored
 	d := &disk{cfg: cfg, lg: cfg.Logger, snap: snap.New(cfg.Logger, snapDir(cfg))}
+	v, err := examine(cfg)
+	if err != nil {
+		return nil, identity{}, from, err
+	}
+	who := v.who
+	if err := v.mend(); err != nil {
+		return nil, who, from, err
+	}
+	tail := v.tail
+	d.seq = tail.seq
+	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Seq: tail.seq, Offset: tail.end, CRC: tail.crc,
+		Snapshot: v.history.newest, Synced: cfg.Durability == Always}
+	if v.promised != nil {
+		d.promised.Incarnation = v.promised.Incarnation
+	}
+	// Before the WAL is opened: it cuts the newest segment off and makes it long again,
+	// and if the crash comes in between, this is how the next start knows.
+	if err := d.syncTail(); err != nil {
+		return nil, who, from, err
+	}
+	if err := writePromise(cfg, d.promised); err != nil {
+		return nil, who, from, err
+	}
 
-	walSnaps, err := wal.ValidSnapshotEntries(d.lg, walDir(cfg))
-	if err != nil {
-		return nil, who, from, corrupt("read WAL", err)
-	}
-	if err := d.removeOrphans(walSnaps); err != nil {
-		return nil, who, from, err
-	}
-	from.snapshot, err = d.newestSnapshot(walSnaps)
-	if err != nil {
-		return nil, who, from, err
-	}
+	from.snapshot = v.snapshot
 	start := &walpb.Snapshot{Index: new(uint64(0)), Term: new(uint64(0))}
 	if from.snapshot != nil {
 		m := from.snapshot.GetMetadata()
 		start = &walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()}
 	}
-
-	for repaired := false; ; repaired = true {
-		w, err := wal.Open(d.lg, walDir(cfg), start)
-		if err != nil {
-			return nil, who, from, corrupt("open WAL", err)
-		}
-		meta, hard, entries, err := w.ReadAll()
-		if err == nil {
-			d.wal = w
-			if err := json.Unmarshal(meta, &who); err != nil {
-				return nil, who, from, corrupt("read WAL metadata", errors.Join(err, w.Close()))
-			}
-			from.hard = hard
-			from.entries = entries
-			break
-		}
-		if cerr := w.Close(); cerr != nil {
-			d.lg.Warn("close WAL after a failed read", zap.Error(cerr))
-		}
-		// A record that ends in the middle was being written when the node died:
-		// nobody was told that it is durable. Anything else is no crash's doing.
-		if repaired || !errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, who, from, corrupt("read WAL", err)
-		}
-		if !wal.Repair(d.lg, walDir(cfg)) {
-			return nil, who, from, corrupt("repair the end of the WAL", err)
-		}
-		d.lg.Warn("WAL ended in the middle of a record, which was cut off", zap.String("dir", walDir(cfg)))
+	if d.wal, err = wal.Open(d.lg, walDir(cfg), start); err != nil {
+		return nil, who, from, fmt.Errorf("open WAL: %w", err)
 	}
-	if err := who.check(cfg); err != nil {
-		return nil, who, from, errors.Join(err, d.wal.Close())
+	if _, from.hard, from.entries, err = d.wal.ReadAll(); err != nil {
+		return nil, who, from, errors.Join(v.refuse(tail.path, "%w", err), d.wal.Close())
 	}
 	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
 	from.entries = cutTorn(from.entries, from.hard, d.lg)
+	last := start.GetIndex()
+	if n := len(from.entries); n > 0 {
+		last = from.entries[n-1].GetIndex()
+	}
+	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
+		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
+	}
+	d.last = v.history.written
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
 	d.relax()
@@ -186,77 +189,6 @@ func (who identity) check(cfg *Config) error {
 	}
 	if who.Member != cfg.ID {
 		return fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, who.Member, cfg.ID)
-	}
-	return nil
-}
-
-func corrupt(what string, err error) error {
-	return fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, what, err, wayOut)
-}
-
-// newestSnapshot picks the newest snapshot that the WAL vouches for and whose
-// files are complete. There may be a newer descriptor or body: those of a
-// snapshot that was not finished.
-func (d *disk) newestSnapshot(walSnaps []*walpb.Snapshot) (*raftpb.Snapshot, error) {
-	var usable []*walpb.Snapshot
-	for _, s := range walSnaps {
-		if s.GetIndex() > 0 && fileutil.Exist(bodyPath(d.cfg, s.GetIndex())) {
-			usable = append(usable, s)
-		}
-	}
-	for len(usable) > 0 {
-		s, err := d.snap.LoadNewestAvailable(usable)
-		if errors.Is(err, snap.ErrNoSnapshot) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("load snapshot: %w", err)
-		}
-		desc, err := decodeDescriptor(s.GetData())
-		if err != nil {
-			return nil, err
-		}
-		index := s.GetMetadata().GetIndex()
-		fi, err := os.Stat(bodyPath(d.cfg, index))
-		if err == nil && fi.Size() == desc.BodySize {
-			return s, nil
-		}
-		d.lg.Warn("snapshot passed over, its body is incomplete", zap.Uint64("index", index), zap.Error(err))
-		kept := usable[:0]
-		for _, u := range usable {
-			if u.GetIndex() != index {
-				kept = append(kept, u)
-			}
-		}
-		usable = kept
-	}
-	return nil, nil
-}
-
-// removeOrphans removes descriptors and bodies that the WAL does not know: the
-// crash came before the record. Left alone they would count as snapshots when old
-// ones are purged.
-func (d *disk) removeOrphans(walSnaps []*walpb.Snapshot) error {
-	known := map[uint64]bool{}
-	for _, s := range walSnaps {
-		known[s.GetIndex()] = true
-	}
-	names, err := fileutil.ReadDir(snapDir(d.cfg))
-	if err != nil {
-		return fmt.Errorf("read snapshot directory: %w", err)
-	}
-	for _, name := range names {
-		index, ok := bodyIndex(name)
-		if !ok {
-			index, ok = descriptorIndex(name)
-		}
-		if !ok || known[index] {
-			continue
-		}
-		d.lg.Info("removing file of an unfinished snapshot", zap.String("name", name))
-		if err := os.Remove(filepath.Join(snapDir(d.cfg), name)); err != nil {
-			return fmt.Errorf("remove unfinished snapshot: %w", err)
-		}
 	}
 	return nil
 }
@@ -301,7 +233,8 @@ func (d *disk) relax() {
 	}
 }
 
-func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) error {
+func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) (err error) {
+	defer d.noteFailure(&err)
 	if err := d.cfg.failpoint("walBeforeSave"); err != nil {
 		return err
 	}
@@ -310,6 +243,9 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	}
 	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
+	if n := len(entries); n > 0 {
+		d.last = entries[n-1].GetIndex()
+	}
 	if sync {
 		if err := d.wal.Sync(); err != nil {
 			return err
@@ -320,10 +256,20 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 			return err
 		}
 	}
+	if err := d.promiseSegment(); err != nil {
+		return err
+	}
 	return d.cfg.failpoint("walAfterSave")
 }
 
-func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
+func (d *disk) noteFailure(err *error) {
+	if *err != nil {
+		d.failed.Store(true)
+	}
+}
+
+func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
+	defer d.noteFailure(&err)
 	if err := d.cfg.failpoint("snapBeforeDescriptor"); err != nil {
 		return err
 	}
@@ -340,7 +286,7 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
 		return err
 	}
 	m := s.GetMetadata()
-	err := d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
+	err = d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
 	if err != nil {
 		return fmt.Errorf("save snapshot record to WAL: %w", err)
 	}
@@ -348,6 +294,10 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
 		if err := d.syncTail(); err != nil {
 			return err
 		}
+	}
+	d.last = max(d.last, m.GetIndex())
+	if err := d.promiseSnapshot(m.GetIndex()); err != nil {
+		return err
 	}
 	if install {
 		d.loadable.Store(s)
@@ -388,14 +338,20 @@ func (d *disk) syncTail() error {
 	return nil
 }
 
+// close ends the log and promises all of it.
 func (d *disk) close() error {
 	if err := d.wal.Close(); err != nil {
 		return fmt.Errorf("close WAL: %w", err)
 	}
-	if d.cfg.Durability == EverySec {
-		return d.syncTail()
+	if d.failed.Load() {
+		return nil
 	}
-	return nil
+	if d.cfg.Durability != Always {
+		if err := d.syncTail(); err != nil {
+			return err
+		}
+	}
+	return d.promiseEnd()
 }
 
 // syncDir makes the names in a directory durable.

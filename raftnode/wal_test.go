@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -33,21 +35,42 @@ func endOfLog(t *testing.T, path string) ([]byte, int) {
 	return b, len(bytes.TrimRight(b, "\x00"))
 }
 
+// A crash in the middle of a write leaves some of its sectors unwritten, behind a log
+// that is whole. The file keeps its length.
 func TestTornTailIsRepaired(t *testing.T) {
-	ms := newCluster(t, 1, nil)
-	m := ms[0]
+	m := newCluster(t, 1, nil)[0]
 	for i := range 5 {
 		m.propose(fmt.Sprint("r", i))
 	}
+	big := strings.Repeat("x", 3000)
+	left := t.TempDir()
+	dir := m.cfg.Dir
+	m.propose(big)
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil { // as the kernel has it
+		t.Fatal(err)
+	}
 	m.stop()
+	m.cfg.Dir = left
 	path := onlySegment(t, m)
-	_, end := endOfLog(t, path)
-	if err := os.Truncate(path, int64(end-3)); err != nil {
+	b, _ := endOfLog(t, path)
+	at := bytes.Index(b, []byte(big)) + 1000
+	clear(b[at-at%sectorSize : at-at%sectorSize+sectorSize])
+	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m.start()
-	m.store.await("what was before the tear", func() bool { return m.store.has("r3") })
+	m.store.await("what was before the tear", func() bool { return m.store.has("r4") })
 	m.propose("after")
+	if m.store.has(big) {
+		t.Error("the torn write came back")
+	}
+	kept, err := filepath.Glob(filepath.Join(left, "set-aside-*", "*.wal.from-*"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept %v, %v", kept, err)
+	}
+	if rest, err := os.ReadFile(kept[0]); err != nil || !bytes.Contains(b, rest) || len(rest) < 2000 {
+		t.Errorf("%d bytes were kept, %v", len(rest), err)
+	}
 	m.stop()
 	m.start()
 	m.store.await("after", func() bool { return m.store.has("after") })
@@ -111,7 +134,7 @@ func TestTruncatedEntriesStayTruncated(t *testing.T) {
 	must(d.save(hardState(1, 1, 2), []*raftpb.Entry{entry(1, 1), entry(2, 1), entry(3, 1), entry(4, 1), entry(5, 1), entry(6, 1)}, false))
 	must(d.save(hardState(2, 2, 4), []*raftpb.Entry{entry(3, 2), entry(4, 2)}, false))
 	snap := &raftpb.Snapshot{
-		Data: newMembership().describe(4, 0),
+		Data: newMembership().describe(4, crc32.Checksum([]byte("body"), walTable)),
 		Metadata: &raftpb.SnapshotMetadata{Index: new(uint64(4)), Term: new(uint64(2)),
 			ConfState: &raftpb.ConfState{Voters: []uint64{1}}},
 	}

@@ -17,6 +17,11 @@ func (o *options) newCluster(log *logs, w io.Writer) error {
 		return fmt.Errorf("--force-new-cluster: %w", err)
 	}
 	fmt.Fprintf(w, "%s is now cluster %x, with member %d alone; it was cluster %x.\n", o.dir.value, r.Cluster, cfg.ID, r.OldCluster)
+	if r.Damage != nil {
+		fmt.Fprintf(w, "It was damaged: %v\n", r.Damage)
+		fmt.Fprintf(w, "What could still be read reaches up to log index %d, and whatever came after that is lost: up to index %d it was certainly committed, and perhaps more.\n",
+			r.Last, max(r.Last, r.Committed))
+	}
 	fmt.Fprintf(w, "It keeps the data up to log index %d. Up to index %d the old cluster had certainly committed it.\n", r.Last, r.Committed)
 	if r.Doubtful > 0 {
 		fmt.Fprintf(w, "Nobody can vouch for the last %d entries: they may be acknowledged writes, or such as were never acknowledged. They are kept.\n", r.Doubtful)

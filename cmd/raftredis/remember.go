@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"maps"
 	"os"
@@ -32,15 +33,16 @@ func (o *options) recall() error {
 		return fmt.Errorf("--dir: %w", err)
 	}
 	o.restart = begun
-	all, err := readConfFile(filepath.Join(o.dir.value, nodeConf), 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	path := filepath.Join(o.dir.value, nodeConf)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || !o.restart {
+		return nil // if it is all there is, raftnode refuses the directory
 	}
-	if err != nil {
+	if err := checkNodeConf(path); err != nil {
 		return err
 	}
-	if !o.restart {
-		return nil // raftnode refuses the directory: it has lost everything else
+	all, err := readConfFile(path, 0)
+	if err != nil {
+		return err
 	}
 	if err := o.take(all); err != nil {
 		return err
@@ -48,10 +50,33 @@ func (o *options) recall() error {
 	return o.validate()
 }
 
+// nodeConfSum begins the last line of nodeConf, which is a checksum of those before:
+// one flipped bit, and a node would come back with another node's port.
+const nodeConfSum = "# crc32c "
+
+func nodeConfSumOf(content string) string {
+	return fmt.Sprintf("%s%08x\n", nodeConfSum, crc32.Checksum([]byte(content), crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// checkNodeConf refuses a file that is not what remember wrote.
+func checkNodeConf(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("--dir: %w", err)
+	}
+	content := string(b)
+	end := strings.LastIndex(content, nodeConfSum)
+	if end < 0 || content[end:] != nodeConfSumOf(content[:end]) {
+		return fmt.Errorf("%s is damaged, or was edited: its checksum is wrong; way out: move it away, and start once with the options "+
+			"that this node was first started with (--id, --port and so on)", path)
+	}
+	return nil
+}
+
 // remember writes nodeConf, if it would change.
 func (o *options) remember() error {
 	var b strings.Builder
-	b.WriteString("# Written by raftredis at each start; options given on starting win over these.\n")
+	b.WriteString("# Written by raftredis at each start, with a checksum: do not edit. Options given on starting win over these.\n")
 	defaults := newOptions()
 	for _, name := range remembered {
 		value := o.flags.Lookup(name).Value.String()
@@ -59,6 +84,7 @@ func (o *options) remember() error {
 			fmt.Fprintf(&b, "%s %s\n", name, confQuote(value))
 		}
 	}
+	b.WriteString(nodeConfSumOf(b.String()))
 	if err := os.MkdirAll(o.dir.value, 0o700); err != nil {
 		return fmt.Errorf("--dir: %w", err)
 	}

@@ -440,7 +440,7 @@ func (t *torture) member(id uint64) bool {
 
 // failpoints are the boundaries of the persist path, as --failpoint knows them.
 var failpoints = []string{
-	"walBeforeSave", "walAfterSave", "walBeforeRelease", "purge",
+	"walBeforeSave", "walAfterSave", "walBeforeRelease", "purge", "promiseBeforeRename",
 	"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
 	"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord",
 }

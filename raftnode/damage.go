@@ -1,0 +1,503 @@
+package raftnode
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
+)
+
+// errDamaged says that a file is not what was written.
+var errDamaged = errors.New("damaged")
+
+// survey is what a data directory was found to hold, before anything in it is touched:
+// a refusal leaves everything as it is.
+type survey struct {
+	cfg      *Config
+	lg       *zap.Logger
+	promised *promise // nil if there is none that can be read
+	who      identity
+	first    segment // of those that count
+	tail     *scan
+	history  *history
+	snapshot *raftpb.Snapshot // what to start from, nil for an empty state
+
+	members   *membership // as of membersAt, the newest that can be read
+	membersAt uint64
+
+	aside []damagedFile // to be set aside
+}
+
+type damagedFile struct{ path, why string }
+
+// examine reads the data directory of a member that has a log.
+func examine(cfg *Config) (*survey, error) {
+	v := &survey{cfg: cfg, lg: cfg.Logger, history: newHistory(), members: newMembership()}
+	var err error
+	v.promised, err = readPromise(cfg)
+	switch {
+	case errors.Is(err, errDamaged):
+		v.damaged(promisePath(cfg), err.Error())
+	case err != nil:
+		return nil, err
+	}
+	snapshots, err := v.readDescriptors()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.readLog(); err != nil {
+		return nil, err
+	}
+	if err := v.who.check(cfg); err != nil {
+		return nil, err
+	}
+	if err := v.choose(snapshots); err != nil {
+		return nil, err
+	}
+	return v, v.passOver(snapshots)
+}
+
+// damaged has a file set aside if the node starts.
+func (v *survey) damaged(path, why string) {
+	if !slices.ContainsFunc(v.aside, func(f damagedFile) bool { return f.path == path }) {
+		v.aside = append(v.aside, damagedFile{path, why})
+	}
+}
+
+// voters returns those that are known, which may be none.
+func (v *survey) voters() []uint64 {
+	if v.membersAt > 0 || v.history.base == 0 {
+		if ids := v.history.membership(v.members, v.membersAt).voters(); len(ids) > 0 {
+			return ids
+		}
+	}
+	var ids []uint64
+	for _, p := range v.cfg.Peers {
+		ids = append(ids, p.ID)
+	}
+	return ids
+}
+
+// alone reports whether nobody but this member has a vote: it never got a snapshot
+// from a leader, and nobody else can have anything that it does not have.
+func (v *survey) alone() bool { return slices.Equal(v.voters(), []uint64{v.cfg.ID}) }
+
+// refuse makes the error that keeps a node from starting.
+func (v *survey) refuse(path, format string, args ...any) error {
+	return fmt.Errorf("%w: %s: %w; nothing was changed; way out: %s", ErrCorrupt, path, fmt.Errorf(format, args...), v.wayOut())
+}
+
+// wayOut says what can be done. It is read at the worst moment, so it has to fit: a
+// lone node must not be told that others have everything.
+func (v *survey) wayOut() string {
+	replace := newIDWayOut(v.cfg.ID)
+	restore := "put back an undamaged copy of what is named here, or a backup of the whole directory; or start once with " +
+		"--force-new-cluster, which keeps what can still be read and loses the rest"
+	voters := v.voters()
+	switch {
+	case len(voters) == 0:
+		return "if there are other members, they have everything that was acknowledged: " + replace + "; if this is the only one: " + restore
+	case v.alone():
+		return "no other member has this node's data: " + restore
+	case len(voters) == 2 && slices.Contains(voters, v.cfg.ID):
+		return "the other voter has everything that was acknowledged, but cannot decide anything alone: put back an undamaged copy of what is named here, " +
+			"or make the other one a cluster of its own (--force-new-cluster), and then start this one with an empty data directory, a new id and --join"
+	default:
+		return "the other members have everything that was acknowledged: " + replace
+	}
+}
+
+// found is a snapshot of which there is at least a file.
+type found struct {
+	position
+	paths    []string         // its files
+	snapshot *raftpb.Snapshot // nil if there is no good descriptor
+	desc     descriptor
+	why      string // it cannot be used
+}
+
+// readDescriptors returns the snapshots there are files of, the newest first.
+func (v *survey) readDescriptors() ([]*found, error) {
+	names, err := fileutil.ReadDir(snapDir(v.cfg))
+	if err != nil {
+		return nil, fmt.Errorf("read snapshot directory: %w", err)
+	}
+	var all []*found
+	at := map[uint64]*found{}
+	for _, name := range names { // a descriptor comes before its body
+		path := filepath.Join(snapDir(v.cfg), name)
+		if index, ok := descriptorIndex(name); ok {
+			f := &found{position: position{index: index}, paths: []string{path}}
+			if f.snapshot, f.desc, err = readDescriptor(v.lg, path); err != nil {
+				f.why = fmt.Sprintf("%s: %v", path, err)
+			} else {
+				f.term = f.snapshot.GetMetadata().GetTerm()
+			}
+			all = append(all, f)
+			at[index] = f
+		}
+	}
+	for _, name := range names {
+		index, ok := bodyIndex(name)
+		if !ok {
+			continue
+		}
+		if at[index] == nil {
+			at[index] = &found{position: position{index: index}, why: fmt.Sprintf("snapshot %d has a body and no descriptor", index)}
+			all = append(all, at[index])
+		}
+		at[index].paths = append(at[index].paths, filepath.Join(snapDir(v.cfg), name))
+	}
+	slices.SortStableFunc(all, func(a, b *found) int { return cmp.Compare(b.index, a.index) })
+	for _, f := range all {
+		if f.snapshot != nil {
+			v.members, v.membersAt = f.desc.membership(), f.index
+			break
+		}
+	}
+	return all, nil
+}
+
+// readDescriptor is what etcd's Snapshotter does, but it renames nothing.
+func readDescriptor(lg *zap.Logger, path string) (*raftpb.Snapshot, descriptor, error) {
+	s, err := snap.Read(lg, path)
+	if err != nil {
+		return nil, descriptor{}, err
+	}
+	d, err := decodeDescriptor(s.GetData())
+	if err != nil {
+		return nil, descriptor{}, err
+	}
+	m := s.GetMetadata()
+	if name := fmt.Sprintf("%016x-%016x.snap", m.GetTerm(), m.GetIndex()); name != filepath.Base(path) {
+		return nil, descriptor{}, fmt.Errorf("its contents belong into %s", name)
+	}
+	return s, d, nil
+}
+
+// readLog reads the segments. What is before a damaged one, or before a gap, does not
+// count: a newer snapshot may make it superfluous.
+func (v *survey) readLog() error {
+	all, err := listSegments(v.cfg)
+	if err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		return v.refuse(walDir(v.cfg), "the log is gone")
+	}
+	if v.promised != nil && v.foreign(all[len(all)-1]) {
+		v.promised = nil // of a log that NewCluster has moved aside
+	}
+	p := v.promised
+	if last := all[len(all)-1]; p != nil && p.Seq > last.seq {
+		return v.refuse(walDir(v.cfg), "the log had come to segment %d, and now it ends with %s: what comes after is missing", p.Seq, filepath.Base(last.path))
+	}
+	v.first = all[0]
+	var before *scan
+	for i, s := range all {
+		sc, err := scanSegment(s)
+		if err != nil {
+			return err
+		}
+		if i == len(all)-1 {
+			if err := v.readTail(sc); err != nil {
+				return err
+			}
+		}
+		if before != nil {
+			switch {
+			case before.seq+1 != s.seq:
+				v.startOver(all, i, s.path, fmt.Sprintf("segments %d to %d of the log, before this one, are missing", before.seq+1, s.seq-1))
+			case before.crc != sc.begin || string(before.meta) != string(sc.meta):
+				v.startOver(all, i, before.path, fmt.Sprintf("it is not what the next segment goes on from (checksum %08x instead of %08x)", before.crc, sc.begin))
+			}
+		}
+		if p != nil && p.Seq == sc.seq && !sc.reaches(p.Offset, p.CRC) {
+			return v.refuse(s.path, "it had records up to offset %d with checksum %08x, and those that are there end at %d with %08x: "+
+				"it was cut off, or it is an older copy", p.Offset, p.CRC, sc.end, sc.crc)
+		}
+		if sc.bad == nil && len(sc.rest()) > 0 {
+			sc.bad = errors.New("something stands behind the last record")
+		}
+		err = sc.tell(v.history)
+		if err == nil && i < len(all)-1 && sc.bad != nil {
+			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
+		}
+		if err != nil {
+			if i == len(all)-1 {
+				return v.refuse(s.path, "%w", err)
+			}
+			v.startOver(all, i+1, s.path, err.Error())
+			before = nil
+			continue
+		}
+		sc.recs, sc.file = nil, nil
+		before, v.tail = sc, sc
+	}
+	if p != nil && p.Snapshot > v.history.newest {
+		return v.refuse(v.tail.path, "the log knew a snapshot at %d, and now it knows none behind %d: it was cut off, or it is an older copy",
+			p.Snapshot, v.history.newest)
+	}
+	if err := json.Unmarshal(v.tail.meta, &v.who); err != nil {
+		return v.refuse(v.tail.path, "metadata: %w", err)
+	}
+	return nil
+}
+
+// foreign reports whether a segment is of another cluster than the promise. Which of
+// them the directory belongs to is for its origin to say.
+func (v *survey) foreign(s segment) bool {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return false // it will be missed
+	}
+	defer f.Close()
+	head := make([]byte, 4<<10)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	sc := &scan{file: head[:n]}
+	for i := range 2 {
+		r, err := frameAt(sc.file, sc.end)
+		if err != nil || sc.place(i, &r) != nil {
+			return false
+		}
+		sc.crc, sc.end = r.crc, r.next
+	}
+	var who identity
+	return json.Unmarshal(sc.meta, &who) == nil && who.Cluster != v.promised.Cluster
+}
+
+// startOver has the log begin with segment i of all.
+func (v *survey) startOver(all []segment, i int, path, why string) {
+	v.history = newHistory()
+	v.first = all[i]
+	for _, s := range all[:i] {
+		if s.path == path {
+			v.damaged(path, why)
+		} else {
+			v.damaged(s.path, "of no use without what came after it: "+why)
+		}
+	}
+}
+
+// readTail judges the end of the newest segment.
+func (v *survey) readTail(sc *scan) error {
+	synced := v.cfg.Durability == Always
+	if v.promised != nil {
+		synced = v.promised.Synced
+	}
+	promised := v.promised != nil && v.promised.Seq == sc.seq && v.promised.Offset == sc.end && v.promised.CRC == sc.crc
+	switch {
+	case sc.meta == nil:
+		return v.refuse(sc.path, "it cannot be read from its very beginning: %w", cmp.Or(sc.bad, errNoRecord))
+	case synced && !promised && !sc.whole() && sc.full():
+		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", len(sc.file), wal.SegmentSizeBytes)
+	case len(sc.rest()) == 0:
+		return nil
+	case !sc.torn(synced):
+		return v.refuse(sc.path, "at offset %d: %w", sc.end, cmp.Or(sc.bad, errors.New("the records end, and others stand behind that")))
+	}
+	sc.unfinished, sc.bad = sc.rest(), nil
+	sc.file = sc.file[:sc.end]
+	return nil
+}
+
+// choose picks the newest snapshot to start from: complete, known to the log, and
+// with a log that leads from there to its end.
+func (v *survey) choose(snapshots []*found) error {
+	for _, f := range snapshots {
+		if f.why != "" {
+			continue
+		}
+		if err := v.leads(f.position); err != nil {
+			f.why = fmt.Sprintf("%s: %v", f.paths[0], err)
+			continue
+		}
+		if err := checkBody(v.cfg, f.index, f.desc); err != nil {
+			f.why = fmt.Sprintf("%s: %v", bodyPath(v.cfg, f.index), err)
+			continue
+		}
+		v.snapshot = f.snapshot
+		return nil
+	}
+	err := v.leads(position{})
+	if err == nil {
+		return nil
+	}
+	var all []string
+	for _, f := range v.aside {
+		all = append(all, fmt.Sprintf("%s: %s", f.path, f.why))
+	}
+	path := snapDir(v.cfg)
+	for _, f := range snapshots {
+		all = append(all, f.why)
+		if f.snapshot != nil {
+			path = walDir(v.cfg) // it is for the log to lead on from there
+		}
+	}
+	all = append(all, fmt.Sprintf("without a snapshot: %v", err))
+	return v.refuse(path, "there is nothing to start from (%s)", strings.Join(all, "; "))
+}
+
+func (v *survey) leads(p position) error {
+	if p.index < v.first.index {
+		return fmt.Errorf("the log begins with segment %s, behind it", filepath.Base(v.first.path))
+	}
+	return v.history.leads(p)
+}
+
+// passOver decides about the snapshots that are newer than the one to start from.
+// Those that the log knows are damaged, and the log leads past them. Those that it
+// does not know are of a crash before the log was told, unless they prove that it has
+// lost its end: an own snapshot never has more than the log.
+func (v *survey) passOver(snapshots []*found) error {
+	h, start := v.history, v.snapshot.GetMetadata().GetIndex()
+	there := map[uint64]bool{}
+	for _, f := range snapshots {
+		there[f.index] = true
+		if f.index <= start {
+			continue
+		}
+		known := slices.ContainsFunc(h.snapshots, func(p position) bool { return p.index == f.index })
+		if !known && f.index > max(h.last, start) && v.alone() {
+			return v.refuse(f.paths[0], "it is newer than the log, which ends at %d: the log has lost its end", max(h.last, start))
+		}
+		for _, path := range f.paths {
+			if !known {
+				v.damaged(path, "the log does not know this snapshot: it was not finished")
+			} else {
+				v.damaged(path, "of a snapshot that cannot be used: "+f.why)
+			}
+		}
+	}
+	for _, p := range h.snapshots {
+		if p.index > start && !there[p.index] {
+			v.lg.Warn("a snapshot is missing, starting from the one before and the log behind that", zap.Uint64("index", p.index), zap.Uint64("from", start))
+		}
+	}
+	return nil
+}
+
+// mend sets the damaged files aside and makes the newest segment end where its records
+// do. Nothing is deleted: what is cut off is kept as a file of its own.
+func (v *survey) mend() error {
+	sc := v.tail
+	if len(sc.unfinished) > 0 {
+		name := fmt.Sprintf("%s.from-%d", filepath.Base(sc.path), sc.end)
+		if err := keepAside(v.cfg, name, sc.unfinished); err != nil {
+			return err
+		}
+		v.lg.Warn("the log ended in the middle of a write, which was cut off", zap.String("segment", sc.path), zap.Int64("offset", sc.end))
+	}
+	if err := setAside(v.cfg, v.aside...); err != nil {
+		return err
+	}
+	if len(sc.unfinished) == 0 && sc.whole() {
+		return nil
+	}
+	f, err := os.OpenFile(sc.path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("mend the log: %w", err)
+	}
+	if len(sc.unfinished) > 0 {
+		err = f.Truncate(sc.end)
+	}
+	if err == nil {
+		err = fileutil.Preallocate(f, max(sc.size, wal.SegmentSizeBytes), true)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("mend the log: %w", err)
+	}
+	return nil
+}
+
+// newAside makes a folder for what must not stay where it is and must not be lost.
+func newAside(cfg *Config) (string, error) {
+	name := filepath.Join(cfg.Dir, "set-aside-"+time.Now().UTC().Format("20060102T150405"))
+	for n := 0; ; n++ {
+		dir := name
+		if n > 0 {
+			dir = fmt.Sprintf("%s.%d", name, n)
+		}
+		err := os.Mkdir(dir, 0o700)
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, os.ErrExist) {
+			return "", fmt.Errorf("set damage aside: %w", err)
+		}
+	}
+}
+
+// setAside moves files of the data directory into a folder of their own.
+func setAside(cfg *Config, files ...damagedFile) error {
+	if len(files) == 0 {
+		return nil
+	}
+	dir, err := newAside(cfg)
+	if err != nil {
+		return err
+	}
+	sync := []string{dir, cfg.Dir}
+	for _, f := range files {
+		to := filepath.Join(dir, filepath.Base(f.path))
+		if err := os.Rename(f.path, to); err != nil {
+			return fmt.Errorf("set damage aside: %w", err)
+		}
+		if from := filepath.Dir(f.path); !slices.Contains(sync, from) {
+			sync = append(sync, from)
+		}
+		cfg.Logger.Warn("file set aside", zap.String("file", f.path), zap.String("why", f.why), zap.String("moved", to))
+	}
+	return syncDirs(sync...)
+}
+
+// keepAside keeps the part of a file that is cut off.
+func keepAside(cfg *Config, name string, b []byte) error {
+	dir, err := newAside(cfg)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, name)
+	if err := writeAndSync(path, b); err != nil {
+		return fmt.Errorf("set damage aside: %w", err)
+	}
+	cfg.Logger.Warn("kept what is cut off", zap.String("file", path), zap.Int("bytes", len(b)))
+	return syncDirs(dir, cfg.Dir)
+}
+
+func syncDirs(dirs ...string) error {
+	for _, dir := range dirs {
+		if err := syncDir(dir); err != nil {
+			return fmt.Errorf("set damage aside: %w", err)
+		}
+	}
+	return nil
+}
+
+// brokenInvariant says in an operator's words why raft panicked. raft tells its
+// reasons apart by their text only.
+func brokenInvariant(id uint64, text string) error {
+	if strings.HasPrefix(text, "tocommit(") {
+		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: the other members have everything that was acknowledged: %s", ErrShortLog, text, newIDWayOut(id))
+	}
+	return fmt.Errorf("%w: the log contradicts what the other members say, or itself (%s); nothing was changed; "+
+		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, newIDWayOut(id))
+}
