@@ -362,7 +362,7 @@ func TestOldCopyOfTheLog(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(m.cfg.Dir, "wal"), os.DirFS(old)); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.refused(); !errors.Is(err, ErrDataLost) || !strings.Contains(err.Error(), "old copy") {
+	if err := m.refused(); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "older copy") {
 		t.Fatal(err)
 	}
 }
