@@ -45,9 +45,20 @@ func loadBody(s *Store, index uint64, b []byte) error {
 func TestSnapshotRoundTrip(t *testing.T) {
 	s, b := body(t)
 	fresh := offline(t, Config{Member: 9}, 1)
+	watchIn := func(key string) []Watched {
+		r := fresh.BeginRead()
+		defer r.End()
+		return []Watched{r.Watch(3, []byte(key))}
+	}
+	made, absent := watchIn("big"), watchIn("nosuch")
 	if err := loadBody(fresh, 4, b); err != nil {
 		t.Fatal(err)
 	}
+	r := fresh.BeginRead()
+	if r.Unchanged(made) || !r.Unchanged(absent) {
+		t.Error("what is watched was not compared with the snapshot")
+	}
+	r.End()
 	if fresh.AppliedIndex() != 4 || fresh.now != 5000 || fresh.revision != s.revision || fresh.nextDeadline.Load() != s.nextDeadline.Load() {
 		t.Errorf("index %d, clock %d", fresh.AppliedIndex(), fresh.now)
 	}
