@@ -18,7 +18,7 @@ func HyperLogLogs() []*Spec {
 			Read:    pfcount,
 		},
 		{
-			Name: "pfmerge", Arity: -2, Flags: DenyOOM, Keys: []KeySpec{
+			Name: "pfmerge", CountLookups: true, Arity: -2, Flags: DenyOOM, Keys: []KeySpec{
 				{Flags: "RW ACCESS INSERT", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1},
 			},

@@ -141,7 +141,9 @@ func pfmerge(w *Write) {
 	if !ok {
 		return
 	}
+	lookups := w.DB.Lookups
 	h, _ := hllAt(&w.DB.View, w.Args[1]) // it was just looked at
+	w.DB.Lookups = lookups
 	if h == nil {
 		h = newHLL()
 	} else {

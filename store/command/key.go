@@ -1,6 +1,10 @@
 package command
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // Generic returns the commands about keys, whatever their values are: Redis's
 // group "generic", and those of "server" that are about data.
@@ -76,7 +80,7 @@ func keySpecs() []*Spec {
 			Write:      renamenx,
 		},
 		{
-			Name: "copy", Arity: -3, Group: "generic", Since: "6.2.0",
+			Name: "copy", CountLookups: true, Arity: -3, Group: "generic", Since: "6.2.0",
 			Flags:      DenyOOM,
 			Keys:       []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "OW UPDATE", Index: 2, Step: 1}},
 			Complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
@@ -107,10 +111,15 @@ func count(c *Call, f func(key []byte) bool) {
 	c.Reply.Int(n)
 }
 
-func del(w *Write)    { count(&w.Call, w.DB.Delete) }
-func exists(r *Read)  { count(&r.Call, r.DB.Exists) }
-func touch(r *Read)   { count(&r.Call, r.DB.Touch) }
-func typeOf(r *Read)  { r.Reply.Status(r.DB.Kind(r.Args[1]).String()) }
+func del(w *Write)   { count(&w.Call, w.DB.Delete) }
+func exists(r *Read) { count(&r.Call, r.DB.Exists) }
+func touch(r *Read)  { count(&r.Call, r.DB.Touch) }
+func typeOf(r *Read) {
+	k := r.DB.Kind(r.Args[1])
+	r.DB.Lookups.Count(k != keyspace.None)
+	r.Reply.Status(k.String())
+}
+
 func rename(w *Write) { renameKey(w, false) }
 
 func renamenx(w *Write) { renameKey(w, true) }

@@ -134,7 +134,13 @@ func scan(r *Read) {
 	}
 	var found []string
 	cursor = r.DB.Scan(cursor, o.Count, func(key string, k keyspace.Kind) {
-		if (o.Kind == nil || EqualFold(o.Kind, k.String())) && o.Wants(key) {
+		if !o.Wants(key) {
+			return
+		}
+		if o.Kind != nil {
+			r.DB.Lookups.Count(true)
+		}
+		if o.Kind == nil || EqualFold(o.Kind, k.String()) {
 			found = append(found, key)
 		}
 	})

@@ -1,6 +1,10 @@
 package command
 
-import "math"
+import (
+	"math"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 func objectSpecs() []*Spec {
 	object := func(name, since, summary string, read func(*Read)) *Spec {
@@ -132,6 +136,7 @@ func memoryUsage(r *Read) {
 		}
 	}
 	in, ok := r.DB.Info(r.Args[2])
+	r.DB.Lookups = keyspace.Lookups{} // no lookup to Redis
 	if !ok {
 		r.Reply.Null()
 		return

@@ -29,7 +29,7 @@ func stringSpecs() []*Spec {
 			Read:       get,
 		},
 		{
-			Name: "set", Arity: -3, Group: "string", Since: "1.0.0",
+			Name: "set", CountLookups: true, Arity: -3, Group: "string", Since: "1.0.0",
 			Flags:      DenyOOM,
 			Keys:       One(1, "RW ACCESS UPDATE VARIABLE_FLAGS"),
 			Complexity: "O(1)",
@@ -66,7 +66,7 @@ func stringSpecs() []*Spec {
 			Write:      psetex,
 		},
 		{
-			Name: "getset", Arity: 3, Group: "string", Since: "1.0.0",
+			Name: "getset", CountLookups: true, Arity: 3, Group: "string", Since: "1.0.0",
 			Flags:           DenyOOM | Fast,
 			Keys:            One(1, "RW ACCESS UPDATE"),
 			Complexity:      "O(1)",
@@ -76,7 +76,7 @@ func stringSpecs() []*Spec {
 			Write: getset,
 		},
 		{
-			Name: "getdel", Arity: 2, Group: "string", Since: "6.2.0",
+			Name: "getdel", CountLookups: true, Arity: 2, Group: "string", Since: "6.2.0",
 			Flags:      Fast,
 			Keys:       One(1, "RW ACCESS DELETE"),
 			Complexity: "O(1)",
@@ -85,7 +85,7 @@ func stringSpecs() []*Spec {
 			Write:      getdel,
 		},
 		{
-			Name: "getex", Arity: -2, Group: "string", Since: "6.2.0",
+			Name: "getex", CountLookups: true, Arity: -2, Group: "string", Since: "6.2.0",
 			Flags:      Fast,
 			Keys:       One(1, "RW ACCESS UPDATE"),
 			Complexity: "O(1)",
@@ -205,7 +205,7 @@ func set(w *Write) {
 	if o.get && !replyString(&w.Call, &w.DB.View, w.Args[1]) {
 		return
 	}
-	if exists := (o.nx || o.xx) && w.DB.Exists(w.Args[1]); o.nx && exists || o.xx && !exists {
+	if exists := (o.nx || o.xx) && w.DB.Kind(w.Args[1]) != keyspace.None; o.nx && exists || o.xx && !exists {
 		if !o.get {
 			w.Reply.Null()
 		}
@@ -370,7 +370,9 @@ func getex(w *Write) {
 	case o.deadline > 0:
 		w.DB.SetExpire(key, o.deadline)
 	case o.persist:
+		lookups := w.DB.Lookups
 		persistKey(w, key)
+		w.DB.Lookups = lookups // it was looked up already
 	}
 }
 

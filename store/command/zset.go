@@ -121,7 +121,7 @@ func SortedSets() []*Spec {
 			Read:   zrevrangebylex,
 		},
 		{
-			Name: "zrangestore", Arity: -5, Flags: DenyOOM, Keys: []KeySpec{
+			Name: "zrangestore", CountLookups: true, Arity: -5, Flags: DenyOOM, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, Step: 1},
 			},
@@ -219,7 +219,7 @@ func SortedSets() []*Spec {
 			Read:    zdiff,
 		},
 		{
-			Name: "zunionstore", Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "zunionstore", CountLookups: true, Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, NumKeys: true, Step: 1},
 			},
@@ -229,7 +229,7 @@ func SortedSets() []*Spec {
 			Write:   zunionstore,
 		},
 		{
-			Name: "zinterstore", Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "zinterstore", CountLookups: true, Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, NumKeys: true, Step: 1},
 			},
@@ -239,7 +239,7 @@ func SortedSets() []*Spec {
 			Write:   zinterstore,
 		},
 		{
-			Name: "zdiffstore", Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "zdiffstore", CountLookups: true, Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, NumKeys: true, Step: 1},
 			},
