@@ -335,9 +335,7 @@ func TestResetstat(t *testing.T) {
 		}
 		lines = append(lines, "rdb_saves:"+infoSections(t, c, "persistence")["Persistence"]["rdb_saves"])
 		for _, section := range []string{"Commandstats", "Errorstats", "Latencystats", "Waitstats"} {
-			for _, name := range slices.Sorted(maps.Keys(sections[section])) {
-				lines = append(lines, name)
-			}
+			lines = append(lines, slices.Sorted(maps.Keys(sections[section]))...)
 		}
 		left[which] = strings.Join(lines, "\n")
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
@@ -67,7 +68,7 @@ func TestIncoming(t *testing.T) {
 					t.Errorf("in the middle of it %+v is known", tr)
 				}
 				rest, err := io.ReadAll(r.Body)
-				if err != nil || !bytes.Equal(append(half, rest...), whole) {
+				if err != nil || !bytes.Equal(slices.Concat(half, rest), whole) {
 					t.Errorf("what is passed on differs, %v", err)
 				}
 			})
