@@ -27,6 +27,8 @@ type Node struct {
 	network *network
 	view    atomic.Pointer[view]
 
+	incoming incoming
+
 	commitC chan *commit.Batch
 	errorC  chan error
 
@@ -171,7 +173,7 @@ func (n *Node) start() (c *core, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n.network, err = startNetwork(cfg, who.Cluster, self, ln, receiver{n}, n.peerHandler(), client)
+	n.network, err = startNetwork(cfg, who.Cluster, self, ln, receiver{n}, n.peerHandler(), &n.incoming, client)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}

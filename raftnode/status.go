@@ -47,6 +47,7 @@ func (n *Node) Status() commit.Status {
 	n.inbox.run(func(c *core) {
 		s := c.status()
 		s.ClusterID = n.cluster
+		s.Incoming = n.Incoming()
 		statusC <- s
 	})
 	select {
@@ -66,6 +67,7 @@ func (c *core) status() commit.Status {
 		Commit:        rs.GetCommit(),
 		Applied:       rs.Applied,
 		SnapshotIndex: c.snapshots.last,
+		SnapshotsSent: c.snapshots.sent,
 		LogBytes:      c.snapshots.logBytes,
 		Members:       c.members.list(),
 		Role:          role(rs.RaftState),

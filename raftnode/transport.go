@@ -89,7 +89,7 @@ func listen(cfg *Config) (net.Listener, error) {
 }
 
 // startNetwork makes this node reachable, and able to reach others.
-func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r rafthttp.Raft, own http.Handler, client *http.Client) (*network, error) {
+func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r rafthttp.Raft, own http.Handler, in *incoming, client *http.Client) (*network, error) {
 	urls, err := types.NewURLs([]string{self})
 	if err != nil {
 		return nil, fmt.Errorf("own peer URL: %w", err)
@@ -125,6 +125,7 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln net.Listener, r r
 	peers := nw.tr.Handler()
 	mux.Handle(rafthttp.RaftPrefix, peers)
 	mux.Handle(rafthttp.RaftPrefix+"/", peers)
+	mux.Handle(rafthttp.RaftSnapshotPrefix, in.watch(cluster, cfg.ID, peers))
 	mux.Handle("/", own)
 	nw.server = &http.Server{
 		Handler:           mux,
