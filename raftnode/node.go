@@ -36,6 +36,8 @@ type Node struct {
 	network *network
 	inC     chan struct{}
 
+	incoming incoming
+
 	commitC chan *commit.Batch
 	errorC  chan error
 	readyC  chan commit.Snapshotter // closed if the node never gets into a cluster
@@ -208,7 +210,7 @@ func (n *Node) enter(who identity, from restored, known []commit.Member) (*core,
 			return nil, err
 		}
 	}
-	if n.network, err = startNetwork(cfg, who.Cluster, self, n.listener, receiver{n}, n.client); err != nil {
+	if n.network, err = startNetwork(cfg, who.Cluster, self, n.listener, receiver{n}, &n.incoming, n.client); err != nil {
 		return nil, err
 	}
 	c.linkChanged(newMembership(), c.members)

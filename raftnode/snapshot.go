@@ -53,6 +53,7 @@ type snapshots struct {
 	// log behind both is kept, or the member would need another one right after.
 	owed    map[uint64]owed
 	sending map[uint64]uint64
+	sent    uint64 // how many have been sent
 }
 
 // owed is a snapshot that a member waits for.
@@ -303,6 +304,7 @@ func (s *snapshots) sendingSnapshot(to, index uint64) {
 		s.sending = map[uint64]uint64{}
 	}
 	s.sending[to] = index
+	s.sent++
 }
 
 // snapshotSent takes the network's word on a snapshot that was sent.

@@ -69,6 +69,7 @@ func (n *Node) Status() commit.Status {
 	n.inbox.run(func(c *core) {
 		s := c.status()
 		s.ClusterID = n.cluster
+		s.Incoming = n.Incoming()
 		statusC <- s
 	})
 	select {
@@ -88,6 +89,7 @@ func (c *core) status() commit.Status {
 		Commit:        rs.GetCommit(),
 		Applied:       rs.Applied,
 		SnapshotIndex: c.snapshots.last,
+		SnapshotsSent: c.snapshots.sent,
 		LogBytes:      c.snapshots.logBytes,
 		Members:       c.members.list(),
 		Role:          role(rs.RaftState),

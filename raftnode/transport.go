@@ -66,7 +66,7 @@ func newHTTPClient(cfg *Config) (*http.Client, error) {
 }
 
 // startNetwork lets messages of this cluster, and no other, in and out.
-func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r rafthttp.Raft, client *http.Client) (*network, error) {
+func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r rafthttp.Raft, in *incoming, client *http.Client) (*network, error) {
 	urls, err := types.NewURLs([]string{self})
 	if err != nil {
 		return nil, fmt.Errorf("own peer URL: %w", err)
@@ -98,7 +98,10 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r 
 		return nil, fmt.Errorf("start transport: %w", err)
 	}
 	peers := nw.tr.Handler()
-	ln.raft.Store(&peers)
+	mux := http.NewServeMux()
+	mux.Handle("/", peers)
+	mux.Handle(rafthttp.RaftSnapshotPrefix, in.watch(cluster, cfg.ID, peers))
+	ln.raft.Store(new(http.Handler(mux)))
 	return nw, nil
 }
 

@@ -32,6 +32,11 @@ type waiter struct {
 	muted bool
 	enc   encoder // the reply, once there is one
 
+	// What it cost, in nanoseconds: the first attempt, and the one that served it.
+	// answered says that somebody did, rather than its time being up.
+	took, served      int64
+	blocked, answered bool
+
 	batch  store.Batch // of an attempt; the connection's own does the first one
 	timer  *time.Timer
 	queues []*waitQueue
@@ -141,6 +146,7 @@ func (r *waitRoom) enter(c *conn, cm *cmd, argv [][]byte) (w *waiter, behind boo
 	}
 	w = &waiter{c: c, muted: c.muted(), cmd: cm, db: c.db, argv: cloneArgs(argv), first: true, trying: true}
 	w.enc.stats, w.enc.resp3 = c.enc.stats, c.enc.resp3
+	w.batch.Observe = func(_ int, _ *command.Spec, _ [][]byte, took time.Duration) { w.served = int64(max(took, 0)) }
 	class := waitClass(cm, w.argv)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -270,6 +276,7 @@ func (r *waitRoom) afterTry(w *waiter, blocked bool) {
 		r.finish(w)
 		return
 	case !blocked:
+		w.answered = true
 		r.finish(w)
 		return
 	case w.gone || w.expired || w.unblock != "":
@@ -297,6 +304,7 @@ func (r *waitRoom) giveUp(w *waiter) {
 	default:
 		w.enc.NullArray()
 	}
+	w.answered = w.unblock != ""
 	r.finish(w)
 }
 
@@ -385,10 +393,12 @@ func (r *waitRoom) tryRead(w *waiter) {
 	reader := r.srv.store.BeginRead()
 	defer reader.End()
 	defer r.srv.recovered("command "+w.cmd.name, w.c.link.kill)
+	began := r.srv.nanotime()
 	if next := reader.DoBlocking(w.db, w.cmd.spec, w.argv, &w.enc, true); next != nil {
 		w.argv = next
 		return
 	}
+	w.served, w.answered = r.srv.nanotime()-began, true
 	r.finish(w)
 }
 
@@ -436,7 +446,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	if w == nil {
 		c.state = forNothing
 	}
-	c.count(cm, argv)
+	c.last = cm
 	switch {
 	case w == nil && cm.spec.Read != nil:
 		c.beginRead()
@@ -444,6 +454,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 		return false
 	case w == nil:
 		c.batchMuted = c.muted()
+		c.addSent(cm)
 		c.batch.Write(c.db, cm.spec, argv)
 		c.submit()
 		return false
@@ -451,22 +462,26 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	c.block = w
 	switch {
 	case behind:
+		c.startedWaiting(w, argv, 0)
 		room.join(w)
 	case cm.spec.Read != nil:
 		c.beginRead()
 		next := c.reader.DoBlocking(c.db, cm.spec, w.argv, &w.enc, false)
 		c.endRead()
 		if next != nil {
+			c.startedWaiting(w, argv, c.lap())
 			w.argv = next
+		} else {
+			c.ran(cm, argv, c.db, c.lap(), w.enc.errs > 0)
 		}
 		if !room.firstTried(w, next != nil) {
 			c.over.Store(true)
 			c.afterWait()
 		}
 	default:
+		c.addSent(cm)
 		c.batch.WriteBlocking(c.db, cm.spec, w.argv, false)
-		c.wait(forBatch)
-		c.srv.store.Submit(&c.batch, &w.enc, c.signal)
+		c.submitTo(&w.enc)
 	}
 	return false
 }
@@ -499,8 +514,8 @@ func (c *conn) afterWait() bool {
 	}
 	w := c.block
 	c.block, c.state = nil, forNothing
-	if w.enc.errs > 0 {
-		w.cmd.failed.Add(1)
+	if w.blocked && w.answered {
+		c.servedLater(w)
 	}
 	if !w.muted {
 		c.enc.raw(w.enc.buf)

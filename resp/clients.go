@@ -107,13 +107,10 @@ func (c *conn) pushBytes(b []byte, limit int64) bool {
 	return limit == 0 || size+c.sending.Load() <= limit
 }
 
-// feedMonitors shows a command to all who asked with MONITOR.
-func (s *Server) feedMonitors(from *conn, cm *cmd, argv [][]byte) {
-	if cm.flags&(command.SkipMonitor|command.Admin) != 0 {
-		return
-	}
+// appendNote writes what monitors see of a command.
+func (s *Server) appendNote(line []byte, addr string, db int, argv [][]byte) []byte {
 	now := s.now()
-	line := fmt.Appendf(nil, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, from.db, from.addr)
+	line = fmt.Appendf(line, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, db, addr)
 	for i, a := range argv {
 		if secret(argv, i) {
 			a = []byte("(redacted)")
@@ -121,7 +118,11 @@ func (s *Server) feedMonitors(from *conn, cm *cmd, argv [][]byte) {
 		line = append(line, ' ')
 		line = appendQuoted(line, a)
 	}
-	line = append(line, '\r', '\n')
+	return append(line, '\r', '\n')
+}
+
+// feedMonitors shows commands to all who asked with MONITOR.
+func (s *Server) feedMonitors(from *conn, line []byte) {
 	s.eachClient(func(c *conn) {
 		if c != from && c.isMonitor() && !c.pushBytes(line, s.config().OutputLimits.Replica.Hard) {
 			s.stats.outputKill.Add(1)

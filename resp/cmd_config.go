@@ -175,14 +175,7 @@ func (s *Server) applyConfig(next *Config) {
 }
 
 func (c *conn) cmdConfigResetstat([][]byte) {
-	c.srv.stats.reset()
-	c.srv.eachCommand(func(cm *cmd) {
-		cm.calls.Store(0)
-		cm.nanos.Store(0)
-		cm.rejected.Store(0)
-		cm.failed.Store(0)
-		cm.latency.reset()
-	})
+	c.srv.resetStats()
 	c.enc.Status("OK")
 }
 

@@ -83,8 +83,11 @@ func (c *conn) cmdRole([][]byte) {
 	host, port := splitAddr(addr)
 	portNumber, _ := command.ParseInt([]byte(port))
 	state := "connected"
-	if id == 0 {
+	switch {
+	case id == 0:
 		state = "connect"
+	case !s.store.Ready():
+		state = "sync"
 	}
 	c.enc.Array(5)
 	c.enc.BulkString("slave")

@@ -79,10 +79,12 @@ type cmd struct {
 	run   func(c *conn, argv [][]byte) // nil for data commands
 
 	tx      bool // about transactions: MULTI does not queue it
+	waits   bool // it waits for others: its time is not one of execution
 	guarded bool // refused unless enable-debug-command allows it
 
-	calls, nanos, rejected, failed atomic.Int64
-	latency                        histogram
+	calls, nanos, rejected, failed atomic.Int64 // nanos: of execution
+	latency                        histogram    // of execution
+	waited                         waits
 }
 
 // newCommands makes the front's view of the table, keyed by lower case name.
@@ -126,6 +128,8 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 		cm.tx = true
 	case "debug":
 		cm.guarded = true
+	case "wait":
+		cm.waits = true
 	}
 	for _, s := range spec.Subcommands {
 		sub, err := newCommand(s, spec.Name, handlers)

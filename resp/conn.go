@@ -61,6 +61,7 @@ type conn struct {
 	gone  atomic.Bool // the driver has let go of it
 	over  atomic.Bool // what the connection waits for has come
 
+	serving bool // the node answers clients, as of this run; otherwise it is LOADING
 	closing bool // no more commands; send what there is and close
 	dead    bool // close at once
 
@@ -98,10 +99,20 @@ type conn struct {
 	coveredTo  int64
 	barrierErr error
 
-	// Statistics of the run of equal commands that is going on.
-	last      *cmd
-	lastCount int64
-	lastStart int64
+	// Statistics. While a batch is on its way they are the store's, as enc is.
+	last     *cmd // the latest command, for CLIENT LIST
+	tally    tally
+	untimed  int64    // reads of tally.cmd since clock
+	clock    int64    // when the read or the command that runs now began
+	errsSeen int      // of replies, as of the latest command that has run in the batch
+	replies  *encoder // where the batch's replies go
+	sent     []sent   // what waits for the batch
+	sentAt   int64
+	reported bool     // EXEC has counted itself
+	txArgv   [][]byte // EXEC, of the latest transaction
+	txDB     int      // the database at its end
+	notes    []byte   // for monitors: commands that have run
+	ended    atomic.Bool
 
 	owed     atomic.Int64 // bytes of output that the driver has not taken yet
 	sending  atomic.Int64 // bytes of output that the driver holds
@@ -162,6 +173,7 @@ func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn 
 		authed:  cfg.RequirePass == "",
 	}
 	c.enc.stats = &s.stats
+	c.batch.Observe = c.executed
 	c.publish()
 	return c
 }
@@ -304,6 +316,9 @@ func (c *conn) wait(w waiting) {
 // signal ends a wait. It may be called by any goroutine, once for each wait.
 func (c *conn) signal() {
 	c.over.Store(true)
+	if c.gone.Load() {
+		c.lastStats()
+	}
 	c.link.wake()
 }
 
@@ -312,25 +327,33 @@ func (c *conn) beginRead() {
 	if !c.reading {
 		c.reader = c.srv.store.BeginRead()
 		c.reading, c.readsLeft = true, readsPerLock
+		c.clock = c.srv.nanotime() // waiting for the lock is not executing
 	}
 }
 
 func (c *conn) endRead() {
 	if c.reading {
 		c.reading = false
+		c.endTogether()
 		c.reader.End()
 	}
 }
 
 // submit sends the batch on its way. Its replies go straight into enc.
 func (c *conn) submit() {
-	c.endRead()
-	c.wait(forBatch)
+	to := &c.enc
 	if c.batchMuted {
-		c.srv.store.Submit(&c.batch, &encoder{stats: &c.srv.stats, resp3: c.enc.resp3}, c.signal)
-		return
+		to = &encoder{stats: &c.srv.stats, resp3: c.enc.resp3}
 	}
-	c.srv.store.Submit(&c.batch, &c.enc, c.signal)
+	c.submitTo(to)
+}
+
+func (c *conn) submitTo(replies *encoder) {
+	c.endRead()
+	c.endStats()
+	c.replies, c.errsSeen, c.sentAt = replies, replies.errs, c.srv.nanotime()
+	c.wait(forBatch)
+	c.srv.store.Submit(&c.batch, replies, c.signal)
 }
 
 // abandon is the driver's last word after a panic or a broken connection.
@@ -338,6 +361,7 @@ func (c *conn) abandon() {
 	c.gone.Store(true)
 	if !c.ownedByOthers() {
 		c.endRead()
+		c.lastStats()
 	}
 	if c.block != nil {
 		c.srv.blocked.leave(c.block)

@@ -2,7 +2,6 @@ package resp
 
 import (
 	"strings"
-	"time"
 
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
@@ -20,9 +19,10 @@ func (c *conn) run() {
 		c.commands()
 	}
 	c.endRead()
-	c.endStats()
 	if c.state == forNothing && c.batch.Len() > 0 {
 		c.submit()
+	} else if !c.ownedByOthers() || c.startTask != nil {
+		c.endStats()
 	}
 	c.checkQuery()
 	c.publish()
@@ -52,6 +52,7 @@ func (c *conn) commands() {
 		c.linear = cfg.ReadMode == "linearizable"
 	}
 	c.need, c.ahead = 0, 0
+	c.serving = c.srv.store.Serving()
 	from := len(c.enc.buf)
 	for c.state == forNothing && !c.closing && !c.dead {
 		if len(c.enc.buf)-from >= flushAt {
@@ -115,6 +116,7 @@ func (c *conn) resume() bool {
 	switch was {
 	case forBatch:
 		blocked := c.batch.Blocked()
+		c.waited(c.batch.Err())
 		c.batch.Reset()
 		c.batchMuted = false
 		if c.block != nil {
@@ -181,8 +183,8 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !s.hasLeader() {
 		return c.reject(cm, errMasterDown)
 	}
-	if cm.flags&command.Loading == 0 && !s.isLoaded() {
-		return c.reject(cm, s.loadingError())
+	if cm.flags&command.Loading == 0 && !c.serving {
+		return c.reject(cm, loadingError(s.store.Readiness()))
 	}
 	if p := s.pause.Load(); p != nil && p.holds(c, cm, s.now()) {
 		if c.batch.Len() > 0 {
@@ -237,10 +239,12 @@ func (c *conn) dropTask() {
 func (c *conn) reject(cm *cmd, line string) bool {
 	if cm != nil {
 		cm.rejected.Add(1)
+		c.last = cm
 	}
 	if cm != nil && cm.name == "exec" {
 		// Redis: the transaction is over, and the answer says why.
 		c.discard()
+		c.note(cm, c.args, c.db)
 		if line != errExecAbort {
 			line = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(line, "ERR ")
 		}
@@ -296,7 +300,7 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.submit()
 		return true
 	}
-	c.count(cm, argv)
+	c.last = cm
 	switch {
 	case c.batch.Len() == 0:
 		c.beginRead()
@@ -319,11 +323,14 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 	if c.ahead--; c.ahead < 0 {
 		c.lookAhead()
 	}
+	if c.tally.cmd != cm {
+		c.endTogether()
+	}
 	from, errs := len(c.enc.buf), c.enc.errs
 	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
 		return false
 	}
-	c.ran(cm, argv, errs)
+	c.ranRead(cm, argv, len(c.enc.buf)-from, c.enc.errs > errs)
 	if c.muted() {
 		c.enc.buf = c.enc.buf[:from]
 	}
@@ -355,13 +362,14 @@ func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 		c.submit()
 		return true
 	}
-	c.count(cm, argv)
+	c.last = cm
 	c.addWrite(cm, argv)
 	return false
 }
 
 // addWrite adds to the batch what has to go through the log.
 func (c *conn) addWrite(cm *cmd, argv [][]byte) {
+	c.addSent(cm)
 	if c.batch.Len() == 0 {
 		c.batch.Expect(min(c.w-c.r, maxBatchSize))
 	}
@@ -388,23 +396,26 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.barrier()
 		return true
 	}
-	if c.batch.Len() > 0 && (cm.when != anytime || cm.name == "exec" && c.batchMuted != c.muted()) {
+	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.name == "exec" && c.batchMuted != c.muted()) {
 		c.submit()
 		return true
 	}
 	c.endRead()
-	c.endStats()
-	c.count(cm, argv)
+	c.endStats() // it may be INFO
+	c.last, c.reported = cm, false
 	from, errs := len(c.enc.buf), c.enc.errs
 	if cm.when == slow {
 		c.task(cm, argv)
 		return false
 	}
+	c.clock = c.srv.nanotime()
 	cm.run(c, argv)
+	if !c.reported {
+		c.ran(cm, argv, c.db, c.lap(), c.enc.errs > errs)
+	}
 	if c.state != forNothing {
 		return false // EXEC has sent a batch on its way, or left work for a task
 	}
-	c.ran(cm, argv, errs)
 	c.dropMuted(from)
 	if c.batch.Len() > 0 && len(c.enc.buf) > from {
 		c.behindBatch(from)
@@ -423,12 +434,10 @@ func (c *conn) task(cm *cmd, argv [][]byte) {
 			c.dead = true
 			c.signal()
 		})
-		start, errs := time.Now(), c.enc.errs
+		errs := c.enc.errs
+		c.clock = c.srv.nanotime()
 		cm.run(c, own)
-		cm.nanos.Add(int64(time.Since(start)))
-		if c.enc.errs > errs {
-			cm.failed.Add(1)
-		}
+		c.ran(cm, own, c.db, c.lap(), c.enc.errs > errs)
 		c.signal()
 	}
 }
@@ -446,51 +455,4 @@ func cloneArgs(argv [][]byte) [][]byte {
 		own[i] = buf[start:len(buf):len(buf)]
 	}
 	return own
-}
-
-// count begins to count a command. A run of the same one is timed as a whole:
-// looking at the clock for each GET of a pipeline would cost more than its
-// lookup.
-func (c *conn) count(cm *cmd, argv [][]byte) {
-	if c.srv.monitors.Load() > 0 {
-		c.srv.feedMonitors(c, cm, argv)
-	}
-	if c.last == cm && c.lastCount > 0 {
-		c.lastCount++
-		return
-	}
-	c.endStats()
-	c.last, c.lastCount, c.lastStart = cm, 1, c.srv.nanotime()
-}
-
-// ran notes how a command that has just run went.
-func (c *conn) ran(cm *cmd, argv [][]byte, errsBefore int) {
-	if c.enc.errs > errsBefore {
-		cm.failed.Add(1)
-	}
-	if cm.flags&command.Fast == 0 && c.lastCount > 0 {
-		elapsed := c.endStats()
-		c.srv.slowlog.observe(c, cm, argv, elapsed)
-	}
-}
-
-// endStats adds the run of equal commands to the statistics and returns how
-// long it took, in nanoseconds.
-func (c *conn) endStats() (elapsed int64) {
-	if c.lastCount == 0 {
-		return 0
-	}
-	n := c.lastCount
-	c.lastCount = 0
-	c.last.calls.Add(n)
-	c.srv.stats.commands.Add(n)
-	if c.last.spec.Write != nil {
-		return 0 // it has not run yet
-	}
-	elapsed = c.srv.nanotime() - c.lastStart
-	c.last.nanos.Add(elapsed)
-	if c.srv.config().LatencyTracking {
-		c.last.latency.add(elapsed/n, n)
-	}
-	return elapsed
 }

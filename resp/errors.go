@@ -1,5 +1,17 @@
 package resp
 
+import (
+	"strings"
+
+	"github.com/raftredis/raftredis/store"
+)
+
+// loadingError is Redis's text and the reason behind it: clients look at the
+// first word, people at the rest.
+func loadingError(r store.Readiness) string {
+	return errLoading + ": " + strings.ReplaceAll(r.Reason, "\n", " ")
+}
+
 // Error texts, byte for byte Redis's.
 const (
 	errNoAuth         = "NOAUTH Authentication required."

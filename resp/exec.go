@@ -112,11 +112,12 @@ func (c *conn) oversized(argv [][]byte) bool {
 type later struct {
 	cmd     *cmd
 	argv    [][]byte
+	db      int // selected after it
 	at      int
 	reached bool
 }
 
-func (c *conn) cmdExec([][]byte) {
+func (c *conn) cmdExec(argv [][]byte) {
 	if !c.multi.on {
 		c.enc.Error("ERR EXEC without MULTI")
 		return
@@ -128,6 +129,7 @@ func (c *conn) cmdExec([][]byte) {
 	case t.aborted:
 		c.enc.Error(errExecAbort)
 	case c.unchanged(t.watched):
+		c.txArgv = cloneArgs(argv)
 		c.exec(&t)
 	default:
 		c.enc.NullArray()
@@ -152,11 +154,6 @@ func (c *conn) exec(t *transaction) {
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
 	for i, q := range t.queue {
-		q.cmd.calls.Add(1)
-		c.srv.stats.commands.Add(1)
-		if c.srv.monitors.Load() > 0 {
-			c.srv.feedMonitors(c, q.cmd, q.argv)
-		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv}
 			continue
@@ -164,19 +161,26 @@ func (c *conn) exec(t *transaction) {
 		if n, ok := selectedDB(q); ok {
 			db = n
 		}
-		l := &later{cmd: q.cmd, argv: q.argv}
+		l := &later{cmd: q.cmd, argv: q.argv, db: db}
 		after = append(after, l)
-		cmds[i] = store.Queued{Local: func(command.Reply) { l.at, l.reached = len(c.enc.buf), true }}
+		cmds[i] = store.Queued{Local: func(command.Reply) {
+			l.at, l.reached = len(c.enc.buf), true
+			c.note(l.cmd, l.argv, l.db)
+		}}
 	}
+	c.txDB = db
 	if c.batch.Len() == 0 && !t.writes {
 		if c.linear && c.barrierErr != nil {
 			c.enc.Error(store.Line(c.barrierErr))
 			return
 		}
+		c.reported = true
 		c.execReads(t, cmds)
 		c.runLater(after)
 		return
 	}
+	c.reported = true
+	c.addSent(c.srv.execCmd)
 	c.batch.Exec(t.watched, cmds)
 	c.batchMuted = c.taskMuted
 	if len(after) == 0 {
@@ -191,6 +195,11 @@ func (c *conn) exec(t *transaction) {
 func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 	c.beginRead()
 	defer c.endRead()
+	began := c.clock
+	defer func() {
+		c.lap()
+		c.ran(c.srv.execCmd, c.txArgv, c.txDB, c.clock-began, false)
+	}()
 	if !c.reader.Unchanged(t.watched) {
 		c.enc.NullArray()
 		return
@@ -200,7 +209,9 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 		if q := &cmds[i]; q.Local != nil {
 			q.Local(&c.enc)
 		} else {
+			errs := c.enc.errs
 			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
+			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.errs > errs)
 		}
 	}
 }
@@ -254,7 +265,11 @@ func (c *conn) splice(after []*later) {
 		spliced = append(spliced, replies[from:l.at]...)
 		from = l.at
 		c.enc.buf = spliced
+		c.endStats() // it may be INFO
+		errs := c.enc.errs
+		c.clock = c.srv.nanotime()
 		l.cmd.run(c, l.argv)
+		c.count(l.cmd, l.argv, c.lap(), c.enc.errs > errs)
 		spliced = c.enc.buf
 	}
 	c.enc.buf = append(spliced, replies[from:]...)

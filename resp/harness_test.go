@@ -25,6 +25,7 @@ import (
 // loopback is a cluster of one without raft: what is proposed is sealed and
 // committed at once, unless held.
 type loopback struct {
+	table    *command.Table
 	store    *store.Store
 	proposeC chan *commit.Proposal
 	commitC  chan *commit.Batch
@@ -65,6 +66,7 @@ func (l *loopback) Transfer(context.Context, uint64) error {
 func (l *loopback) Snapshot(context.Context) error { return nil }
 func (l *loopback) Incarnation() uint64            { return 1 }
 func (l *loopback) Waiting() string                { return "" }
+func (l *loopback) Incoming() commit.Transfer      { return commit.Transfer{} }
 
 // hold keeps proposals from being committed until it is called with false.
 func (l *loopback) hold(held bool) {
@@ -123,7 +125,8 @@ func newLoopback(t testing.TB) *loopback {
 	l := &loopback{proposeC: make(chan *commit.Proposal, 64), commitC: make(chan *commit.Batch), done: make(chan struct{}), allowed: math.MaxInt}
 	l.cond = sync.NewCond(&l.mu)
 	l.leader.Store(1)
-	l.store = store.New(store.Config{Table: testTable(t), Member: 1, ProposalTimeout: 2 * time.Second}, l.proposeC, nil)
+	l.table = testTable(t)
+	l.store = store.New(store.Config{Table: l.table, Member: 1, ProposalTimeout: 2 * time.Second}, l.proposeC, nil)
 	snapshotterReady := make(chan commit.Snapshotter, 1)
 	snapshotterReady <- l
 	go l.run()
@@ -148,7 +151,7 @@ func newLoopback(t testing.TB) *loopback {
 func newServer(t testing.TB, change func(*Options)) (*Server, *loopback) {
 	t.Helper()
 	l := newLoopback(t)
-	opts := Options{Config: DefaultConfig(), Store: l.store, Table: testTable(t), Version: "test", RunID: "0123456789012345678901234567890123456789"}
+	opts := Options{Config: DefaultConfig(), Store: l.store, Table: l.table, Version: "test", RunID: "0123456789012345678901234567890123456789"}
 	if tt, ok := t.(*testing.T); ok {
 		opts.Logger = zaptest.NewLogger(tt)
 	}

@@ -243,6 +243,7 @@ func TestNoLeader(t *testing.T) {
 		c.ask("SET a 1\r\n", "+OK\r\n")
 		l.leader.Store(0)
 		c.send("SET a 2\r\nGET a\r\nMULTI\r\nSET a 3\r\nDISCARD\r\nPING\r\n")
+		eventually(t, "the proposal", func() bool { return s.store.Stats().Pending == 1 })
 		other.ask("GET a\r\nMULTI\r\nPING\r\nEXEC\r\n", "$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
 		other.ask("CONFIG SET replica-serve-stale-data no\r\nGET a\r\nPING\r\nINFO nosuch\r\n", "+OK\r\n-"+errMasterDown+"\r\n-"+errMasterDown+"\r\n$0\r\n\r\n")
 		if line := c.line(); !strings.HasPrefix(line, "-CLUSTERDOWN ") {

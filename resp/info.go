@@ -57,6 +57,7 @@ func infoSections() []infoSection {
 		{"latencystats", false, (*infoText).latencyStats},
 		{"cluster", true, (*infoText).cluster},
 		{"keyspace", true, (*infoText).keyspace},
+		{"waitstats", false, (*infoText).waitStats},
 		{"raft", true, (*infoText).raft},
 	}
 }
@@ -102,6 +103,8 @@ func (t *infoText) server() {
 	t.line("arch_bits", strconv.IntSize)
 	t.line("monotonic_clock", "Go runtime")
 	t.line("multiplexing_api", s.plain.name())
+	t.line("atomicvar_api", "go-builtin")
+	t.line("gcc_version", "0.0.0") // what Redis says when another compiler built it
 	t.line("go_version", strings.TrimPrefix(runtime.Version(), "go"))
 	t.line("raftredis_version", s.opts.Version)
 	t.line("process_id", os.Getpid())
@@ -166,9 +169,13 @@ func (t *infoText) memory() {
 	t.line("allocator_active", m.active)
 	t.line("allocator_resident", m.resident)
 	t.bytes("total_system_memory", m.system)
-	t.line("used_memory_lua", 0)
-	t.line("used_memory_scripts", 0)
-	t.line("number_of_cached_scripts", 0)
+	t.zeros("used_memory_lua", "used_memory_vm_eval")
+	t.line("used_memory_lua_human", humanBytes(0))
+	t.zeros("used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries",
+		"used_memory_vm_functions", "used_memory_vm_total")
+	t.line("used_memory_vm_total_human", humanBytes(0))
+	t.zeros("used_memory_functions")
+	t.bytes("used_memory_scripts", 0)
 	t.bytes("maxmemory", limit)
 	t.line("maxmemory_policy", policy)
 	t.line("allocator_frag_ratio", ratio(m.active, m.used))
@@ -179,65 +186,161 @@ func (t *infoText) memory() {
 	t.line("rss_overhead_bytes", m.rss-m.resident)
 	t.line("mem_fragmentation_ratio", ratio(m.rss, m.used))
 	t.line("mem_fragmentation_bytes", m.rss-m.used)
+	// Replication has no buffers of its own: members are sent the log.
+	t.zeros("mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
+	t.line("mem_clients_normal", t.srv.clientMemory())
+	t.zeros("mem_cluster_links", "mem_aof_buffer")
 	t.line("mem_allocator", "go")
-	t.line("active_defrag_running", 0)
-	t.line("lazyfree_pending_objects", 0)
+	t.zeros("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
 }
 
 func ratio(a, b int64) string { return fmt.Sprintf("%.2f", float64(a)/float64(max(b, 1))) }
 
+// persistence describes the snapshots as RDB files and the raft log as an
+// append-only file: in all that matters to a client they are. Nothing forks, hence
+// no copy-on-write, and no AOF is ever rewritten.
 func (t *infoText) persistence() {
 	s := t.srv
-	loading := 0
-	if !s.store.Loaded() {
-		loading = 1
+	st, ready := s.store.Stats(), s.store.Readiness()
+	seconds := func(d time.Duration) int64 {
+		if d < 0 {
+			return -1
+		}
+		return int64(d.Seconds())
 	}
 	t.section("Persistence")
-	t.line("loading", loading)
+	t.line("loading", oneIf(!ready.Serving))
 	t.line("async_loading", 0)
-	t.line("rdb_changes_since_last_save", s.store.Stats().Commands)
-	t.line("rdb_bgsave_in_progress", s.saving.Load())
+	t.zeros("current_cow_peak", "current_cow_size", "current_cow_size_age")
+	t.line("current_fork_perc", percent(0, 0))
+	t.zeros("current_save_keys_processed", "current_save_keys_total")
+	t.line("rdb_changes_since_last_save", st.Unsaved)
+	t.line("rdb_bgsave_in_progress", oneIf(st.Writing >= 0 || s.saving.Load() > 0))
 	t.line("rdb_last_save_time", s.lastSave())
 	t.line("rdb_last_bgsave_status", s.saveStatus())
-	t.line("rdb_saves", s.store.Stats().Snapshots)
-	t.line("aof_enabled", 1) // the raft log is an append-only file in all that matters to a client
-	t.line("aof_rewrite_in_progress", 0)
-	t.line("aof_rewrite_scheduled", 0)
+	t.line("rdb_last_bgsave_time_sec", seconds(st.LastWrite))
+	t.line("rdb_current_bgsave_time_sec", seconds(st.Writing))
+	t.line("rdb_saves", st.Snapshots-s.base.Load().store.Snapshots)
+	t.line("rdb_last_cow_size", 0)
+	t.line("rdb_last_load_keys_expired", 0) // they are loaded, and deleted by the log
+	t.line("rdb_last_load_keys_loaded", st.LoadedKeys)
+	t.line("aof_enabled", 1)
+	t.zeros("aof_rewrite_in_progress", "aof_rewrite_scheduled")
+	t.line("aof_last_rewrite_time_sec", -1)
+	t.line("aof_current_rewrite_time_sec", -1)
 	t.line("aof_last_bgrewrite_status", "ok")
+	t.zeros("aof_rewrites", "aof_rewrites_consecutive_failures")
 	t.line("aof_last_write_status", "ok") // a node whose log cannot be written stops
+	t.zeros("aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size")
+	t.line("aof_current_size", s.store.Status().LogBytes)
+	t.zeros("aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync", "aof_delayed_fsync")
+	if !ready.Serving {
+		in := s.store.Status().Incoming
+		t.line("loading_start_time", s.downFrom.Load()/1000)
+		t.line("loading_total_bytes", in.Total)
+		t.line("loading_rdb_used_mem", 0)
+		t.line("loading_loaded_bytes", in.Received)
+		t.line("loading_loaded_perc", percent(in.Received, in.Total))
+		t.line("loading_eta_seconds", eta(in.Received, in.Total, s.downSeconds()))
+		t.line("loading_reason", ready.Reason)
+	}
+}
+
+// eta is how many seconds the rest of something takes, as Redis reckons.
+func eta(done, total, elapsed int64) int64 {
+	if elapsed <= 0 {
+		return 1
+	}
+	return elapsed * (total - done) / (done + 1)
+}
+
+// zeros writes fields that are 0 on any node: of what there is not, or what never
+// goes on.
+func (t *infoText) zeros(names ...string) {
+	for _, name := range names {
+		t.line(name, 0)
+	}
+}
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func percent(part, whole int64) string {
+	return fmt.Sprintf("%.2f", 100*float64(part)/float64(max(whole, 1)))
 }
 
 func (t *infoText) stats() {
 	s := t.srv
-	st := s.store.Stats()
+	st, base := s.store.Stats(), s.base.Load()
 	ops, in, out := s.rates.perSecond()
+	_, replIn, replOut := s.peers.perSecond()
+	peerIn, peerOut := s.opts.PeerTraffic()
 	_, _, errs := s.stats.errorCounts()
+	kbps := func(bytes float64) string { return fmt.Sprintf("%.2f", bytes/1024) }
 	t.section("Stats")
 	t.line("total_connections_received", s.stats.connections.Load())
 	t.line("total_commands_processed", s.stats.commands.Load())
 	t.line("instantaneous_ops_per_sec", int64(ops))
 	t.line("total_net_input_bytes", s.stats.netIn.Load())
 	t.line("total_net_output_bytes", s.stats.netOut.Load())
-	t.line("instantaneous_input_kbps", fmt.Sprintf("%.2f", in/1024))
-	t.line("instantaneous_output_kbps", fmt.Sprintf("%.2f", out/1024))
+	t.line("total_net_repl_input_bytes", peerIn-base.peerIn)
+	t.line("total_net_repl_output_bytes", peerOut-base.peerOut)
+	t.line("instantaneous_input_kbps", kbps(in))
+	t.line("instantaneous_output_kbps", kbps(out))
+	t.line("instantaneous_input_repl_kbps", kbps(replIn))
+	t.line("instantaneous_output_repl_kbps", kbps(replOut))
 	t.line("rejected_connections", s.stats.rejected.Load())
-	t.line("sync_full", 0)
-	t.line("sync_partial_ok", 0)
-	t.line("sync_partial_err", 0)
-	t.line("expired_keys", st.Expired)
-	t.line("evicted_keys", 0)
-	t.line("evicted_clients", 0)
-	t.line("client_query_buffer_limit_disconnections", s.stats.queryLimit.Load())
-	t.line("client_output_buffer_limit_disconnections", s.stats.outputKill.Load())
-	t.line("pubsub_channels", 0)
-	t.line("pubsub_patterns", 0)
+	t.line("sync_full", s.store.Status().SnapshotsSent-base.snapshotsSent)
+	t.zeros("sync_partial_ok", "sync_partial_err")
+	t.line("expired_keys", st.Expired-base.store.Expired)
+	t.line("expired_stale_perc", percent(0, 0)) // no key is left to be found by chance
+	t.zeros("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds", "evicted_keys", "evicted_clients",
+		"total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	t.line("keyspace_hits", st.Hits-base.store.Hits)
+	t.line("keyspace_misses", st.Misses-base.store.Misses)
+	t.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels")
 	// Nothing forks here. What Redis stands still for while it does is for us the
 	// capture of the state.
+	snapshots := st.Snapshots - base.store.Snapshots
+	if snapshots == 0 {
+		st.LastCapture = 0
+	}
 	t.line("latest_fork_usec", st.LastCapture.Microseconds())
-	t.line("total_forks", st.Snapshots)
+	t.line("total_forks", snapshots)
+	t.zeros("migrate_cached_sockets", "slave_expires_tracked_keys",
+		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
+		"total_active_defrag_time", "current_active_defrag_time",
+		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
 	t.line("total_error_replies", errs)
+	t.line("dump_payload_sanitizations", 0)
 	t.line("total_reads_processed", s.stats.reads.Load())
 	t.line("total_writes_processed", s.stats.writes.Load())
+	t.zeros("io_threaded_reads_processed", "io_threaded_writes_processed", "reply_buffer_shrinks", "reply_buffer_expands")
+	t.line("client_query_buffer_limit_disconnections", s.stats.queryLimit.Load())
+	t.line("client_output_buffer_limit_disconnections", s.stats.outputKill.Load())
+}
+
+// downSeconds is how long the node has not been ready.
+func (s *Server) downSeconds() int64 {
+	from := s.downFrom.Load()
+	if from == 0 {
+		return 0
+	}
+	return max(0, s.now().UnixMilli()-from) / 1000
+}
+
+// clientMemory is what all connections' buffers take.
+func (s *Server) clientMemory() (n int64) {
+	s.eachClient(func(c *conn) {
+		c.face.mu.Lock()
+		defer c.face.mu.Unlock()
+		n += int64(c.face.qbuf+c.face.qbufFree+c.face.multiMem+c.face.output) + c.sending.Load()
+	})
+	return n
 }
 
 // replication describes the cluster in the words of a primary with replicas:
@@ -254,20 +357,31 @@ func (t *infoText) replication() {
 			t.line(fmt.Sprintf("slave%d", i), fmt.Sprintf("ip=%s,port=%s,state=%s,offset=%d,lag=%d", r.host, r.port, r.state, r.offset, r.lag))
 		}
 	} else {
-		id, addr := s.store.Leader()
+		_, addr := s.store.Leader()
 		host, port := splitAddr(addr)
-		up := "down"
-		if id != 0 {
-			up = "up"
+		in, behind := st.Incoming, st.Incoming.Index > st.Applied
+		up, heard := "down", -1
+		if s.store.Ready() {
+			up, heard = "up", 0
 		}
 		t.line("role", "slave")
 		t.line("master_host", host)
 		t.line("master_port", port)
 		t.line("master_link_status", up)
-		t.line("master_last_io_seconds_ago", 0)
-		t.line("master_sync_in_progress", 0)
+		t.line("master_last_io_seconds_ago", heard)
+		t.line("master_sync_in_progress", oneIf(behind))
 		t.line("slave_read_repl_offset", st.Applied)
 		t.line("slave_repl_offset", st.Applied)
+		if behind {
+			t.line("master_sync_total_bytes", in.Total)
+			t.line("master_sync_read_bytes", in.Received)
+			t.line("master_sync_left_bytes", in.Total-in.Received)
+			t.line("master_sync_perc", percent(in.Received, in.Total))
+			t.line("master_sync_last_io_seconds_ago", int64(time.Since(in.LastIO).Seconds()))
+		}
+		if up == "down" {
+			t.line("master_link_down_since_seconds", s.downSeconds())
+		}
 		t.line("slave_priority", 100)
 		t.line("slave_read_only", 0) // a write to a follower goes to the leader
 		t.line("replica_announced", 1)
@@ -292,23 +406,44 @@ func (t *infoText) cpu() {
 	t.line("used_cpu_user", seconds(user))
 	t.line("used_cpu_sys_children", seconds(0))
 	t.line("used_cpu_user_children", seconds(0))
+	// No thread is the main one: they all do what Redis's does.
+	t.line("used_cpu_sys_main_thread", seconds(system))
+	t.line("used_cpu_user_main_thread", seconds(user))
 }
 
-// commandStats shows what commands cost this node. A write's time is not part of
-// it: it runs on every node, when the log has it.
+// commandStats shows what the commands of this node's clients cost this node when
+// they were executed. What clients waited for the log is in waitStats.
 func (t *infoText) commandStats() {
 	t.section("Commandstats")
 	t.srv.eachCommand(func(cm *cmd) {
-		calls, usec := cm.calls.Load(), cm.nanos.Load()/1000
+		calls, nanos := cm.calls.Load(), cm.nanos.Load()
 		rejected, failed := cm.rejected.Load(), cm.failed.Load()
 		if calls == 0 && rejected == 0 && failed == 0 {
 			return
 		}
-		perCall := 0.0
+		t.line("cmdstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
+			calls, nanos/1000, perCall(nanos, calls), rejected, failed))
+	})
+}
+
+// perCall is a mean in microseconds.
+func perCall(nanos, calls int64) float64 { return float64(nanos) / 1000 / float64(max(calls, 1)) }
+
+// percentiles writes what latency-tracking-info-percentiles asks for by default.
+func percentiles(h *histogram) string {
+	return fmt.Sprintf("p50=%.3f,p99=%.3f,p99.9=%.3f", h.percentile(50), h.percentile(99), h.percentile(99.9))
+}
+
+// waitStats shows what clients waited for commands that go through the log: from
+// when this node proposed them until it had applied them. Redis has nothing like
+// it: there the time of a write is that of its execution, as in Commandstats.
+func (t *infoText) waitStats() {
+	t.section("Waitstats")
+	t.srv.eachCommand(func(cm *cmd) {
+		calls, nanos := cm.waited.calls.Load(), cm.waited.nanos.Load()
 		if calls > 0 {
-			perCall = float64(cm.nanos.Load()) / 1000 / float64(calls)
+			t.line("waitstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,%s", calls, nanos/1000, perCall(nanos, calls), percentiles(&cm.waited.latency)))
 		}
-		t.line("cmdstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d", calls, usec, perCall, rejected, failed))
 	})
 }
 
@@ -323,8 +458,8 @@ func (t *infoText) errorStats() {
 func (t *infoText) latencyStats() {
 	t.section("Latencystats")
 	t.srv.eachCommand(func(cm *cmd) {
-		if cm.latency.percentile(50) > 0 {
-			t.line("latency_percentiles_usec_"+cm.name, fmt.Sprintf("p50=%.3f,p99=%.3f,p99.9=%.3f", cm.latency.percentile(50), cm.latency.percentile(99), cm.latency.percentile(99.9)))
+		if cm.latency.total() > 0 {
+			t.line("latency_percentiles_usec_"+cm.name, percentiles(&cm.latency))
 		}
 	})
 }

@@ -27,7 +27,7 @@ const databases = 16
 type Options struct {
 	Config Config
 	Store  *store.Store
-	Table  *command.Table // all commands, Commands() among them
+	Table  *command.Table // all commands, Commands() among them: the store's own
 
 	// PeersUseTLS says that the links between members use the certificate of the
 	// TLS directives, by the names that its files had at the start.
@@ -36,6 +36,10 @@ type Options struct {
 	// Version and RunID are for INFO.
 	Version string
 	RunID   string
+
+	// PeerTraffic returns the bytes received from and sent to other members since
+	// the start. Nil: none.
+	PeerTraffic func() (in, out int64)
 
 	// Extra are directives of other parts, for CONFIG GET and SET.
 	Extra []Extra
@@ -58,6 +62,8 @@ type Server struct {
 	opts     Options
 	store    *store.Store
 	commands map[string]*cmd
+	bySpec   map[*command.Spec]*cmd
+	execCmd  *cmd
 	log      *zap.Logger
 	started  time.Time
 
@@ -72,14 +78,16 @@ type Server struct {
 	monitors atomic.Int64
 	coarse   atomic.Int64 // ms, a tenth of a second behind at most
 	nextID   atomic.Int64
-	rates    rates
+	rates    rates // of commands, and bytes from and to clients, in 1.6 s
+	peers    rates // of bytes from and to other members, in 16 s
+	base     atomic.Pointer[baseline]
+	downFrom atomic.Int64 // since when the node has not been ready, ms, 0 if it is
 	blocked  *waitRoom
 	peak     atomic.Int64 // most memory seen in use
 
 	startMemory int64        // in use when the server was made: not data
 	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
 	saveErr     atomic.Bool  // the last of them failed
-	loaded      atomic.Bool
 
 	mu           sync.Mutex
 	clients      map[int64]*conn
@@ -110,6 +118,9 @@ func New(opts Options) (*Server, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.PeerTraffic == nil {
+		opts.PeerTraffic = func() (in, out int64) { return 0, 0 }
+	}
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
@@ -118,7 +129,7 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("resp: %w", err)
 	}
 	s := &Server{
-		opts: opts, store: opts.Store, commands: cmds, log: opts.Logger,
+		opts: opts, store: opts.Store, commands: cmds, bySpec: make(map[*command.Spec]*cmd), execCmd: cmds["exec"], log: opts.Logger,
 		started: opts.Now(),
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
@@ -126,6 +137,7 @@ func New(opts Options) (*Server, error) {
 
 		startMemory: memoryUse().used,
 	}
+	s.eachCommand(func(cm *cmd) { s.bySpec[cm.spec] = cm })
 	s.blocked = newWaitRoom(s)
 	s.secrets.log, s.secrets.now = s.log, s.now
 	cfg := opts.Config
@@ -137,6 +149,7 @@ func New(opts Options) (*Server, error) {
 		s.secrets.use(state)
 	}
 	s.cfg.Store(&cfg)
+	s.base.Store(&baseline{})
 	s.coarse.Store(s.now().UnixMilli())
 	return s, nil
 }
@@ -147,27 +160,6 @@ func (s *Server) now() time.Time { return s.opts.Now() }
 
 // nanotime is a clock for durations.
 func (s *Server) nanotime() int64 { return int64(time.Since(s.started)) }
-
-// isLoaded reports whether the snapshot that the node starts from is loaded.
-// Once it is, it stays so, and the store need not be asked again.
-func (s *Server) isLoaded() bool {
-	if s.loaded.Load() {
-		return true
-	}
-	if s.store.Loaded() {
-		s.loaded.Store(true)
-		return true
-	}
-	return false
-}
-
-// loadingError is what clients get before isLoaded.
-func (s *Server) loadingError() string {
-	if w := s.store.Waiting(); w != "" {
-		return "LOADING " + strings.ReplaceAll(w, "\n", " ")
-	}
-	return errLoading
-}
 
 func (s *Server) hasLeader() bool {
 	id, _ := s.store.Leader()
@@ -411,8 +403,15 @@ func (s *Server) cron() {
 		if p := s.pause.Load(); p != nil && now >= p.until {
 			s.unpause(p)
 		}
+		if s.store.Ready() {
+			s.downFrom.Store(0)
+		} else {
+			s.downFrom.CompareAndSwap(0, now)
+		}
 		if n%10 == 0 {
 			s.closeIdle(now)
+			in, out := s.opts.PeerTraffic()
+			s.peers.sample(now, 0, in, out)
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/raftredis/raftredis/store/command"
 )
 
-// slowlog keeps the latest commands that took long to run on this node. The
-// time that a write spends in the log and on other nodes is not part of it.
+// slowlog keeps the latest commands of this node's clients that took long to run.
+// The time that a write spends in the log and on other nodes is not part of it.
 type slowlog struct {
 	mu      sync.Mutex
 	entries []slowEntry // the latest last
@@ -30,16 +30,27 @@ const (
 	slowArgLen = 128
 )
 
-func (l *slowlog) observe(c *conn, cm *cmd, argv [][]byte, nanoseconds int64) {
-	cfg := c.srv.config()
-	usec := nanoseconds / 1000
+// slow reports whether a command that took so many nanoseconds is to be logged
+// or remembered.
+func (c *Config) slow(ns int64) bool {
+	return c.SlowlogSlower >= 0 && ns/1000 >= c.SlowlogSlower || c.LatencyLimit > 0 && ns >= c.LatencyLimit*1e6
+}
+
+// observeSlow notes a command for which Config.slow is true.
+func (s *Server) observeSlow(c *conn, cm *cmd, argv [][]byte, ns int64) {
+	cfg, l := s.config(), &s.slowlog
+	usec := ns / 1000
 	if limit := cfg.LatencyLimit; limit > 0 && usec >= limit*1000 {
-		c.srv.latency.add("command", c.srv.now(), usec/1000)
+		event := "command"
+		if cm.flags&command.Fast != 0 {
+			event = "fast-command"
+		}
+		s.latency.add(event, s.now(), usec/1000)
 	}
 	if cfg.SlowlogSlower < 0 || usec < cfg.SlowlogSlower || cm.flags&command.SkipSlowlog != 0 {
 		return
 	}
-	e := slowEntry{at: c.srv.now(), usec: usec, addr: c.addr, name: c.name}
+	e := slowEntry{at: s.now(), usec: usec, addr: c.addr, name: c.name}
 	for i, a := range argv {
 		if i == slowArgs-1 && len(argv) > slowArgs {
 			e.argv = append(e.argv, fmt.Sprintf("... (%d more arguments)", len(argv)-slowArgs+1))
@@ -151,6 +162,12 @@ func (r *rates) sample(at, commands, in, out int64) {
 	defer r.mu.Unlock()
 	r.ring[r.next%len(r.ring)] = rateSample{at, commands, in, out}
 	r.next++
+}
+
+func (r *rates) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next = 0
 }
 
 // perSecond returns commands, and bytes in and out, per second.

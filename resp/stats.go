@@ -1,11 +1,12 @@
 package resp
 
 import (
-	"math/bits"
 	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/raftredis/raftredis/store"
 )
 
 // stats are the front's counters, as INFO shows them and CONFIG RESETSTAT
@@ -38,6 +39,106 @@ func (s *stats) errorReply(line string) {
 	}
 }
 
+// baseline is what others had counted when CONFIG RESETSTAT was called. They
+// count on; INFO shows the difference.
+type baseline struct {
+	store           store.Stats
+	snapshotsSent   uint64
+	peerIn, peerOut int64
+}
+
+// resetStats is CONFIG RESETSTAT: what Redis resets, and nothing else.
+func (s *Server) resetStats() {
+	b := &baseline{store: s.store.Stats(), snapshotsSent: s.store.Status().SnapshotsSent}
+	b.peerIn, b.peerOut = s.opts.PeerTraffic()
+	s.base.Store(b)
+	s.stats.reset()
+	s.rates.reset()
+	s.peers.reset()
+	s.eachCommand(func(cm *cmd) {
+		for _, n := range []*atomic.Int64{&cm.calls, &cm.nanos, &cm.rejected, &cm.failed} {
+			n.Store(0)
+		}
+		cm.latency.reset()
+		cm.waited.reset()
+	})
+}
+
+// tally is the statistics of a run of equal commands of one connection. They are
+// added to what all connections share when another command comes, or the run over
+// the input ends: a pipeline of one command costs no more than its first.
+type tally struct {
+	cmd                  *cmd
+	calls, failed, nanos int64
+	usec                 int64 // inBucket of the calls took so long
+	inBucket             int64
+}
+
+// add counts n calls that have been executed and took so long together. A
+// duration goes into the histogram in whole microseconds, as in Redis.
+func (t *tally) add(s *Server, cm *cmd, took, n int64, tracking bool) {
+	if t.cmd != cm {
+		t.flush(s)
+		t.cmd = cm
+	}
+	t.calls += n
+	t.nanos += took
+	if !tracking {
+		return
+	}
+	if usec := took / n / 1000; usec != t.usec {
+		t.flushBucket()
+		t.usec = usec
+	}
+	t.inBucket += n
+}
+
+func (t *tally) flushBucket() {
+	if t.inBucket > 0 {
+		t.cmd.latency.add(bucketOf(t.usec*1000), t.inBucket)
+		t.inBucket = 0
+	}
+}
+
+func (t *tally) flush(s *Server) {
+	if t.calls == 0 {
+		return
+	}
+	t.flushBucket()
+	t.cmd.calls.Add(t.calls)
+	t.cmd.nanos.Add(t.nanos)
+	if t.failed > 0 {
+		t.cmd.failed.Add(t.failed)
+	}
+	s.stats.commands.Add(t.calls)
+	t.calls, t.nanos, t.failed = 0, 0, 0
+}
+
+// sent is a run of equal commands in a batch, for which their client waits.
+type sent struct {
+	cmd *cmd
+	n   int64
+}
+
+// waits is what clients waited for a command whose outcome the log decides, from
+// when it was proposed until its reply was there.
+type waits struct {
+	calls, nanos atomic.Int64
+	latency      histogram
+}
+
+func (w *waits) add(nanos, n int64) {
+	w.calls.Add(n)
+	w.nanos.Add(nanos * n)
+	w.latency.add(bucketOf(nanos), n)
+}
+
+func (w *waits) reset() {
+	w.calls.Store(0)
+	w.nanos.Store(0)
+	w.latency.reset()
+}
+
 // errorCounts returns the errors by code, in the order of codes.
 func (s *stats) errorCounts() (codes []string, counts []int64, total int64) {
 	s.mu.Lock()
@@ -59,63 +160,4 @@ func (s *stats) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.errors, s.total = nil, 0
-}
-
-// histogram counts durations by powers of two of a microsecond.
-type histogram struct {
-	buckets [40]atomic.Int64
-}
-
-// add counts n durations of nanoseconds each.
-func (h *histogram) add(nanoseconds, n int64) {
-	usec := uint64(nanoseconds+999) / 1000
-	b := 0
-	if usec > 1 {
-		b = bits.Len64(usec - 1)
-	}
-	h.buckets[min(b, len(h.buckets)-1)].Add(n)
-}
-
-func (h *histogram) reset() {
-	for i := range h.buckets {
-		h.buckets[i].Store(0)
-	}
-}
-
-// cumulative returns, for each bucket up to the last used one, its upper bound
-// in microseconds and how many durations are not above it.
-func (h *histogram) cumulative() (upTo, counts []int64) {
-	var total, seen int64
-	for i := range h.buckets {
-		total += h.buckets[i].Load()
-	}
-	for i := range h.buckets {
-		n := h.buckets[i].Load()
-		if n == 0 {
-			continue
-		}
-		seen += n
-		upTo = append(upTo, int64(1)<<i)
-		counts = append(counts, seen)
-		if seen >= total {
-			break
-		}
-	}
-	return upTo, counts
-}
-
-// percentile returns the upper bound, in microseconds, of the bucket that the
-// p-th percentile falls into.
-func (h *histogram) percentile(p float64) float64 {
-	upTo, counts := h.cumulative()
-	if len(counts) == 0 {
-		return 0
-	}
-	want := p / 100 * float64(counts[len(counts)-1])
-	for i, n := range counts {
-		if float64(n) >= want {
-			return float64(upTo[i])
-		}
-	}
-	return float64(upTo[len(upTo)-1])
 }

@@ -28,6 +28,7 @@ type applier struct {
 	argv  [][]byte
 	read  *reading
 	ahead lookahead
+	own   *Batch // whose request is being applied, if it is one of this node's
 
 	seed     uint64
 	mayBlock bool
@@ -63,7 +64,7 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 		s.fatal(err)
 		return
 	}
-	s.loaded.Store(true)
+	s.readiness.loaded.Store(true)
 	for {
 		select {
 		case <-s.stopC:
@@ -130,6 +131,7 @@ func (s *Store) lockApply() {
 	s.mu.Lock()
 	s.applier.started = time.Now() //nolint:forbidigo // how long readers wait is no state
 	s.applier.work = 0
+	s.applier.read.watch.start() // nobody executes while they wait for the lock
 }
 
 // yield lets readers in if they have been kept out for long.
@@ -151,6 +153,7 @@ func (s *Store) yield(work int) {
 func (s *Store) unlockApply() {
 	held := int64(time.Since(s.applier.started))
 	s.mu.Unlock()
+	s.countLookups(s.applier.read)
 	if held > s.stats.longestHold.Load() {
 		s.stats.longestHold.Store(held)
 	}
@@ -242,7 +245,11 @@ func (s *Store) applyRequest(request []byte) error {
 		return s.applyOps(&c) // given up: the client was told that the outcome is unknown
 	}
 	s.applier.sent = max(s.applier.sent, b.sent)
-	if err := s.applyBatch(&c, b); err != nil {
+	s.applier.own = b
+	s.applier.read.watch.start()
+	err := s.applyBatch(&c, b)
+	s.applier.own = nil
+	if err != nil {
 		// Nobody can say how much of the reply is written, so b is never finished:
 		// a client that sees its connection break knows that it knows nothing.
 		return err
@@ -293,7 +300,6 @@ func (s *Store) applyBatch(c *cursor, b *Batch) error {
 			s.applier.mayBlock = true
 			err = s.applyOp(c, b.reply)
 			s.applier.mayBlock = false
-			b.blocked = s.applier.call.Blocked()
 		case stepGreeting:
 		default:
 			i += s.answerStep(b, i, s.applier.read, now)
@@ -362,16 +368,35 @@ func (s *Store) write(c *cursor, db int, reply command.Reply, again bool) error 
 	// nothing changes nothing, whatever it replies.
 	a.call.Call = command.Call{Args: a.argv, Now: s.now, Reply: reply, Rand: &a.rand, MayBlock: a.mayBlock, Again: again}
 	spec.Write(&a.call)
+	if a.own != nil {
+		s.ran(db, spec, again)
+	}
 	a.call.Args, a.call.Reply = nil, nil
 	a.argv = release(a.argv)
 	s.stats.commands.Add(1)
 	return nil
 }
 
+// ran notes what nobody but the client's own node is to know of a command that
+// the applier's call holds.
+func (s *Store) ran(db int, spec *command.Spec, again bool) {
+	a := s.applier
+	if a.mayBlock {
+		a.own.blocked = a.call.Blocked()
+	}
+	if spec.CountLookups && !again {
+		a.read.count(&a.db.View)
+	}
+	a.own.observe(&a.read.watch, db, spec, a.argv)
+}
+
 // applyExec applies the transaction that c stands at, behind its head. steps
 // are what the client asked for, if b is not nil.
 func (s *Store) applyExec(c *cursor, b *Batch, steps []step) error {
 	s.begin()
+	if b != nil {
+		defer b.observeExec(&s.applier.read.watch, s.applier.read.watch.last)
+	}
 	unchanged := watchedUnchanged(c, s.ks, s.now)
 	n := c.count()
 	if c.err != nil {
@@ -406,7 +431,7 @@ func (s *Store) applyExec(c *cursor, b *Batch, steps []step) error {
 				return err
 			}
 		case stepRead:
-			s.applier.read.encoded(s.ks, now, st.db, st.spec, b.args[st.args:], b.reply)
+			s.applier.read.encoded(s.ks, now, st, b)
 		case stepLocal:
 			st.local(b.reply)
 		default:

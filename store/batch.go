@@ -1,6 +1,8 @@
 package store
 
 import (
+	"time"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -17,13 +19,56 @@ type Batch struct {
 	plan    []step
 	args    []byte // arguments of the plan's reads
 	ops     int    // commands, as the client counts them
+
+	// Observe, if not nil, hears of every command of the batch that has been run on
+	// this node, right after its reply: see Observer. It stays when the batch is
+	// reset.
+	Observe Observer
 	writes  bool
 	blocked bool
+	failure Error // of the last Submit
 
 	// While submitted the batch is also its own entry in the registry of
 	// requests in flight, so that a write needs no allocation for one.
 	flight
 }
+
+// Observer is told of a command that has been run, and how long it took on this
+// node: the time for which it held the state, not what its client waited. After
+// the commands of a transaction, or instead of them if a watched key had changed,
+// it is told of the whole with a nil spec. A negative took is a write that came to
+// nothing (see Err) and has been answered with that. It is called under the store's lock, so
+// it must be quick and must not call the store; argv is valid until it returns.
+type Observer func(db int, spec *command.Spec, argv [][]byte, took time.Duration)
+
+// observe tells the observer of a command that has run since the watch's last
+// lap.
+func (b *Batch) observe(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
+	if b.Observe != nil {
+		b.Observe(db, spec, argv, w.lap())
+	}
+}
+
+// observeExec tells the observer of a transaction that began at started.
+func (b *Batch) observeExec(w *stopwatch, started time.Duration) {
+	if b.Observe != nil {
+		w.start()
+		b.Observe(0, nil, nil, w.last-started)
+	}
+}
+
+// answerFailed answers a write that came to nothing.
+func (b *Batch) answerFailed() {
+	b.reply.Error(string(b.err))
+	if b.Observe != nil {
+		b.Observe(0, nil, nil, -1)
+	}
+}
+
+// Err says why none of the batch's writes has been applied, or that nobody knows
+// whether they have been (ErrUnknown); "" if all have. It is for who submitted the
+// batch, once that is done.
+func (b *Batch) Err() Error { return b.failure }
 
 // flight is a submitted batch's state, guarded by inflight.mu except for what
 // never changes in flight.

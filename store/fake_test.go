@@ -186,6 +186,7 @@ type fakeNode struct {
 	log         *fakeLog
 	id          uint64
 	incarnation uint64
+	incoming    atomic.Pointer[commit.Transfer]
 	store       *Store
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
@@ -432,10 +433,18 @@ func (n *fakeNode) IsLeader() bool {
 	return id == n.id
 }
 
-func (n *fakeNode) Waiting() string                        { return "" }
 func (n *fakeNode) Transfer(context.Context, uint64) error { return nil }
 func (n *fakeNode) Snapshot(context.Context) error         { return nil }
 func (n *fakeNode) Incarnation() uint64                    { return n.incarnation }
+
+func (n *fakeNode) Waiting() string { return "" }
+
+func (n *fakeNode) Incoming() commit.Transfer {
+	if t := n.incoming.Load(); t != nil {
+		return *t
+	}
+	return commit.Transfer{}
+}
 
 // client is one connection's worth of Submit.
 type client struct {

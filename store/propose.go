@@ -223,6 +223,7 @@ func (s *Store) giveUp(b *Batch) {
 // finish hands the batch back to its connection, which may use it again at once.
 func (b *Batch) finish() {
 	done := b.done
+	b.failure = b.err
 	b.flight = flight{}
 	done()
 }

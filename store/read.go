@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
@@ -15,11 +16,34 @@ type reading struct {
 	view keyspace.View
 	rand keyspace.Rand
 	argv [][]byte
+
+	// Of the node, not of the state: see Stats.
+	watch        stopwatch
+	hits, misses uint64
 }
+
+// stopwatch measures how long commands take.
+type stopwatch struct {
+	base time.Time
+	last time.Duration // since base
+}
+
+func newStopwatch() stopwatch {
+	return stopwatch{base: time.Now()} //nolint:forbidigo // durations only
+}
+
+// lap returns the time since the last lap or start.
+func (w *stopwatch) lap() time.Duration {
+	was := w.last
+	w.start()
+	return w.last - was
+}
+
+func (w *stopwatch) start() { w.last = time.Since(w.base) }
 
 func newReading() *reading {
 	// Chance that nothing replicated depends on: any will do.
-	r := &reading{rand: keyspace.NewRand(rand.Uint64())}
+	r := &reading{rand: keyspace.NewRand(rand.Uint64()), watch: newStopwatch()}
 	r.call.DB = &r.view
 	return r
 }
@@ -34,14 +58,36 @@ func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spe
 func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 	r.view = ks.View(db, r.call.Now)
 	spec.Read(&r.call)
+	if !r.call.Deferred() { // else the write counts
+		r.count(&r.view)
+	}
 	r.call.Args, r.call.Reply = nil, nil // do not keep a connection's memory
 }
 
-// encoded runs a command whose arguments stand encoded in args.
-func (r *reading) encoded(ks *keyspace.Keyspace, now int64, db int, spec *command.Spec, args []byte, reply command.Reply) {
-	c := cursor{b: args}
+// count adds what a command has looked up.
+func (r *reading) count(v *keyspace.View) {
+	r.hits += uint64(v.Lookups.Hits)
+	r.misses += uint64(v.Lookups.Misses)
+}
+
+// countLookups adds what has been looked up to the node's counters, which all
+// readers share.
+func (s *Store) countLookups(r *reading) {
+	if r.hits > 0 {
+		s.stats.hits.Add(r.hits)
+	}
+	if r.misses > 0 {
+		s.stats.misses.Add(r.misses)
+	}
+	r.hits, r.misses = 0, 0
+}
+
+// encoded runs a read of a batch's plan, whose arguments stand encoded there.
+func (r *reading) encoded(ks *keyspace.Keyspace, now int64, st *step, b *Batch) {
+	c := cursor{b: b.args[st.args:]}
 	r.argv = c.args(r.argv)
-	r.do(ks, now, db, spec, r.argv, reply)
+	r.do(ks, now, st.db, st.spec, r.argv, b.reply)
+	b.observe(&r.watch, st.db, st.spec, r.argv)
 	r.argv = release(r.argv)
 }
 
@@ -100,6 +146,9 @@ func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply com
 	if call.Blocked() {
 		next = call.Args
 	}
+	if !again {
+		r.r.count(&r.r.view)
+	}
 	call.Args, call.Reply = nil, nil
 	return next
 }
@@ -120,6 +169,7 @@ func (r *Reader) Now() int64 { return r.now }
 // End releases the lock.
 func (r *Reader) End() {
 	r.s.mu.RUnlock()
+	r.s.countLookups(r.r)
 	r.s.readings.Put(r.r)
 	r.r = nil
 }
@@ -128,19 +178,23 @@ func (r *Reader) End() {
 // reading.
 func (s *Store) answerWithout(b *Batch) {
 	r := s.reading()
-	defer s.readings.Put(r)
+	defer func() {
+		s.countLookups(r)
+		s.readings.Put(r)
+	}()
+	r.watch.start()
 	now := s.Now()
 	for i := 0; i < len(b.plan); i++ {
 		switch st := &b.plan[i]; st.kind {
 		case stepWrites:
 			for range st.n {
-				b.reply.Error(string(b.err))
+				b.answerFailed()
 			}
 		case stepExec:
-			b.reply.Error(string(b.err))
+			b.answerFailed()
 			i += st.n
 		case stepBlock, stepGreeting:
-			b.reply.Error(string(b.err))
+			b.answerFailed()
 		default:
 			i += s.answerStep(b, i, r, now)
 		}
@@ -152,10 +206,11 @@ func (s *Store) answerWithout(b *Batch) {
 func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
 	switch st := &b.plan[i]; st.kind {
 	case stepRead:
-		r.encoded(s.ks, now, st.db, st.spec, b.args[st.args:], b.reply)
+		r.encoded(s.ks, now, st, b)
 	case stepLocal:
 		st.local(b.reply)
 	case stepExecRead:
+		defer b.observeExec(&r.watch, r.watch.last)
 		c := cursor{b: b.args[st.args:]}
 		if !watchedUnchanged(&c, s.ks, now) {
 			b.reply.NullArray()

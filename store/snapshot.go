@@ -44,6 +44,8 @@ type capture struct {
 	revision uint64
 	sessions sessions
 	frozen   *keyspace.Frozen
+
+	commands uint64 // that this node has applied by then, for Stats
 }
 
 // capture freezes the state. Only the apply loop may call it: it is between two
@@ -53,7 +55,7 @@ func (s *Store) capture() *capture {
 	defer func() { s.stats.lastCapture.Store(int64(time.Since(begin))) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &capture{s.applied.Load(), s.term, s.now, s.revision, s.sessions.clone(), s.ks.Capture()}
+	return &capture{s.applied.Load(), s.term, s.now, s.revision, s.sessions.clone(), s.ks.Capture(), s.stats.commands.Load()}
 }
 
 // encode passes the state to emit, piece by piece.
@@ -71,10 +73,15 @@ func (c *capture) encode(emit func([]byte)) {
 // writer returns what writes the snapshot's body.
 func (s *Store) writer(c *capture) func(io.Writer) error {
 	return func(w io.Writer) error {
+		began := s.clock.mono()
+		s.stats.writing.Store(began + 1)
+		defer s.stats.writing.Store(0)
 		if err := writeSnapshot(w, c); err != nil {
 			return err
 		}
 		s.stats.snapshots.Add(1)
+		s.stats.saved.Store(c.commands)
+		s.stats.lastWrite.Store(s.clock.mono() - began + 1)
 		s.lastSnapshot.Store(s.cfg.Now().Unix())
 		return nil
 	}
@@ -243,6 +250,8 @@ func (s *Store) load(from commit.Snapshotter) error {
 	if snapshot.Index <= s.applied.Load() {
 		return nil // the state is further already
 	}
+	s.readiness.loading.Store(snapshot.Index)
+	defer s.readiness.loading.Store(0)
 	started := time.Now() //nolint:forbidigo // for the log
 	index, st, err := readSnapshot(snapshot.Body)
 	if err != nil {
@@ -261,6 +270,8 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.state = st
 	s.applied.Store(index)
 	s.nextDeadline.Store(earliestDeadline(st.ks))
+	s.stats.loadedKeys.Store(int64(keysIn(st.ks)))
+	s.stats.saved.Store(s.stats.commands.Load())
 	s.mu.Unlock()
 	s.clock.Load(st.now)
 	s.endSkipped()
@@ -269,6 +280,14 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.wakeExpiry()
 	s.logger.Info("loaded snapshot", zap.Uint64("index", index), zap.Duration("took", time.Since(started)))
 	return nil
+}
+
+func keysIn(ks *keyspace.Keyspace) (n int) {
+	for db := range keyspace.Databases {
+		view := ks.View(db, 0)
+		n += view.Len()
+	}
+	return n
 }
 
 // endSkipped ends the requests of this node that were applied in entries which

@@ -220,7 +220,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("after a restart: %s", got)
 	}
 	log.settle() // the node's greeting may be in the log and not yet applied
-	if st := n.store.Status(); st.Applied != uint64(log.last()) || !n.store.Loaded() {
+	if st := n.store.Status(); st.Applied != uint64(log.last()) || !n.store.readiness.loaded.Load() {
 		t.Errorf("%+v, the log ends at %d", st, log.last())
 	}
 }

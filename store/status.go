@@ -37,16 +37,6 @@ func (s *Store) Leader() (id uint64, clientAddr string) {
 	return n.Leader()
 }
 
-// Waiting says for whom this node waits before it can take part in a cluster, "" if
-// it does.
-func (s *Store) Waiting() string {
-	n := s.node.Load()
-	if n == nil {
-		return ""
-	}
-	return n.Waiting()
-}
-
 // Now is the time in ms by the node's estimate of the leader's clock. It takes no
 // lock.
 func (s *Store) Now() int64 { return s.clock.Now() }
@@ -177,7 +167,11 @@ type counters struct {
 	proposals, retries, overloaded, refused, unknown       atomic.Uint64
 	readIndexes, snapshots, expiredBefore, expiredByLeader atomic.Uint64
 
+	hits, misses             atomic.Uint64
+	saved                    atomic.Uint64 // commands at the time of the last snapshot
 	longestHold, lastCapture atomic.Int64
+	loadedKeys               atomic.Int64
+	writing, lastWrite       atomic.Int64 // of a snapshot: since when, for how long; µs, plus one if there was any
 }
 
 // Stats counts what happened since the process started.
@@ -186,6 +180,8 @@ type Stats struct {
 	Requests   uint64 // requests applied, whoever's
 	Commands   uint64 // write commands applied
 	Duplicates uint64 // requests that came again and were dropped
+	Hits       uint64 // lookups for reading by this node's clients that found the key
+	Misses     uint64 // and those that did not
 	Expired    uint64 // keys deleted because their deadline had passed
 
 	Proposals  uint64 // requests of this node
@@ -193,6 +189,14 @@ type Stats struct {
 	Overloaded uint64 // times one was refused for MaxPendingBytes
 	Refused    uint64 // requests that ended "not applied", Overloaded included
 	Unknown    uint64 // requests that ended "unknown"
+
+	// Unsaved is how many of Commands no snapshot of this node has.
+	Unsaved uint64
+	// LoadedKeys is how many keys the last snapshot that was loaded had.
+	LoadedKeys int64
+	// Writing is how long a snapshot has been being written, and LastWrite how long
+	// the last one took: negative if there is none.
+	Writing, LastWrite time.Duration
 
 	// LongestHold is the longest that applying kept readers out at a stretch.
 	LongestHold time.Duration
@@ -213,9 +217,15 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Entries: c.entries.Load(), Requests: c.requests.Load(), Commands: c.commands.Load(), Duplicates: c.duplicates.Load(),
 		Proposals: c.proposals.Load(), Retries: c.retries.Load(), Overloaded: c.overloaded.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load(),
+		Hits: c.hits.Load(), Misses: c.misses.Load(),
 		ReadIndexes: c.readIndexes.Load(), Snapshots: c.snapshots.Load(),
+		Unsaved: c.commands.Load() - c.saved.Load(), LoadedKeys: c.loadedKeys.Load(),
+		Writing: -1, LastWrite: time.Duration(c.lastWrite.Load()-1) * time.Microsecond,
 		LongestHold: time.Duration(c.longestHold.Load()),
 		LastCapture: time.Duration(c.lastCapture.Load()),
+	}
+	if since := c.writing.Load(); since > 0 {
+		st.Writing = time.Duration(max(0, s.clock.mono()-since+1)) * time.Microsecond
 	}
 	s.mu.RLock()
 	st.Expired = c.expiredBefore.Load() + s.ks.Stats().Expired

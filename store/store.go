@@ -61,6 +61,9 @@ type Consensus interface {
 	// Waiting says for whom the node waits before it can take part in a cluster, "" if
 	// it does. It must be cheap.
 	Waiting() string
+	// Incoming returns the latest snapshot that was sent to this node, whether all
+	// of it is there or not. It is called often and must be cheap.
+	Incoming() commit.Transfer
 	// Transfer hands leadership to a member, 0: to whoever suits.
 	Transfer(ctx context.Context, id uint64) error
 	// Snapshot takes a snapshot now.
@@ -91,8 +94,7 @@ type Store struct {
 	readings     sync.Pool // *reading
 	applier      *applier
 	applied      atomic.Uint64 // index of the last applied entry
-	loaded       atomic.Bool
-	ready        atomic.Bool
+	readiness    readiness
 	lastSnapshot atomic.Int64
 	nextDeadline atomic.Int64 // earliest deadline of any key, ms, 0 if there is none
 	expireAt     atomic.Int64 // what the expiry loop sleeps until
@@ -178,8 +180,9 @@ func (s *Store) observe(ks *keyspace.Keyspace) {
 }
 
 // Start joins the store to the raft node and returns at once: loading the
-// snapshot is the first thing that the apply loop does. See Loaded and Ready.
+// snapshot is the first thing that the apply loop does. See Readiness.
 func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
+	s.readiness.started = s.clock.mono()
 	s.node.Store(&node{c, c.Incarnation()})
 	s.wg.Add(4 + readsAtOnce)
 	go s.runApply(commitC, snapshotterReady)
@@ -190,14 +193,6 @@ func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterRead
 	}
 	go s.runGreeting()
 }
-
-// Loaded reports whether the snapshot that the node starts from is loaded.
-// Before that reads see nothing.
-func (s *Store) Loaded() bool { return s.loaded.Load() }
-
-// Ready reports whether this node has caught up since it was started: a request
-// of its own has been applied.
-func (s *Store) Ready() bool { return s.ready.Load() }
 
 // runGreeting proposes a request without contents until one is applied. By then
 // the node has caught up, knows the leader's clock, and has told the state
@@ -214,7 +209,7 @@ func (s *Store) runGreeting() {
 		s.Submit(&b, &outcome, func() { doneC <- struct{}{} })
 		<-doneC
 		if !outcome.failed {
-			s.ready.Store(true)
+			s.readiness.caughtUp.Store(true)
 			return
 		}
 		select {

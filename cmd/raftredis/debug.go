@@ -85,20 +85,16 @@ func (m *monitor) close() {
 	}
 }
 
-// ready answers 200 once this node has caught up and knows a leader, and 503
-// before and whenever it has none.
+// ready answers 200 while this node is ready (store.Readiness), and otherwise 503
+// with the reason.
 func (m *monitor) ready(w http.ResponseWriter, _ *http.Request) {
 	s := m.store.Load()
-	if s != nil && s.Waiting() != "" {
-		http.Error(w, s.Waiting(), http.StatusServiceUnavailable)
+	if s == nil {
+		http.Error(w, "the node is starting", http.StatusServiceUnavailable)
 		return
 	}
-	if s == nil || !s.Ready() {
-		http.Error(w, "starting", http.StatusServiceUnavailable)
-		return
-	}
-	if id, _ := s.Leader(); id == 0 {
-		http.Error(w, "no leader", http.StatusServiceUnavailable)
+	if r := s.Readiness(); !r.Ready() {
+		http.Error(w, r.Reason, http.StatusServiceUnavailable)
 		return
 	}
 	fmt.Fprintln(w, "ready")

@@ -45,12 +45,14 @@ func metrics() []metric {
 		{"raft_snapshot_index", "Index of the last snapshot.", gauge, func(r *reading) float64 { return float64(r.status.SnapshotIndex) }},
 		{"raft_log_bytes", "Bytes of log since the last snapshot.", gauge, func(r *reading) float64 { return float64(r.status.LogBytes) }},
 		{"raft_members", "Members of the cluster, learners included.", gauge, func(r *reading) float64 { return float64(len(r.status.Members)) }},
-		{"ready", "Whether this node has caught up since it was started.", gauge, func(r *reading) float64 { return bool01(r.ready) }},
+		{"ready", "Whether this node has caught up and knows a leader, as /readyz says.", gauge, func(r *reading) float64 { return bool01(r.ready) }},
 
 		{"entries_applied_total", "Log entries with requests applied.", counter, func(r *reading) float64 { return float64(r.stats.Entries) }},
 		{"requests_applied_total", "Requests applied, whoever's.", counter, func(r *reading) float64 { return float64(r.stats.Requests) }},
 		{"commands_applied_total", "Write commands applied.", counter, func(r *reading) float64 { return float64(r.stats.Commands) }},
 		{"duplicates_dropped_total", "Requests that came again and were dropped.", counter, func(r *reading) float64 { return float64(r.stats.Duplicates) }},
+		{"keyspace_hits_total", "Lookups by this node's clients that found the key.", counter, func(r *reading) float64 { return float64(r.stats.Hits) }},
+		{"keyspace_misses_total", "Lookups by this node's clients that did not.", counter, func(r *reading) float64 { return float64(r.stats.Misses) }},
 		{"keys_expired_total", "Keys deleted because their deadline had passed.", counter, func(r *reading) float64 { return float64(r.stats.Expired) }},
 		{"proposals_total", "Requests of this node's clients.", counter, func(r *reading) float64 { return float64(r.stats.Proposals) }},
 		{"proposals_retried_total", "Times a request was sent again.", counter, func(r *reading) float64 { return float64(r.stats.Retries) }},
@@ -101,4 +103,27 @@ func (m *monitor) Collect(c chan<- prometheus.Metric) {
 		c <- prometheus.MustNewConstMetric(descKeys(), prometheus.GaugeValue, float64(db.Keys), label)
 		c <- prometheus.MustNewConstMetric(descExpires(), prometheus.GaugeValue, float64(db.Expires), label)
 	}
+}
+
+// peerTraffic returns the bytes that came from and went to other members, as
+// etcd's transport counts them.
+func peerTraffic() (in, out int64) {
+	families, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		return 0, 0 // some collector is broken: /metrics says so
+	}
+	for _, f := range families {
+		n := &in
+		switch f.GetName() {
+		case "etcd_network_peer_received_bytes_total":
+		case "etcd_network_peer_sent_bytes_total":
+			n = &out
+		default:
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			*n += int64(m.GetCounter().GetValue())
+		}
+	}
+	return in, out
 }

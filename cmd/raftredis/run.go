@@ -70,16 +70,22 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 	monitor.watch(p.store)
-	snapshot, err := p.live(signalC)
+	snapshot, err := false, p.serve()
+	if err == nil {
+		snapshot, err = p.live(signalC)
+	}
 	return errors.Join(err, p.stop(err == nil, snapshot))
 }
 
-// live lets clients in and returns when the node was asked to stop, or why it
-// cannot go on. snapshot says that one is to be taken before the end.
+// live returns when the node was asked to stop, or why it cannot go on. snapshot
+// says that one is to be taken before the end. Clients are let in from the start,
+// and told to wait (LOADING) for as long as the store says so.
 func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
-	look := time.NewTicker(time.Millisecond)
+	const eager, idle = 5 * time.Millisecond, 100 * time.Millisecond
+	look := time.NewTicker(eager)
 	defer look.Stop()
-	began := time.Now()
+	var was store.Readiness
+	limits := p.o.givenLimits()
 	for {
 		select {
 		case s := <-signalC:
@@ -93,41 +99,31 @@ func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
 		case err = <-p.store.ErrorC():
 			return false, fmt.Errorf("the state machine stopped: %w", err)
 		case <-look.C:
-			ready := p.store.Loaded() && (p.store.Ready() || time.Since(began) >= catchUpTime)
-			// Clients are to hear from a node that waits for others, whom it waits for.
-			waiting := p.server == nil && p.store.Waiting() != "" && time.Since(began) >= formationTime
-			if !ready && !waiting {
-				continue
+		}
+		is := p.store.Readiness()
+		if is.Serving == was.Serving {
+			continue
+		}
+		was = is
+		if is.Serving {
+			look.Reset(idle)
+			how := zap.Skip()
+			if is.Reason != "" {
+				how = zap.String("but", is.Reason)
 			}
-			if p.server == nil {
-				if err := p.serve(); err != nil {
-					return false, err
-				}
-			}
-			if !ready {
-				began, look = time.Now(), time.NewTicker(lookWhileWaiting)
-				defer look.Stop()
-				continue
-			}
-			look.Stop()
 			p.log.Info("ready for clients", zap.Strings("addresses", addresses(p.server)), zap.Int64("id", p.o.id.value),
-				zap.String("dir", p.o.dir.value), zap.String("version", version()))
+				zap.String("dir", p.o.dir.value), zap.String("version", version()), how)
+			if len(limits) > 0 {
+				// Not before: what the cluster has is state, and only now known.
+				go p.server.WantLimits(limits, !p.o.restart && !bool(p.o.join)) // it ends with the store at the latest
+				limits = nil
+			}
+		} else {
+			look.Reset(eager)
+			p.log.Warn("clients have to wait (LOADING)", zap.String("because", is.Reason))
 		}
 	}
 }
-
-const (
-	// formationTime is how long the members of a new cluster, started together, take
-	// at most to find each other. Clients need not hear of it.
-	formationTime    = time.Second
-	lookWhileWaiting = 20 * time.Millisecond
-)
-
-// catchUpTime is how long clients wait for a node that has just started to catch
-// up with what it had acknowledged before it stopped: a local read must not go
-// back in time because of a restart if that can be helped. Without a majority it
-// cannot, and then stale reads are better than none.
-const catchUpTime = 3 * time.Second
 
 // orStopped: errorC is closed without an error when the node stops by itself.
 func orStopped(err error) error {
@@ -196,6 +192,8 @@ func (p *part) serve() error {
 		Version: release,
 		RunID:   hex.EncodeToString(id),
 		Extra:   o.extra(p.log),
+
+		PeerTraffic: peerTraffic,
 		Stop: func(snapshot bool) {
 			select {
 			case p.stopC <- snapshot:
@@ -216,9 +214,6 @@ func (p *part) serve() error {
 	if err := p.server.Start(); err != nil {
 		p.server = nil
 		return err
-	}
-	if want := o.givenLimits(); len(want) > 0 {
-		go p.server.WantLimits(want, !o.restart && !bool(o.join)) // it ends with the store at the latest
 	}
 	return o.remember()
 }

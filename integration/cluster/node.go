@@ -288,9 +288,12 @@ func (n *Node) Paused() bool {
 // WaitReady waits until the node answers clients and knows a leader.
 func (n *Node) WaitReady(ctx context.Context) error {
 	return Until(ctx, func() error {
-		info, err := n.Info("raft")
+		info, err := n.Info("raft", "persistence")
 		if err != nil {
 			return err
+		}
+		if info["loading"] != "0" {
+			return errors.New("loading")
 		}
 		if l := info["raft_leader_id"]; l == "" || l == "0" {
 			return errors.New("no leader")
@@ -311,9 +314,9 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 	return nil
 }
 
-// Info returns a section of INFO as a map.
-func (n *Node) Info(section string) (map[string]string, error) {
-	reply, err := Ask(n.Addr, "INFO", section)
+// Info returns sections of INFO as one map.
+func (n *Node) Info(sections ...string) (map[string]string, error) {
+	reply, err := Ask(n.Addr, append([]string{"INFO"}, sections...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,7 @@
 package commit
 
+import "time"
+
 // ConfChangeOp says what a ConfChange does.
 type ConfChangeOp uint8
 
@@ -70,6 +72,8 @@ type Status struct {
 	SnapshotIndex uint64
 	LogBytes      uint64 // bytes of log since the last snapshot
 	Members       []Member
+	SnapshotsSent uint64              // to other members, since the start
+	Incoming      Transfer            // the latest snapshot that was sent to this node
 	Progress      map[uint64]Progress // only on the leader
 }
 
@@ -79,4 +83,12 @@ type Progress struct {
 	Next         uint64
 	State        string // "probe", "replicate" or "snapshot"
 	RecentActive bool
+}
+
+// Transfer is a snapshot on its way to this node: the zero value if there is none.
+type Transfer struct {
+	Index    uint64
+	Total    int64 // bytes of its body
+	Received int64
+	LastIO   time.Time // when the last of them came
 }

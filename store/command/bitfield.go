@@ -1,6 +1,10 @@
 package command
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // bitfieldOverflow is what to do when a number does not fit.
 type bitfieldOverflow uint8
@@ -28,6 +32,9 @@ func bitfield(w *Write) {
 	}
 	key := w.Args[1]
 	s, _, err := w.DB.Get(key)
+	if size > 0 {
+		w.DB.Lookups = keyspace.Lookups{} // Redis looks up for writing then
+	}
 	if err != nil {
 		w.Fail(err)
 		return

@@ -32,7 +32,7 @@ func Bitmaps() []*Spec {
 			Read:    bitpos,
 		},
 		{
-			Name: "bitop", Arity: -4, Flags: DenyOOM, Keys: []KeySpec{
+			Name: "bitop", CountLookups: true, Arity: -4, Flags: DenyOOM, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 2, Step: 1},
 				{Flags: "RO ACCESS", Index: 3, Last: -1, Step: 1},
 			},
@@ -42,7 +42,7 @@ func Bitmaps() []*Spec {
 			Write:   bitop,
 		},
 		{
-			Name: "bitfield", Arity: -2, Flags: DenyOOM, Keys: One(1, "RW UPDATE ACCESS VARIABLE_FLAGS"),
+			Name: "bitfield", CountLookups: true, Arity: -2, Flags: DenyOOM, Keys: One(1, "RW UPDATE ACCESS VARIABLE_FLAGS"),
 			Group: "bitmap", Since: "3.2.0", Complexity: "O(1) for each subcommand specified",
 			Summary:  "Perform arbitrary bitfield integer operations on strings",
 			Syntax:   "key [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value:integer | INCRBY encoding offset increment>> [<GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value:integer | INCRBY encoding offset increment>> ...]]",

@@ -39,7 +39,7 @@ func Geo() []*Spec {
 			Read:    geosearch,
 		},
 		{
-			Name: "geosearchstore", Arity: -8, Flags: DenyOOM, Keys: []KeySpec{
+			Name: "geosearchstore", CountLookups: true, Arity: -8, Flags: DenyOOM, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, Step: 1},
 			},
@@ -49,7 +49,7 @@ func Geo() []*Spec {
 			Write:   geosearchstore,
 		},
 		{
-			Name: "georadius", Arity: -6, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "georadius", CountLookups: true, Arity: -6, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "RO ACCESS", Index: 1, Step: 1},
 				{Flags: "OW UPDATE", Keyword: "STORE", Index: 6, Step: 1},
 				{Flags: "OW UPDATE", Keyword: "STOREDIST", Index: 6, Step: 1},
@@ -69,7 +69,7 @@ func Geo() []*Spec {
 			Read:   georadiusRO,
 		},
 		{
-			Name: "georadiusbymember", Arity: -5, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "georadiusbymember", CountLookups: true, Arity: -5, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "RO ACCESS", Index: 1, Step: 1},
 				{Flags: "OW UPDATE", Keyword: "STORE", Index: 5, Step: 1},
 				{Flags: "OW UPDATE", Keyword: "STOREDIST", Index: 5, Step: 1},

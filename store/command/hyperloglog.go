@@ -110,7 +110,9 @@ func pfcountCaching(w *Write) {
 	if !read.Deferred() {
 		return
 	}
+	lookups := w.DB.Lookups
 	h, _ := hllAt(&w.DB.View, w.Args[1]) // it was just looked at
+	w.DB.Lookups = lookups
 	var counts hyperloglog.Histogram
 	if !h.Histogram(&counts) {
 		w.Reply.Error(errHLLCorrupt)
@@ -166,7 +168,9 @@ func pfmerge(w *Write) {
 	if !ok {
 		return
 	}
+	lookups := w.DB.Lookups
 	h, _ := hllAt(&w.DB.View, w.Args[1]) // it was just looked at
+	w.DB.Lookups = lookups
 	if h == nil {
 		h = hyperloglog.New()
 	} else {

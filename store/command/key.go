@@ -1,5 +1,7 @@
 package command
 
+import "github.com/raftredis/raftredis/store/keyspace"
+
 // count replies how many of the keys f is true of.
 func count(c *Call, f func(key []byte) bool) {
 	n := int64(0)
@@ -11,10 +13,15 @@ func count(c *Call, f func(key []byte) bool) {
 	c.Reply.Int(n)
 }
 
-func del(w *Write)    { count(&w.Call, w.DB.Delete) }
-func exists(r *Read)  { count(&r.Call, r.DB.Exists) }
-func touch(r *Read)   { count(&r.Call, r.DB.Touch) }
-func typeOf(r *Read)  { r.Reply.Status(r.DB.Kind(r.Args[1]).String()) }
+func del(w *Write)   { count(&w.Call, w.DB.Delete) }
+func exists(r *Read) { count(&r.Call, r.DB.Exists) }
+func touch(r *Read)  { count(&r.Call, r.DB.Touch) }
+func typeOf(r *Read) {
+	k := r.DB.Kind(r.Args[1])
+	r.DB.Lookups.Count(k != keyspace.None)
+	r.Reply.Status(k.String())
+}
+
 func rename(w *Write) { renameKey(w, false) }
 
 func renamenx(w *Write) { renameKey(w, true) }

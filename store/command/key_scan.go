@@ -40,7 +40,13 @@ func scan(r *Read) {
 	}
 	var found []string
 	cursor = r.DB.Scan(cursor, o.count, func(key string, k keyspace.Kind) {
-		if (o.kind == nil || EqualFold(o.kind, k.String())) && (o.pattern == nil || glob.MatchString(o.pattern, key)) {
+		if o.pattern != nil && !glob.MatchString(o.pattern, key) {
+			return
+		}
+		if o.kind != nil {
+			r.DB.Lookups.Count(true)
+		}
+		if o.kind == nil || EqualFold(o.kind, k.String()) {
 			found = append(found, key)
 		}
 	})

@@ -76,7 +76,7 @@ func keySpecs() []*Spec {
 			Write:      renamenx,
 		},
 		{
-			Name: "copy", Arity: -3, Group: "generic", Since: "6.2.0",
+			Name: "copy", CountLookups: true, Arity: -3, Group: "generic", Since: "6.2.0",
 			Flags:      DenyOOM,
 			Keys:       []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "OW UPDATE", Index: 2, Step: 1}},
 			Complexity: "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",

@@ -1,6 +1,10 @@
 package command
 
-import "math"
+import (
+	"math"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // stringEncoding is what Redis would have made of a string.
 func stringEncoding(s []byte, raw bool) string {
@@ -82,6 +86,7 @@ func memoryUsage(r *Read) {
 		}
 	}
 	in, ok := r.DB.Info(r.Args[2])
+	r.DB.Lookups = keyspace.Lookups{} // no lookup to Redis
 	if !ok {
 		r.Reply.Null()
 		return

@@ -55,6 +55,9 @@ func spop(w *Write) {
 		}
 	}
 	view, ok := w.View().set()
+	if !many || view == nil || count == 0 || count < int64(view.Len()) {
+		w.DB.Lookups = keyspace.Lookups{} // Redis looks up for writing, but for taking all of a set
+	}
 	switch {
 	case !ok:
 	case view == nil && !many:

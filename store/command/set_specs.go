@@ -26,7 +26,7 @@ func Sets() []*Spec {
 			Read:    sdiff,
 		},
 		{
-			Name: "sdiffstore", Arity: -3, Flags: DenyOOM, Keys: []KeySpec{{Flags: "OW UPDATE", Index: 1, Step: 1}, {Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1}},
+			Name: "sdiffstore", CountLookups: true, Arity: -3, Flags: DenyOOM, Keys: []KeySpec{{Flags: "OW UPDATE", Index: 1, Step: 1}, {Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1}},
 			Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the total number of elements in all given sets.",
 			Summary: "Subtract multiple sets and store the resulting set in a key",
 			Syntax:  "destination key [key ...]",
@@ -48,7 +48,7 @@ func Sets() []*Spec {
 			Read:    sintercard,
 		},
 		{
-			Name: "sinterstore", Arity: -3, Flags: DenyOOM, Keys: []KeySpec{{Flags: "RW UPDATE", Index: 1, Step: 1}, {Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1}},
+			Name: "sinterstore", CountLookups: true, Arity: -3, Flags: DenyOOM, Keys: []KeySpec{{Flags: "RW UPDATE", Index: 1, Step: 1}, {Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1}},
 			Group: "set", Since: "1.0.0", Complexity: "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
 			Summary: "Intersect multiple sets and store the resulting set in a key",
 			Syntax:  "destination key [key ...]",
@@ -84,7 +84,7 @@ func Sets() []*Spec {
 			Write:   smove,
 		},
 		{
-			Name: "spop", Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
+			Name: "spop", CountLookups: true, Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
 			Group: "set", Since: "1.0.0", Complexity: "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
 			Summary: "Remove and return one or multiple random members from a set",
 			Syntax:  "key [count]",
@@ -123,7 +123,7 @@ func Sets() []*Spec {
 			Read:    sunion,
 		},
 		{
-			Name: "sunionstore", Arity: -3, Flags: DenyOOM, Keys: []KeySpec{{Flags: "OW UPDATE", Index: 1, Step: 1}, {Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1}},
+			Name: "sunionstore", CountLookups: true, Arity: -3, Flags: DenyOOM, Keys: []KeySpec{{Flags: "OW UPDATE", Index: 1, Step: 1}, {Flags: "RO ACCESS", Index: 2, Last: -1, Step: 1}},
 			Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the total number of elements in all given sets.",
 			Summary: "Add multiple sets and store the resulting set in a key",
 			Syntax:  "destination key [key ...]",

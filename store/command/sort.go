@@ -11,7 +11,7 @@ import (
 func Sorting() []*Spec {
 	return []*Spec{
 		{
-			Name: "sort", Arity: -2, Flags: DenyOOM | MovableKeys | Dangerous, Keys: []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}, {Flags: "OW UPDATE", Unknown: true}},
+			Name: "sort", CountLookups: true, Arity: -2, Flags: DenyOOM | MovableKeys | Dangerous, Keys: []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}, {Flags: "OW UPDATE", Unknown: true}},
 			Group: "generic", ACL: "set sortedset list", Since: "1.0.0", Complexity: "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
 			Summary:  "Sort the elements in a list, set or sorted set",
 			Syntax:   "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
@@ -176,8 +176,11 @@ func sorted(r *Read, o *sorting) (elements [][]byte, ok bool) {
 			// A set has no order that Redis would want to store.
 			o.asIs, o.alpha, o.by = false, true, nil
 		}
-	case keyspace.None, keyspace.List, keyspace.ZSet:
+	case keyspace.List, keyspace.ZSet:
+	case keyspace.None:
+		r.DB.Lookups.Count(false)
 	default:
+		r.DB.Lookups.Count(true)
 		r.Reply.Error(ErrWrongType)
 		return nil, false
 	}

@@ -33,6 +33,11 @@ type Spec struct {
 	// cannot say it all: SET's flags depend on GET, SORT's STORE may be anywhere.
 	FindKeys func(argv [][]byte) []KeyRef
 
+	// CountLookups says of a Write that the keys which it looks up for reading count
+	// as keyspace_hits and keyspace_misses, as all of a Read's do. It follows
+	// Redis's use of lookupKeyRead.
+	CountLookups bool
+
 	Block *Block // for a command that may wait: BLPOP and its like
 
 	// Internal is for what only nodes themselves propose or read: no client can

@@ -279,6 +279,8 @@ func (c *claimer) reply() {
 }
 
 func xautoclaim(w *Write) {
+	w.DB.Exists(w.Args[1]) // for keyspace_hits: Redis looks before it reads the arguments
+	lookups := w.DB.Lookups
 	idle, ok := w.IntOr(4, "ERR Invalid min-idle-time argument for XAUTOCLAIM")
 	if !ok {
 		return
@@ -306,6 +308,7 @@ func xautoclaim(w *Write) {
 		}
 	}
 	view, found, ok := w.View().group(1, 2)
+	w.DB.Lookups = lookups
 	if !ok {
 		return
 	}

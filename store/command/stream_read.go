@@ -144,6 +144,7 @@ func xread(r *Read) {
 	}
 	ready := 0
 	for i, s := range streams {
+		r.DB.Lookups.Count(s != nil) // Redis looks every key up once more
 		switch {
 		case s == nil:
 		case s.Len() == 0 || s.Top().Compare(ids[i]) <= 0, r.Again && ready > 0: // Redis serves the waiting one stream

@@ -60,14 +60,14 @@ func Streams() []*Spec {
 			Read:    xread, Block: readBlock(false),
 		},
 		{
-			Name: "xreadgroup", Arity: -7, Flags: Blocking | MovableKeys, Keys: streamKeys(4),
+			Name: "xreadgroup", CountLookups: true, Arity: -7, Flags: Blocking | MovableKeys, Keys: streamKeys(4),
 			Since: "5.0.0", Complexity: "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
 			Summary: "Return new entries from a stream using a consumer group, or access the history of the pending entries for a given consumer. Can block.",
 			Syntax:  "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]",
 			Write:   xreadgroup, Block: readBlock(true),
 		},
 		{
-			Name: "xack", Arity: -4, Flags: Fast, Keys: One(1, "RW UPDATE"),
+			Name: "xack", CountLookups: true, Arity: -4, Flags: Fast, Keys: One(1, "RW UPDATE"),
 			Since: "5.0.0", Complexity: "O(1) for each message ID processed.",
 			Summary: "Marks a pending message as correctly processed, effectively removing it from the pending entries list of the consumer group. Return value of the command is the number of messages successfully acknowledged, that is, the IDs we were actually able to resolve in the PEL.",
 			Syntax:  "key group id [id ...]",
@@ -81,14 +81,14 @@ func Streams() []*Spec {
 			Read:   xpending,
 		},
 		{
-			Name: "xclaim", Arity: -6, Flags: Fast, Keys: One(1, "RW UPDATE"),
+			Name: "xclaim", CountLookups: true, Arity: -6, Flags: Fast, Keys: One(1, "RW UPDATE"),
 			Since: "5.0.0", Complexity: "O(log N) with N being the number of messages in the PEL of the consumer group.",
 			Summary: "Changes (or acquires) ownership of a message in a consumer group, as if the message was delivered to the specified consumer.", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]",
 			Write:  xclaim,
 		},
 		{
-			Name: "xautoclaim", Arity: -6, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "xautoclaim", CountLookups: true, Arity: -6, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Since: "6.2.0", Complexity: "O(1) if COUNT is small.",
 			Summary: "Changes (or acquires) ownership of messages in a consumer group, as if the messages were delivered to the specified consumer.", Tips: "nondeterministic_output",
 			Syntax: "key group consumer min-idle-time start:string [COUNT count] [JUSTID]",

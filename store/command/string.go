@@ -47,7 +47,7 @@ func set(w *Write) {
 	if o.get && !replyString(&w.Call, &w.DB.View, w.Args[1]) {
 		return
 	}
-	if exists := (o.nx || o.xx) && w.DB.Exists(w.Args[1]); o.nx && exists || o.xx && !exists {
+	if exists := (o.nx || o.xx) && w.DB.Kind(w.Args[1]) != keyspace.None; o.nx && exists || o.xx && !exists {
 		if !o.get {
 			w.Reply.Null()
 		}
@@ -214,7 +214,9 @@ func getex(w *Write) {
 	case o.deadline > 0:
 		w.DB.SetExpire(key, o.deadline)
 	case o.persist:
+		lookups := w.DB.Lookups
 		persistKey(w, key)
+		w.DB.Lookups = lookups // it was looked up already
 	}
 }
 

@@ -19,7 +19,7 @@ func stringValueSpecs() []*Spec {
 			Read:       get,
 		},
 		{
-			Name: "set", Arity: -3, Group: "string", Since: "1.0.0",
+			Name: "set", CountLookups: true, Arity: -3, Group: "string", Since: "1.0.0",
 			Flags:      DenyOOM,
 			Keys:       One(1, "RW ACCESS UPDATE VARIABLE_FLAGS"),
 			Complexity: "O(1)",
@@ -56,7 +56,7 @@ func stringValueSpecs() []*Spec {
 			Write:      psetex,
 		},
 		{
-			Name: "getset", Arity: 3, Group: "string", Since: "1.0.0",
+			Name: "getset", CountLookups: true, Arity: 3, Group: "string", Since: "1.0.0",
 			Flags:           DenyOOM | Fast,
 			Keys:            One(1, "RW ACCESS UPDATE"),
 			Complexity:      "O(1)",
@@ -66,7 +66,7 @@ func stringValueSpecs() []*Spec {
 			Write: getset,
 		},
 		{
-			Name: "getdel", Arity: 2, Group: "string", Since: "6.2.0",
+			Name: "getdel", CountLookups: true, Arity: 2, Group: "string", Since: "6.2.0",
 			Flags:      Fast,
 			Keys:       One(1, "RW ACCESS DELETE"),
 			Complexity: "O(1)",
@@ -75,7 +75,7 @@ func stringValueSpecs() []*Spec {
 			Write:      getdel,
 		},
 		{
-			Name: "getex", Arity: -2, Group: "string", Since: "6.2.0",
+			Name: "getex", CountLookups: true, Arity: -2, Group: "string", Since: "6.2.0",
 			Flags:      Fast,
 			Keys:       One(1, "RW ACCESS UPDATE"),
 			Complexity: "O(1)",

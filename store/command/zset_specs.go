@@ -148,7 +148,7 @@ func zsetRangeSpecs() []*Spec {
 			Read:   zrevrangebylex,
 		},
 		{
-			Name: "zrangestore", Arity: -5, Flags: DenyOOM, Keys: []KeySpec{
+			Name: "zrangestore", CountLookups: true, Arity: -5, Flags: DenyOOM, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, Step: 1},
 			},
@@ -256,7 +256,7 @@ func zsetAlgebraSpecs() []*Spec {
 			Read:    zdiff,
 		},
 		{
-			Name: "zunionstore", Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "zunionstore", CountLookups: true, Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, NumKeys: true, Step: 1},
 			},
@@ -266,7 +266,7 @@ func zsetAlgebraSpecs() []*Spec {
 			Write:   zunionstore,
 		},
 		{
-			Name: "zinterstore", Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "zinterstore", CountLookups: true, Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, NumKeys: true, Step: 1},
 			},
@@ -276,7 +276,7 @@ func zsetAlgebraSpecs() []*Spec {
 			Write:   zinterstore,
 		},
 		{
-			Name: "zdiffstore", Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
+			Name: "zdiffstore", CountLookups: true, Arity: -4, Flags: DenyOOM | MovableKeys, Keys: []KeySpec{
 				{Flags: "OW UPDATE", Index: 1, Step: 1},
 				{Flags: "RO ACCESS", Index: 2, NumKeys: true, Step: 1},
 			},

@@ -39,6 +39,23 @@ type View struct {
 	d      *data
 	now    int64
 	limits *Limits
+
+	// Lookups counts what was looked up for reading. A command for which Redis
+	// counts otherwise than it looks keys up here corrects it.
+	Lookups Lookups
+}
+
+// Lookups are lookups of keys, as INFO's keyspace_hits and keyspace_misses count
+// them.
+type Lookups struct{ Hits, Misses uint32 }
+
+// Count adds a lookup.
+func (l *Lookups) Count(hit bool) {
+	if hit {
+		l.Hits++
+	} else {
+		l.Misses++
+	}
 }
 
 // DB is one database for writing: a View that can also change what it shows.
@@ -56,8 +73,15 @@ func (db *DB) ID() int { return db.id }
 // stamp on the state clock, for a read the reader's estimate of it.
 func (v *View) Now() int64 { return v.now }
 
-// lookup finds a live key.
+// lookup finds a live key, and counts that.
 func (v *View) lookup(key []byte) (pos int, val *value) {
+	pos, val = v.peek(key)
+	v.Lookups.Count(val != nil)
+	return pos, val
+}
+
+// peek finds a live key for what is no read of it.
+func (v *View) peek(key []byte) (pos int, val *value) {
 	pos = v.d.keys.find(key)
 	if pos < 0 {
 		return -1, nil
@@ -77,9 +101,10 @@ func (v *View) used(val *value) {
 	}
 }
 
-// Kind returns the type of the value at key, None if there is none.
+// Kind returns the type of the value at key, None if there is none. That alone
+// does not count as a lookup.
 func (v *View) Kind(key []byte) Kind {
-	_, val := v.lookup(key)
+	_, val := v.peek(key)
 	return val.kind()
 }
 

@@ -32,7 +32,7 @@ func (m Mark) Revision() uint64 { return uint64(m / 2) }
 // something that a FLUSHDB has then taken away.
 func (ks *Keyspace) Unchanged(db int, key []byte, m Mark, now int64) bool {
 	view := ks.View(db, now)
-	_, val := view.lookup(key)
+	_, val := view.peek(key)
 	switch {
 	case (val != nil) != m.Present():
 		return false
