@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 )
 
@@ -101,6 +102,14 @@ type Config struct {
 	// Default 8 MiB.
 	CatchUpBytes uint64
 
+	// ReserveBytes is the size of the ballast in Dir that keeps room for the log, and
+	// how much must be free beside it: with less, writes are refused. Default: the
+	// size of a segment of the log, 64 MiB, which is the least that is of use.
+	ReserveBytes uint64
+	// DiskFree returns how many bytes are free on the disk of a directory. Default:
+	// what the system says.
+	DiskFree func(dir string) (uint64, error)
+
 	// LongWork, if not nil, is called before work beside the cluster's own that
 	// keeps a thread busy, or waiting for a file, for long: a snapshot being
 	// written, checked or removed. What it returns is called after it.
@@ -156,6 +165,10 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxLogBytes, max(512<<20, c.SnapshotBytes))
 	setDefault(&c.CatchUpBytes, 8<<20)
+	setDefault(&c.ReserveBytes, uint64(wal.SegmentSizeBytes))
+	if c.DiskFree == nil {
+		c.DiskFree = diskFree
+	}
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }
 	}

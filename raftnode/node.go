@@ -23,6 +23,7 @@ type Node struct {
 	inbox   *inbox
 	queue   *storageQueue
 	lock    *fileutil.LockedFile // of the data directory
+	reserve *reserve
 	disk    *disk
 	network *network
 	view    atomic.Pointer[view]
@@ -78,6 +79,9 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 
 	n.spawn(func() { n.network.runChanges(n.endC) })
 	n.spawn(n.runPurge)
+	free, low := n.reserve.look(true)
+	c.diskChecked(free, low)
+	n.spawn(func() { n.runReserve(free, low) })
 	n.spawn(func() { n.watchTransport(n.network.tr.ErrorC) })
 	n.spawn(func() { n.runConfChanges(confChangeC) })
 	n.spawn(n.runAnnounce)
@@ -104,6 +108,7 @@ func (n *Node) start() (c *core, err error) {
 	if err := prepareDir(cfg); err != nil {
 		return nil, err
 	}
+	n.reserve = openReserve(cfg)
 	client, err := newHTTPClient(cfg)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,8 @@ type disk struct {
 	vote uint64
 	// loadable is the snapshot that a nil batch refers to.
 	loadable atomic.Pointer[raftpb.Snapshot]
+	// stale asks for the WAL to be opened again. See reopen.
+	stale atomic.Bool
 }
 
 // identity is the metadata of every WAL segment.
@@ -190,6 +192,9 @@ func (who identity) check(cfg *Config) error {
 }
 
 func corrupt(what string, err error) error {
+	if exhausted(err) {
+		return fmt.Errorf("%s: %w", what, err) // no damage
+	}
 	return fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, what, err, wayOut)
 }
 
@@ -304,8 +309,13 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	if err := d.cfg.failpoint("walBeforeSave"); err != nil {
 		return err
 	}
+	if d.stale.Swap(false) {
+		if err := d.reopen(); err != nil {
+			return fmt.Errorf("open the log in %s again: %w", d.cfg.Dir, err)
+		}
+	}
 	if err := d.wal.Save(hard, entries); err != nil {
-		return err
+		return fmt.Errorf("the log in %s cannot be written: %w", d.cfg.Dir, err)
 	}
 	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
@@ -327,7 +337,14 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
 		return err
 	}
 	if err := d.snap.SaveSnap(s); err != nil {
-		return fmt.Errorf("save descriptor: %w", err)
+		err = fmt.Errorf("save descriptor: %w", err)
+		if !install && exhausted(err) { // SaveSnap has removed what it had written
+			if rerr := os.Remove(bodyPath(d.cfg, s.GetMetadata().GetIndex())); rerr != nil {
+				return errors.Join(err, rerr)
+			}
+			return noRoomError{err}
+		}
+		return err
 	}
 	if err := d.cfg.failpoint("snapBeforeDescriptorDirSync"); err != nil {
 		return err
@@ -341,7 +358,7 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
 	m := s.GetMetadata()
 	err := d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
 	if err != nil {
-		return fmt.Errorf("save snapshot record to WAL: %w", err)
+		return fmt.Errorf("the log in %s cannot be written: save snapshot record: %w", d.cfg.Dir, err)
 	}
 	if d.cfg.Durability == EverySec {
 		if err := d.syncTail(); err != nil {

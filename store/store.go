@@ -58,6 +58,9 @@ type Consensus interface {
 	// clients reach it. It and IsLeader are called often and must be cheap.
 	Leader() (id uint64, clientAddr string)
 	IsLeader() bool
+	// RefusesWrites reports whether clients' writes are to be refused because the
+	// disks of too many members are nearly full. It must be cheap.
+	RefusesWrites() bool
 	// Transfer hands leadership to a member, 0: to whoever suits.
 	Transfer(ctx context.Context, id uint64) error
 	// Snapshot takes a snapshot now.
