@@ -190,6 +190,21 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// Descriptors returns how many files and sockets a node may have open at a time in a
+// cluster of so many members, so that whoever takes in clients leaves it those:
+//
+//   - the segments of the log since the second newest snapshot, and the next one;
+//   - for each other member two streams each way, and requests beside them (rafthttp
+//     opens up to four, but hardly at the same time as everything else);
+//   - listeners, pollers, locks, the files of a snapshot, whatever the runtime has.
+func (c *Config) Descriptors(members int) int {
+	withDefaults := *c
+	withDefaults.EnsureDefaults()
+	const base, perMember = 24, 10
+	segments := 2*int(withDefaults.MaxLogBytes/uint64(wal.SegmentSizeBytes)) + 2
+	return base + perMember*max(members-1, 0) + segments
+}
+
 // Validate reports everything that is wrong, not only the first thing.
 func (c *Config) Validate() error {
 	var errs []error

@@ -333,10 +333,11 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 }
 
 func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
-	if err := d.cfg.failpoint("snapBeforeDescriptor"); err != nil {
-		return err
+	err := d.cfg.failpoint("snapBeforeDescriptor")
+	if err == nil {
+		err = d.snap.SaveSnap(s)
 	}
-	if err := d.snap.SaveSnap(s); err != nil {
+	if err != nil {
 		err = fmt.Errorf("save descriptor: %w", err)
 		if !install && exhausted(err) { // SaveSnap has removed what it had written
 			if rerr := os.Remove(bodyPath(d.cfg, s.GetMetadata().GetIndex())); rerr != nil {
@@ -356,7 +357,7 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) error {
 		return err
 	}
 	m := s.GetMetadata()
-	err := d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
+	err = d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
 	if err != nil {
 		return fmt.Errorf("the log in %s cannot be written: save snapshot record: %w", d.cfg.Dir, err)
 	}

@@ -171,6 +171,16 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// TestMostClients: maxclients cannot be set to more than there are descriptors for.
+func TestMostClients(t *testing.T) {
+	s, _ := newServer(t, func(o *Options) { o.Config.MaxClients, o.MostClients = 10, 32 })
+	c := dial(t, s)
+	c.ask("CONFIG SET maxclients 33\r\n", "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - "+
+		"The operating system is not able to handle the specified number of clients, try with 32\r\n")
+	c.ask("CONFIG GET maxclients\r\n", "*2\r\n$10\r\nmaxclients\r\n$2\r\n10\r\n")
+	c.ask("CONFIG SET maxclients 32\r\n", "+OK\r\n")
+}
+
 func TestIdleTimeout(t *testing.T) {
 	drivers(t, func(t *testing.T, s *Server, l *loopback) {
 		c := dial(t, s)

@@ -29,6 +29,10 @@ type Options struct {
 	Table  *command.Table // all commands, Commands() among them
 	TLS    *tls.Config    // needed if Config.TLSPort is set
 
+	// MostClients is the most that maxclients may be set to, because there are no
+	// more file descriptors. 0: not known.
+	MostClients int
+
 	// Version and RunID are for INFO.
 	Version string
 	RunID   string

@@ -168,14 +168,24 @@ func (p *part) serve() error {
 	if err != nil {
 		return err
 	}
+	limit, err := openFilesLimit()
+	if err != nil {
+		return err
+	}
+	cfg := o.raftConfig(nil)
+	most, err := o.fitClients(p.log.Logger, limit, cfg.Descriptors, len(p.node.Members()))
+	if err != nil {
+		return err
+	}
 	options := resp.Options{
-		Config:  o.front,
-		Store:   p.store,
-		Table:   p.table,
-		TLS:     clientTLS,
-		Version: release,
-		RunID:   hex.EncodeToString(id),
-		Extra:   o.extra(p.log),
+		Config:      o.front,
+		MostClients: most,
+		Store:       p.store,
+		Table:       p.table,
+		TLS:         clientTLS,
+		Version:     release,
+		RunID:       hex.EncodeToString(id),
+		Extra:       o.extra(p.log),
 		Stop: func(snapshot bool) {
 			select {
 			case p.stopC <- snapshot:
