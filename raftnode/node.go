@@ -79,7 +79,7 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 
 	n.spawn(func() { n.network.runChanges(n.endC) })
 	n.spawn(n.runPurge)
-	free, low := n.reserve.look(true)
+	free, low := n.reserve.look(spare{ready: true}) // it is on its way, and there is room for both
 	c.diskChecked(free, low)
 	n.spawn(func() { n.runReserve(free, low) })
 	n.spawn(func() { n.watchTransport(n.network.tr.ErrorC) })
@@ -108,7 +108,9 @@ func (n *Node) start() (c *core, err error) {
 	if err := prepareDir(cfg); err != nil {
 		return nil, err
 	}
-	n.reserve = openReserve(cfg)
+	if n.reserve, err = openReserve(cfg); err != nil {
+		return nil, err
+	}
 	client, err := newHTTPClient(cfg)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,11 @@ func (n *Node) start() (c *core, err error) {
 		}
 	}()
 	n.cluster = who.Cluster
-	if n.incarnation, err = nextIncarnation(cfg); err != nil {
+	err = n.reserve.spend(func() (err error) {
+		n.incarnation, err = nextIncarnation(cfg)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	c, err = newCore(cfg, from, n)

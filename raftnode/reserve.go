@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -42,29 +41,61 @@ type reserve struct {
 	told bool // that the space cannot be told
 }
 
-// openReserve gives the ballast away at once if the disk is low: a node must be
-// able to start there, and even that takes a few files.
-func openReserve(cfg *Config) *reserve {
+// openReserve makes room for what a start writes, if the disk is low. REQUIRES: the
+// log is not open yet.
+func openReserve(cfg *Config) (*reserve, error) {
 	r := &reserve{cfg: cfg, path: filepath.Join(cfg.Dir, reserveName), size: cfg.ReserveBytes}
+	if err := removeSpares(cfg); err != nil {
+		return nil, err
+	}
 	if free, err := cfg.DiskFree(cfg.Dir); err == nil && free < r.size && r.held() {
 		r.giveAway(free)
 	}
-	return r
+	return r, nil
 }
+
+// spend has a start write a small file for which there may be no room: then the rest
+// of the ballast is given away. The log is open, and is making its next segment: that
+// may take everything for a moment, to find out that it is not enough.
+func (r *reserve) spend(write func() error) error {
+	for tries := 0; ; tries++ {
+		err := write()
+		if !exhausted(err) || tries == 20 {
+			return err
+		}
+		if rerr := os.Remove(r.path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			return errors.Join(err, rerr)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// rest is what stays of the ballast when it is given away, for the few small files
+// that a start needs to write: others may fill the disk to the last byte.
+func (r *reserve) rest() uint64 { return min(r.size/4, 1<<20) }
+
+// slack is left over when the rest is taken back, for the files of the node itself.
+const slack = 32 << 10
 
 // plenty is how much must be free for the ballast to be made, and for the disk not
 // to be low any more.
 func (r *reserve) plenty() uint64 { return 2*r.size + r.size/4 }
 
-// held reports whether the ballast is there.
-func (r *reserve) held() bool {
+// held reports whether the ballast is there: all of it.
+func (r *reserve) held() bool { return r.has() == r.size }
+
+// has returns how large the ballast is.
+func (r *reserve) has() uint64 {
 	fi, err := os.Stat(r.path)
-	return err == nil && fi.Size() == int64(r.size)
+	if err != nil {
+		return 0
+	}
+	return uint64(fi.Size())
 }
 
 // look returns what is free for the log beside the ballast, and whether the disk is
-// low. spare says that the log has its next segment ready.
-func (r *reserve) look(spare bool) (free uint64, low bool) {
+// low. next is the segment that the log has made for later.
+func (r *reserve) look(next spare) (free uint64, low bool) {
 	free, err := r.cfg.DiskFree(r.cfg.Dir)
 	if err != nil {
 		if !r.told {
@@ -75,17 +106,18 @@ func (r *reserve) look(spare bool) (free uint64, low bool) {
 		return math.MaxUint64, r.low.Load()
 	}
 	r.told = false
+	free += next.partial
 	held := r.held()
 	switch {
 	case held && free < r.size:
 		r.giveAway(free)
 		r.low.Store(true)
 	case held && r.low.Load():
-		// It could not be removed: the space has come from elsewhere.
+		// It could not be given away: the space has come from elsewhere.
 		r.low.Store(free < r.plenty()-r.size)
-	case !held && free >= r.plenty() && !spare: // the log comes first
+	case !held && free >= r.plenty() && !next.ready: // the log comes first
 	case !held && free >= r.plenty():
-		if err := r.make(); err != nil {
+		if err := r.make(r.size); err != nil {
 			r.cfg.Logger.Warn("cannot keep a reserve for the log", zap.String("dir", r.cfg.Dir), zap.Error(err))
 			r.low.Store(true)
 			break
@@ -99,17 +131,21 @@ func (r *reserve) look(spare bool) (free uint64, low bool) {
 			r.cfg.Logger.Warn("the disk is nearly full: there is no room to keep a reserve for the log",
 				zap.String("dir", r.cfg.Dir), zap.Uint64("free", free), zap.Uint64("needed", r.plenty()))
 		}
+		if r.has() == 0 && free > 2*slack {
+			// Whether it works or not: nobody counts on it but the next start.
+			_ = r.make(min(r.rest(), free-slack))
+		}
 	}
 	return free, r.low.Load()
 }
 
-// make takes the ballast from the disk: all of it or nothing.
-func (r *reserve) make() error {
+// make takes ballast from the disk: all of it or nothing.
+func (r *reserve) make(size uint64) error {
 	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	err = fileutil.Preallocate(f, int64(r.size), true)
+	err = fileutil.Preallocate(f, int64(size), true)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(fmt.Errorf("preallocate %s: %w", r.path, err), os.Remove(r.path))
 	}
@@ -119,8 +155,8 @@ func (r *reserve) make() error {
 func (r *reserve) giveAway(free uint64) {
 	r.cfg.Logger.Warn("the disk is nearly full: the log's reserve is given away, and writes are refused until there is room",
 		zap.String("dir", r.cfg.Dir), zap.Uint64("free", free), zap.Uint64("needed", r.plenty()))
-	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		r.cfg.Logger.Warn("the log's reserve cannot be removed", zap.Error(err))
+	if err := os.Truncate(r.path, int64(r.rest())); err != nil {
+		r.cfg.Logger.Warn("the log's reserve cannot be given away", zap.Error(err))
 	}
 }
 
@@ -168,12 +204,12 @@ func (n *Node) runReserve(free uint64, low bool) {
 		case <-n.endC:
 			return
 		}
-		spare := hasSpare(&n.cfg)
-		if lacking++; spare {
+		next := findSpare(&n.cfg)
+		if lacking++; next.ready {
 			lacking = 0
 		}
 		wasFree, was := free, low
-		free, low = n.reserve.look(spare)
+		free, low = n.reserve.look(next)
 		if lacking > 1 && (free >= n.reserve.plenty() || !low && free >= n.reserve.size+n.reserve.size/4) {
 			// etcd's WAL has tried once to make its next segment, and would find out at
 			// the end of the present one that this has failed.
@@ -187,22 +223,46 @@ func (n *Node) runReserve(free uint64, low bool) {
 	}
 }
 
-// hasSpare reports whether the WAL has made the file that is to be its next segment.
-// While it is being made, there seems to be none.
-func hasSpare(cfg *Config) bool {
-	names, err := fileutil.ReadDir(walDir(cfg))
-	if err != nil {
-		return false
-	}
-	for _, name := range names {
-		if strings.HasSuffix(name, ".tmp") {
-			fi, err := os.Stat(filepath.Join(walDir(cfg), name))
-			if err == nil && fi.Size() >= wal.SegmentSizeBytes {
-				return true
-			}
+// spare is the file that etcd's WAL makes ahead of time, to be its next segment.
+type spare struct {
+	ready bool
+	// partial is what a file takes up that is not ready: it is being made, or there
+	// was no room for all of it. Then the space is of no use to anybody until the log
+	// is opened again.
+	partial uint64
+}
+
+// spares are the files that may be one.
+func spares(cfg *Config) ([]string, error) {
+	return filepath.Glob(filepath.Join(walDir(cfg), "*.tmp"))
+}
+
+func findSpare(cfg *Config) spare {
+	var s spare
+	paths, _ := spares(cfg) // fails on a bad pattern only
+	for _, path := range paths {
+		switch fi, err := os.Stat(path); {
+		case err != nil: // it has just become a segment
+		case fi.Size() >= wal.SegmentSizeBytes:
+			s.ready = true
+		default:
+			s.partial += uint64(fi.Size())
 		}
 	}
-	return false
+	return s
+}
+
+// removeSpares removes what a WAL that is not open any more had made for later. There
+// are no entries in it.
+func removeSpares(cfg *Config) error {
+	paths, err := spares(cfg)
+	for _, path := range paths {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("remove the unused segment of the log: %w", err)
+	}
+	return nil
 }
 
 // reopen closes the WAL and opens it again at its end, which is the only way to
@@ -211,6 +271,9 @@ func hasSpare(cfg *Config) bool {
 func (d *disk) reopen() error {
 	if err := d.wal.Close(); err != nil {
 		return fmt.Errorf("close WAL: %w", err)
+	}
+	if err := removeSpares(d.cfg); err != nil {
+		return err
 	}
 	snaps, err := wal.ValidSnapshotEntries(d.lg, walDir(d.cfg))
 	if err != nil {

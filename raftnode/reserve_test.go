@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"go.etcd.io/etcd/server/v3/storage/wal"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
@@ -37,11 +39,14 @@ func TestReserve(t *testing.T) {
 			cfg := Config{Dir: t.TempDir(), ReserveBytes: size, DiskFree: space.of}
 			cfg.EnsureDefaults()
 			space.free.Store(tt.steps[0])
-			r := openReserve(&cfg)
+			r, err := openReserve(&cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
 			var low, held strings.Builder
 			for _, free := range tt.steps {
 				space.free.Store(free)
-				left, isLow := r.look(true)
+				left, isLow := r.look(spare{ready: true})
 				low.WriteByte(map[bool]byte{true: 'l', false: '-'}[isLow])
 				held.WriteByte(map[bool]byte{true: 'h', false: '-'}[r.held()])
 				if left > free {
@@ -60,8 +65,11 @@ func TestReserve(t *testing.T) {
 func TestReserveCannotBeTold(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), DiskFree: func(string) (uint64, error) { return 0, errors.ErrUnsupported }}
 	cfg.EnsureDefaults()
-	r := openReserve(&cfg)
-	if free, low := r.look(true); low || free < 1<<40 {
+	r, err := openReserve(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if free, low := r.look(spare{ready: true}); low || free < 1<<40 {
 		t.Errorf("%d bytes free, low %v", free, low)
 	}
 	if err := r.checkBody(); err != nil {
@@ -79,8 +87,8 @@ func TestNodeOnFullDisk(t *testing.T) {
 	m := ms[0]
 	m.propose("before")
 	reserveThere := func() bool {
-		_, err := os.Stat(filepath.Join(m.cfg.Dir, reserveName))
-		return err == nil
+		fi, err := os.Stat(filepath.Join(m.cfg.Dir, reserveName))
+		return err == nil && fi.Size() == int64(wal.SegmentSizeBytes)
 	}
 	if !reserveThere() {
 		t.Fatal("there is no reserve")
@@ -126,7 +134,7 @@ func TestNodeOnFullDisk(t *testing.T) {
 // log is opened again when there is room.
 func TestLogGetsItsNextSegment(t *testing.T) {
 	m := newCluster(t, 1, nil)[0]
-	eventually(t, "a spare segment", func() bool { return hasSpare(&m.cfg) })
+	eventually(t, "a spare segment", func() bool { return findSpare(&m.cfg).ready })
 	m.propose("before")
 	spares, err := filepath.Glob(filepath.Join(m.cfg.Dir, "wal", "*.tmp"))
 	if err != nil || len(spares) != 1 {
@@ -135,7 +143,7 @@ func TestLogGetsItsNextSegment(t *testing.T) {
 	if err := os.Remove(spares[0]); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another one", func() bool { return hasSpare(&m.cfg) })
+	eventually(t, "another one", func() bool { return findSpare(&m.cfg).ready })
 	want := 1
 	for i := range 5 { // each longer than half a segment
 		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
