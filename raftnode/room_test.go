@@ -3,8 +3,11 @@ package raftnode
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
@@ -250,5 +253,58 @@ func TestSnapshotIsTriedAgain(t *testing.T) {
 	d.rounds(20)
 	if c.snapshots.last == 0 {
 		t.Fatal("it was not tried again")
+	}
+}
+
+// TestRandomFullDisks fills disks and empties them at random, among all the other
+// faults: nothing acknowledged may be missing, and with space everybody agrees again.
+func TestRandomFullDisks(t *testing.T) {
+	seed := *simSeed
+	if seed == 0 {
+		seed = rand.Uint64N(1e9)
+	}
+	count := min(*simCount, 30)
+	if testing.Short() {
+		count = min(count, 5)
+	}
+	for i := range uint64(count) {
+		ok := t.Run(fmt.Sprintf("seed=%d", seed+i), func(t *testing.T) { runFullDisks(t, seed+i) })
+		if !ok {
+			t.Fatalf("run again with: go test ./raftnode -run TestRandomFullDisks -sim.seed=%d -sim.count=1", seed+i)
+		}
+	}
+}
+
+func runFullDisks(t *testing.T, seed uint64) {
+	cryptotest.SetGlobalRandom(t, seed)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	s := &schedule{t: t, next: map[uint64]int{}}
+	s.sim = newSim(Config{ElectionTicks: 5, SnapshotBytes: 1 << 10 << rng.IntN(4), CatchUpBytes: 256 << rng.IntN(4)}, 1+rng.IntN(5), rng)
+	s.ids_ = uint64(len(s.nodes))
+	drop, faults := rng.IntN(3)*rng.IntN(8), rng.IntN(3)
+	for range 3000 {
+		s.step(drop, faults)
+		if n := s.any(); rng.IntN(60) == 0 {
+			left, low := uint64(rng.IntN(2000)), rng.IntN(2) == 0
+			n.do(func() { n.core.diskChecked(left, low) })
+		}
+		if n := s.any(); rng.IntN(60) == 0 && len(n.bodies) > 0 {
+			p := n.bodies[0]
+			n.bodies = n.bodies[1:]
+			n.do(func() { n.core.bodyWritten(p, 0, 0, errNoRoom) })
+		}
+		if len(s.failures) > 0 {
+			break
+		}
+	}
+	for _, id := range s.sim.ids() {
+		n := s.nodes[id]
+		n.do(func() { n.core.diskChecked(math.MaxUint64, false) })
+	}
+	if len(s.failures) == 0 {
+		s.heal()
+	}
+	for _, f := range s.failures {
+		t.Error(f)
 	}
 }
