@@ -23,6 +23,7 @@ import (
 //	wal/          the log, in segments (etcd's WAL)
 //	snap/         *.snap descriptors and *.snap.db bodies
 //	incarnation   how often this node was started
+//	reserve       ballast: room that is kept for the log
 //	lock          held while a process uses the directory
 type disk struct {
 	cfg  *Config
