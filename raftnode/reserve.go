@@ -192,9 +192,13 @@ func exhausted(err error) bool {
 	return false
 }
 
+// patience is how many looks a log without its next segment is given to make it: a
+// slow disk is no reason to read the log once more.
+const patience = 25
+
 // runReserve is the goroutine that watches the disk. It tells the raft goroutine
 // what has changed.
-func (n *Node) runReserve(free uint64, low bool) {
+func (n *Node) runReserve(wasFree uint64, wasLow bool) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	lacking := 0 // how often in a row the log had no spare segment
@@ -208,18 +212,18 @@ func (n *Node) runReserve(free uint64, low bool) {
 		if lacking++; next.ready {
 			lacking = 0
 		}
-		wasFree, was := free, low
-		free, low = n.reserve.look(next)
-		if lacking > 1 && (free >= n.reserve.plenty() || !low && free >= n.reserve.size+n.reserve.size/4) {
+		free, low := n.reserve.look(next)
+		if lacking > patience && (free >= n.reserve.plenty() || !low && free >= n.reserve.size+n.reserve.size/4) {
 			// etcd's WAL has tried once to make its next segment, and would find out at
 			// the end of the present one that this has failed.
-			lacking = -50
+			lacking = 0
 			n.disk.stale.Store(true)
 			n.inbox.run(func(c *core) { c.env.store(storageWork{}) })
 		}
-		if low != was || free/bodySyncBytes != wasFree/bodySyncBytes {
+		if low != wasLow || free/bodySyncBytes != wasFree/bodySyncBytes {
 			n.inbox.run(func(c *core) { c.diskChecked(free, low) })
 		}
+		wasFree, wasLow = free, low
 	}
 }
 
