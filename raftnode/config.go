@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 )
 
@@ -107,6 +108,14 @@ type Config struct {
 	// Default 8 MiB.
 	CatchUpBytes uint64
 
+	// ReserveBytes is the size of the ballast in Dir that keeps room for the log, and
+	// how much must be free beside it: with less, writes are refused. Default: the
+	// size of a segment of the log, 64 MiB, which is the least that is of use.
+	ReserveBytes uint64
+	// DiskFree returns how many bytes are free on the disk of a directory. Default:
+	// what the system says.
+	DiskFree func(dir string) (uint64, error)
+
 	// LongWork, if not nil, is called before work beside the cluster's own that
 	// keeps a thread busy, or waiting for a file, for long: a snapshot being
 	// written, checked or removed. What it returns is called after it.
@@ -165,6 +174,10 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxLogBytes, max(512<<20, c.SnapshotBytes))
 	setDefault(&c.CatchUpBytes, 8<<20)
+	setDefault(&c.ReserveBytes, uint64(wal.SegmentSizeBytes))
+	if c.DiskFree == nil {
+		c.DiskFree = diskFree
+	}
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }
 	}
@@ -184,6 +197,21 @@ func setDefault[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// Descriptors returns how many files and sockets a node may have open at a time in a
+// cluster of so many members, so that whoever takes in clients leaves it those:
+//
+//   - the segments of the log since the second newest snapshot, and the next one;
+//   - for each other member two streams each way, and requests beside them (rafthttp
+//     opens up to four, but hardly at the same time as everything else);
+//   - listeners, pollers, locks, the files of a snapshot, whatever the runtime has.
+func (c *Config) Descriptors(members int) int {
+	withDefaults := *c
+	withDefaults.EnsureDefaults()
+	const base, perMember = 24, 10
+	segments := 2*int(withDefaults.MaxLogBytes/uint64(wal.SegmentSizeBytes)) + 2
+	return base + perMember*max(members-1, 0) + segments
 }
 
 // Validate reports everything that is wrong, not only the first thing.

@@ -50,6 +50,7 @@ type core struct {
 	transfers transfers
 	suspicion suspicion
 	traffic   traffic
+	room      room
 }
 
 // position is a place in the log.
@@ -140,6 +141,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		settled:   newMembership(),
 		confState: &raftpb.ConfState{},
 		lastHeard: map[uint64]uint64{},
+		room:      unlimited(),
 	}
 	c.snapshots.spacing = cfg.CatchUpBytes / 64
 	var applied uint64
@@ -225,6 +227,8 @@ func (c *core) tick() {
 	c.reads.tick(c)
 	c.changes.tick(c)
 	c.transfers.tick(c)
+	c.snapshots.tick(c)
+	c.weighRoom()
 }
 
 // step takes in a message, from another member or from the own storage.
@@ -259,6 +263,9 @@ func (c *core) step(m *raftpb.Message) {
 		}
 	}
 	c.suspicion.heard(c, m)
+	if !c.room.received(c, m) {
+		return
+	}
 	// The only errors are about messages from members that are gone and about
 	// proposals, which do not come this way.
 	if err := c.rn.Step(m); err != nil {
@@ -309,7 +316,7 @@ func (c *core) heardFrom(id uint64) bool {
 }
 
 func (c *core) publish() {
-	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled})
+	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled, refusing: c.room.refusing})
 }
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls

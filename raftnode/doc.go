@@ -26,6 +26,7 @@
 //	changes    adds peers to and removes them from the transport, which may block.
 //	body       one per snapshot being written; one per snapshot being sent.
 //	purge      removes files that are not needed any more.
+//	reserve    looks at the space on the disk.
 //	announce   tells the cluster this node's addresses.
 //	confchange takes membership changes in; one more goroutine per change.
 //	watch      hears from the transport that this member was removed.

@@ -99,7 +99,9 @@ func (c *core) seal() bool {
 
 	nOther := 0
 	for nOther < len(p.other) && fits(p.other[nOther]) {
-		add(p.other[nOther])
+		if data := p.other[nOther]; c.room.fits(uint64(len(data))) {
+			add(data)
+		}
 		nOther++
 	}
 	var firsts []*commit.Proposal
@@ -107,6 +109,9 @@ func (c *core) seal() bool {
 	for nOwn < len(p.own) && fits(p.own[nOwn].Data) {
 		pr := p.own[nOwn]
 		nOwn++
+		if !c.room.fits(uint64(len(pr.Data))) {
+			continue // never taken: its proposer withdraws it
+		}
 		ok, first := pr.Take()
 		if !ok {
 			continue // withdrawn: its client has been told that it is not applied

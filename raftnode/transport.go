@@ -240,7 +240,12 @@ func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 		}
 		defer n.cfg.LongWork()()
 		index := m.GetSnapshot().GetMetadata().GetIndex()
-		if err := checkBody(&n.cfg, index, d); err != nil {
+		err = checkBody(&n.cfg, index, d)
+		if err == nil {
+			// Once raft has it, it must be possible to write what refers to it.
+			err = n.reserve.checkBody()
+		}
+		if err != nil {
 			// rafthttp would keep the damaged one over a good one.
 			err = errors.Join(err, os.Remove(bodyPath(&n.cfg, index)))
 			return fmt.Errorf("snapshot %d from member %d refused: %w", index, m.GetFrom(), err)

@@ -187,10 +187,7 @@ func (p *pause) holds(c *conn, cm *cmd, now time.Time) bool {
 	if p.all {
 		return true
 	}
-	if cm.name == "exec" {
-		return c.multi.writes
-	}
-	return cm.flags&(command.WriteFlag|command.MayReplicate) != 0
+	return c.writes(cm) || cm.flags&command.MayReplicate != 0
 }
 
 // unpause ends a pause and wakes who waits for it.

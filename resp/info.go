@@ -204,7 +204,11 @@ func (t *infoText) persistence() {
 	t.line("aof_rewrite_in_progress", 0)
 	t.line("aof_rewrite_scheduled", 0)
 	t.line("aof_last_bgrewrite_status", "ok")
-	t.line("aof_last_write_status", "ok") // a node whose log cannot be written stops
+	writing := "ok"
+	if s.store.RefusesWrites() {
+		writing = "err" // as in Redis while it answers MISCONF
+	}
+	t.line("aof_last_write_status", writing)
 }
 
 func (t *infoText) stats() {
@@ -367,6 +371,12 @@ func (s *Server) raftStatus() []pair {
 	}
 	_, leaderAddr := s.store.Leader()
 	num := func(n uint64) int64 { return int64(n) }
+	bit := func(b bool) int64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
 	return []pair{
 		{"node_id", num(st.ID)},
 		{"cluster_id", fmt.Sprintf("%016x", st.ClusterID)},
@@ -380,6 +390,8 @@ func (s *Server) raftStatus() []pair {
 		{"last_index", num(st.LastIndex)},
 		{"snapshot_index", num(st.SnapshotIndex)},
 		{"log_bytes", num(st.LogBytes)},
+		{"disk_low", bit(st.DiskLow)},
+		{"refuses_writes", bit(st.RefusesWrites)},
 		{"voters", int64(voters)},
 		{"learners", int64(learners)},
 		{"read_mode", s.config().ReadMode},

@@ -33,6 +33,10 @@ type Options struct {
 	// TLS directives, by the names that its files had at the start.
 	PeersUseTLS bool
 
+	// MostClients is the most that maxclients may be set to, because there are no
+	// more file descriptors. 0: not known.
+	MostClients int
+
 	// Version and RunID are for INFO.
 	Version string
 	RunID   string

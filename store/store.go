@@ -61,6 +61,9 @@ type Consensus interface {
 	// Waiting says for whom the node waits before it can take part in a cluster, "" if
 	// it does. It must be cheap.
 	Waiting() string
+	// RefusesWrites reports whether clients' writes are to be refused because the
+	// disks of too many members are nearly full. It must be cheap.
+	RefusesWrites() bool
 	// Transfer hands leadership to a member, 0: to whoever suits.
 	Transfer(ctx context.Context, id uint64) error
 	// Snapshot takes a snapshot now.

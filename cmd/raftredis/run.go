@@ -189,13 +189,27 @@ func (p *part) serve() error {
 	if _, err := rand.Read(id); err != nil {
 		return err
 	}
+	limit, err := openFilesLimit()
+	if err != nil {
+		return err
+	}
+	members, err := o.peers() // a node that waits for the others knows them from its list only
+	if err != nil {
+		return err
+	}
+	cfg := o.raftConfig(nil)
+	most, err := o.fitClients(p.log.Logger, limit, cfg.Descriptors, max(len(p.node.Members()), len(members)))
+	if err != nil {
+		return err
+	}
 	options := resp.Options{
-		Config:  o.front,
-		Store:   p.store,
-		Table:   p.table,
-		Version: release,
-		RunID:   hex.EncodeToString(id),
-		Extra:   o.extra(p.log),
+		Config:      o.front,
+		MostClients: most,
+		Store:       p.store,
+		Table:       p.table,
+		Version:     release,
+		RunID:       hex.EncodeToString(id),
+		Extra:       o.extra(p.log),
 		Stop: func(snapshot bool) {
 			select {
 			case p.stopC <- snapshot:
@@ -209,7 +223,6 @@ func (p *part) serve() error {
 	if o.config.value != "" {
 		options.Rewrite = func(changed map[string]string) error { return rewriteConf(o.config.value, changed) }
 	}
-	var err error
 	if p.server, err = resp.New(options); err != nil {
 		return err
 	}

@@ -69,6 +69,8 @@ type Status struct {
 	LastIndex uint64 // what is in the log
 	SnapshotIndex uint64
 	LogBytes      uint64 // bytes of log since the last snapshot
+	DiskLow       bool   // this member takes in hardly any more
+	RefusesWrites bool   // clients' writes are refused for want of space
 	Members       []Member
 	Progress      map[uint64]Progress // only on the leader
 }
@@ -79,4 +81,5 @@ type Progress struct {
 	Next         uint64
 	State        string // "probe", "replicate" or "snapshot"
 	RecentActive bool
+	DiskLow      bool // it has said so
 }
