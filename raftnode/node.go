@@ -25,6 +25,7 @@ type Node struct {
 	lock    *fileutil.LockedFile // of the data directory
 	disk    *disk
 	network *network
+	bulk    *bulk
 	view    atomic.Pointer[view]
 
 	commitC chan *commit.Batch
@@ -62,6 +63,7 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		cfg:     cfg,
 		inbox:   newInbox(),
 		queue:   newStorageQueue(),
+		bulk:    newBulk(),
 		commitC: make(chan *commit.Batch, 1),
 		errorC:  make(chan error, 1),
 

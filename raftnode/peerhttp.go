@@ -18,10 +18,11 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// The peer listener has two endpoints beside rafthttp's:
+// The peer listener has three endpoints beside rafthttp's:
 //
 //	GET  /members     who is in the cluster, for nodes that want to join
 //	POST /membership  a change, for the leader to decide and to answer
+//	POST /request     a large request, for the leader to propose (bulk.go)
 const (
 	membersPath    = "/members"
 	membershipPath = "/membership"
@@ -117,6 +118,7 @@ func (n *Node) peerHandler() http.Handler {
 		n.writeJSON(w, clusterMembers{n.cluster, v.leader, v.members.list(), v.members.removedIDs()})
 	})
 	mux.HandleFunc("POST "+membershipPath, n.serveChange)
+	mux.HandleFunc("POST "+requestPath, n.serveRequest)
 	return mux
 }
 

@@ -139,7 +139,7 @@ func (p *part) start() error {
 
 	cfg := o.raftConfig(peers)
 	cfg.LongWork = p.threads.lend
-	cfg.Seal = p.store.Seal
+	cfg.Seal, cfg.SealLarge = p.store.Seal, p.store.SealLarge
 	cfg.Logger = p.log.Named("raft")
 	if !o.restart {
 		// Before the log exists: a restart must find out whose it is even if this
