@@ -28,7 +28,11 @@ func (c *conn) run() {
 		c.srv.stats.queryLimit.Add(1)
 		c.dead = true
 	}
+	c.gather()
 	c.publish()
+	if !c.ownedByOthers() && c.overOutputLimit(closedSoon) {
+		c.dead = true
+	}
 	if start := c.startTask; start != nil {
 		// From here on the connection is the task's.
 		c.startTask = nil
@@ -417,7 +421,7 @@ func cloneArgs(argv [][]byte) [][]byte {
 	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
 	for i, a := range argv {
 		start := len(buf)
-		buf = append(buf, a...)
+		buf = command.Append(buf, a)
 		own[i] = buf[start:len(buf):len(buf)]
 	}
 	return own
