@@ -26,6 +26,7 @@ type part struct {
 	o           *options
 	log         *logs
 	threads     *threads
+	freed       freed
 	table       *command.Table
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
@@ -51,9 +52,8 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.close()) }()
-	paceGC()
-
-	p := &part{o: o, log: log, threads: fewThreads(), stopC: make(chan bool, 1)}
+	p := &part{o: o, log: log, threads: fewThreads(), freed: make(freed, 1), stopC: make(chan bool, 1)}
+	paceGC(p.freed, p.threads.lend)
 	monitor, err := p.startDebug()
 	if err != nil {
 		return err
@@ -182,6 +182,7 @@ func (p *part) serve() error {
 			default: // it is stopping already
 			}
 		},
+		Freed:  p.freed.tell,
 		Now:    o.now,
 		Logger: p.log.Named("resp"),
 	}
