@@ -82,7 +82,15 @@ type Config struct {
 	// the memory of dst, which is empty, if there is room. It runs on the raft
 	// goroutine of the leader: it must be quick and must not call the node, nor
 	// keep dst. The entry must not be empty.
+	//
+	// An entry's first byte is never 0: that marks the parts of large requests.
 	Seal func(dst []byte, requests [][]byte) []byte
+
+	// SealLarge appends the beginning of an entry with one request of size bytes, at
+	// most 1 KiB: followed by the request it is what Seal would have made. A request
+	// of more than MaxEntryBytes goes into the log in parts (commit.Assembly). The same
+	// conditions as for Seal.
+	SealLarge func(dst []byte, size int) []byte
 
 	// Logger receives everything worth telling. Default: nothing is logged.
 	Logger *zap.Logger
@@ -122,7 +130,7 @@ type Config struct {
 	LongWork func() (done func())
 
 	// MaxEntryBytes bounds how many bytes of requests go into one entry. A single
-	// larger request still passes, alone. Default 1 MiB.
+	// larger request takes several. Default 1 MiB.
 	MaxEntryBytes uint64
 	// MaxPendingBytes bounds the requests that wait for a leader or for their
 	// turn. Beyond it proposeC is not received from. Default 64 MiB.
@@ -226,6 +234,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Seal == nil {
 		bad("no Seal function given")
+	}
+	if c.SealLarge == nil {
+		bad("no SealLarge function given")
 	}
 	seenID, seenURL := map[uint64]bool{}, map[string]string{}
 	for _, p := range c.Peers {

@@ -61,6 +61,9 @@ type environment interface {
 	// send hands messages for other members to the network, which may lose them.
 	// A MsgSnap is sent together with the body file of its index.
 	send(msgs []*raftpb.Message)
+	// forwardLarge brings a large request to the leader. It answers with what became
+	// of it, on the raft goroutine, unless the node stops before.
+	forwardLarge(to uint64, data []byte, done func(c *core, outcome handOver))
 	// store queues work for the storage goroutine. It is done in order; then the
 	// Responses to this node come back through core.step, and those to other
 	// nodes are sent.

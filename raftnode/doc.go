@@ -29,6 +29,7 @@
 //	reserve    looks at the space on the disk.
 //	announce   tells the cluster this node's addresses.
 //	confchange takes membership changes in; one more goroutine per change.
+//	forward    one per large request that is being brought to the leader.
 //	watch      hears from the transport that this member was removed.
 //	sync       with Durability EverySec only: syncs the WAL once a second.
 //

@@ -35,6 +35,7 @@ type Node struct {
 	cluster uint64
 	disk    *disk
 	network *network
+	bulk    *bulk
 	inC     chan struct{}
 
 	commitC chan *commit.Batch
@@ -76,6 +77,7 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		cfg:     cfg,
 		inbox:   newInbox(),
 		queue:   newStorageQueue(),
+		bulk:    newBulk(),
 		commitC: make(chan *commit.Batch, 1),
 		errorC:  make(chan error, 1),
 		readyC:  make(chan commit.Snapshotter, 1),

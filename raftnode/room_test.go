@@ -70,7 +70,7 @@ func (d *disks) write(id uint64, size int) bool {
 	n := d.nodes[id]
 	p := &commit.Proposal{Data: []byte(r)}
 	n.open[r] = p
-	n.do(func() { n.core.proposals.add(p) })
+	n.do(func() { n.core.proposals.add(n.core, p) })
 	d.rounds(2)
 	_, acked := d.acked[r]
 	return acked
@@ -123,7 +123,7 @@ func TestLeaderWithFullDiskHandsOver(t *testing.T) {
 	d.refusing(false, false, false)
 	before := d.last(1)
 	for range 3 * lowBudget >> 20 {
-		d.mustWrite(d.leader().id, 1<<20)
+		d.mustWrite(d.leader().id, 1<<20-100) // one entry
 	}
 	if got := (d.last(1) - before) << 20; got > lowBudget || got < lowBudget/2 {
 		t.Errorf("the member with the full disk took in %d bytes", got)
@@ -196,7 +196,7 @@ func TestRequestLargerThanTheDisk(t *testing.T) {
 	}
 	d.n++
 	p := &commit.Proposal{Data: []byte(strings.Repeat("x", 5<<20))}
-	d.nodes[1].do(func() { d.nodes[1].core.proposals.add(p) })
+	d.nodes[1].do(func() { d.nodes[1].core.proposals.add(d.nodes[1].core, p) })
 	d.rounds(3)
 	if !p.Withdraw() {
 		t.Fatal("it was taken")
@@ -279,7 +279,11 @@ func runFullDisks(t *testing.T, seed uint64) {
 	cryptotest.SetGlobalRandom(t, seed)
 	rng := rand.New(rand.NewPCG(seed, 2))
 	s := &schedule{t: t, next: map[uint64]int{}}
-	s.sim = newSim(Config{ElectionTicks: 5, SnapshotBytes: 1 << 10 << rng.IntN(4), CatchUpBytes: 256 << rng.IntN(4)}, 1+rng.IntN(5), rng)
+	cfg := Config{
+		ElectionTicks: 5, SnapshotBytes: 1 << 10 << rng.IntN(4), CatchUpBytes: 256 << rng.IntN(4),
+		MaxEntryBytes: 64 << rng.IntN(4), // so that there are requests in parts
+	}
+	s.sim = newSim(cfg, 1+rng.IntN(5), rng)
 	s.forms = true
 	s.ids_ = uint64(len(s.nodes))
 	drop, faults := rng.IntN(3)*rng.IntN(8), rng.IntN(3)

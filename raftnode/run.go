@@ -73,7 +73,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			c.sentHead()
 		case p, ok := <-takeC:
 			if ok {
-				c.proposals.add(p)
+				c.proposals.add(c, p)
 				n.takeMore(c, proposeC)
 				break
 			}
@@ -118,7 +118,7 @@ func (n *Node) takeMore(c *core, proposeC <-chan *commit.Proposal) {
 			if !ok {
 				return // the loop will see it
 			}
-			c.proposals.add(p)
+			c.proposals.add(c, p)
 		default:
 			return
 		}

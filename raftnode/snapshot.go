@@ -176,6 +176,7 @@ func (c *core) snapshotSaved(snap *raftpb.Snapshot, bodySize int64) {
 		s.lastBody = uint64(bodySize)
 		s.logBytes -= s.logBytesThen
 		c.lg.Info("snapshot taken", zap.Uint64("member", c.id), zap.Uint64("index", index), zap.Int64("bytes", bodySize))
+		c.compact() // it may be long until something else is applied
 	}
 	s.answer(nil)
 }
@@ -207,9 +208,9 @@ func (s *snapshots) tick(c *core) {
 // the slowest member lacks up to SnapshotBytes. The log on disk is another matter:
 // it reaches back to the snapshot before the newest one.
 //
-// It is called whenever entries have been applied, and does nothing unless it is
-// worth it. REQUIRES: index is applied.
-func (c *core) compact(index uint64) {
+// It is called whenever entries have been applied or a snapshot has been taken, and
+// does nothing unless it is worth it.
+func (c *core) compact() {
 	s := &c.snapshots
 	worth := c.cfg.CatchUpBytes / 4
 	if s.last == 0 { // raft must have some snapshot to offer for what is not in the log
@@ -218,7 +219,7 @@ func (c *core) compact(index uint64) {
 	if len(s.marks) == 0 || s.total-s.marks[0].bytes <= c.cfg.CatchUpBytes+worth {
 		return
 	}
-	keepFrom := min(index, s.tail(c.cfg.CatchUpBytes))
+	keepFrom := min(c.rn.BasicStatus().Applied, s.tail(c.cfg.CatchUpBytes))
 	if c.isLeader() {
 		most := s.tail(c.cfg.SnapshotBytes)
 		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {

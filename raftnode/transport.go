@@ -62,6 +62,7 @@ func newHTTPClient(cfg *Config) (*http.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer TLS: %w", err)
 	}
+	rt.ExpectContinueTimeout = dialTimeout // for those requests that wait for leave
 	return &http.Client{Transport: rt}, nil
 }
 

@@ -25,7 +25,11 @@ func (c *conn) run() {
 		c.submit()
 	}
 	c.checkQuery()
+	c.gather()
 	c.publish()
+	if !c.ownedByOthers() && c.overOutputLimit(closedSoon) {
+		c.dead = true
+	}
 	if start := c.startTask; start != nil {
 		// From here on the connection is the task's.
 		c.startTask = nil
@@ -452,7 +456,7 @@ func cloneArgs(argv [][]byte) [][]byte {
 	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
 	for i, a := range argv {
 		start := len(buf)
-		buf = append(buf, a...)
+		buf = command.Append(buf, a)
 		own[i] = buf[start:len(buf):len(buf)]
 	}
 	return own

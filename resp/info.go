@@ -121,16 +121,18 @@ func (t *infoText) server() {
 
 func (t *infoText) clients() {
 	s := t.srv
-	var blocked, maxIn, maxOut int
+	var blocked, maxIn int
+	var maxOut int64
 	n := 0
 	s.eachClient(func(c *conn) {
 		n++
+		_, _, omem := c.pending()
 		c.face.mu.Lock()
 		defer c.face.mu.Unlock()
 		if c.face.blocked {
 			blocked++
 		}
-		maxIn, maxOut = max(maxIn, c.face.qbuf+c.face.qbufFree), max(maxOut, int(c.sending.Load()))
+		maxIn, maxOut = max(maxIn, c.face.qbuf+c.face.qbufFree), max(maxOut, omem)
 	})
 	t.section("Clients")
 	t.line("connected_clients", n)

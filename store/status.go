@@ -230,7 +230,7 @@ func (s *Store) Stats() Stats {
 	st.Expired = c.expiredBefore.Load() + s.ks.Stats().Expired
 	s.mu.RUnlock()
 	s.inflight.mu.Lock()
-	st.Pending, st.PendingBytes = s.inflight.open, s.inflight.bytes
+	st.Pending, st.PendingBytes = s.inflight.open, s.inflight.bytes+s.inflight.largeBytes
 	s.inflight.mu.Unlock()
 	return st
 }

@@ -24,6 +24,7 @@ type part struct {
 	o           *options
 	log         *logs
 	threads     *threads
+	freed       freed
 	table       *command.Table
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
@@ -52,7 +53,6 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	if o.forceNewCluster {
 		return o.newCluster(log, os.Stdout)
 	}
-	paceGC()
 	if len(o.idle) > 0 {
 		log.Warn("directives of Redis that have no meaning here", zap.Strings("ignored", o.idle))
 	}
@@ -60,7 +60,8 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 
-	p := &part{o: o, log: log, threads: fewThreads(), stopC: make(chan bool, 1)}
+	p := &part{o: o, log: log, threads: fewThreads(), freed: make(freed, 1), stopC: make(chan bool, 1)}
+	paceGC(p.freed, p.threads.lend)
 	monitor, err := p.startDebug()
 	if err != nil {
 		return err
@@ -163,7 +164,7 @@ func (p *part) start() error {
 
 	cfg := o.raftConfig(peers)
 	cfg.LongWork = p.threads.lend
-	cfg.Seal = p.store.Seal
+	cfg.Seal, cfg.SealLarge = p.store.Seal, p.store.SealLarge
 	cfg.Logger = p.log.Named("raft")
 	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
 	if err != nil {
@@ -217,6 +218,7 @@ func (p *part) serve() error {
 			}
 		},
 		PeersUseTLS: bool(o.tlsCluster),
+		Freed:       p.freed.tell,
 		Now:         o.now,
 		Logger:      p.log.Named("resp"),
 	}
