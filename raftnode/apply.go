@@ -91,6 +91,6 @@ func (c *core) applied() {
 		c.step(m)
 	}
 	if h.last > 0 {
-		c.compact(h.last)
+		c.compact()
 	}
 }

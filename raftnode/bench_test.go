@@ -32,7 +32,7 @@ func benchmarkPropose(b *testing.B, durability Durability) {
 	}
 	var all []running
 	for _, p := range peers {
-		cfg := Config{ID: p.ID, Dir: filepath.Join(dir, fmt.Sprint(p.ID)), Peers: peers, Seal: testSeal, Durability: durability}
+		cfg := Config{ID: p.ID, Dir: filepath.Join(dir, fmt.Sprint(p.ID)), Peers: peers, Seal: testSeal, SealLarge: testSealLarge, Durability: durability}
 		r := running{proposeC: make(chan *commit.Proposal), appliedC: make(chan int, 1)}
 		node, commitC, _, _, err := New(cfg, r.proposeC, nil)
 		if err != nil {

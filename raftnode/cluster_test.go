@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // testSeal makes an entry of requests: each with its length before it.
 func testSeal(b []byte, requests [][]byte) []byte {
 	if len(requests) == 0 {
-		return append(b, 0)
+		return append(b, 0x80, 0) // a 0 that does not look like a part
 	}
 	for _, r := range requests {
 		b = binary.AppendUvarint(b, uint64(len(r)))
@@ -37,6 +37,8 @@ func testSeal(b []byte, requests [][]byte) []byte {
 	}
 	return b
 }
+
+func testSealLarge(b []byte, size int) []byte { return binary.AppendUvarint(b, uint64(size)) }
 
 func testUnseal(b []byte) (requests []string) {
 	for len(b) > 0 {
@@ -55,6 +57,7 @@ type testStore struct {
 	t *testing.T
 
 	mu       sync.Mutex
+	large    commit.Assembly // not in its snapshots
 	applied  uint64
 	requests []string
 	loads    int
@@ -84,7 +87,11 @@ func (s *testStore) run(commitC <-chan *commit.Batch, snapshotterReady <-chan co
 					s.t.Errorf("entry %d follows %d", e.Index, s.applied)
 				}
 				s.applied = e.Index
-				for _, r := range testUnseal(e.Data) {
+				data, err := s.large.Add(e.Term, e.Data)
+				if err != nil {
+					s.t.Error(err)
+				}
+				for _, r := range testUnseal(data) {
 					if !s.has(r) {
 						s.requests = append(s.requests, r)
 					}
@@ -182,7 +189,7 @@ func testLogger(t *testing.T) *zap.Logger {
 
 func testConfig(t *testing.T, id uint64, peers []Peer) Config {
 	return Config{
-		ID: id, Dir: t.TempDir(), Peers: peers, Seal: testSeal,
+		ID: id, Dir: t.TempDir(), Peers: peers, Seal: testSeal, SealLarge: testSealLarge,
 		ClientAddr:   fmt.Sprintf("client:%d", id),
 		TickInterval: 20 * time.Millisecond,
 		Logger:       testLogger(t).Named(fmt.Sprint(id)),

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 )
 
@@ -81,7 +82,15 @@ type Config struct {
 	// the memory of dst, which is empty, if there is room. It runs on the raft
 	// goroutine of the leader: it must be quick and must not call the node, nor
 	// keep dst. The entry must not be empty.
+	//
+	// An entry's first byte is never 0: that marks the parts of large requests.
 	Seal func(dst []byte, requests [][]byte) []byte
+
+	// SealLarge appends the beginning of an entry with one request of size bytes, at
+	// most 1 KiB: followed by the request it is what Seal would have made. A request
+	// of more than MaxEntryBytes goes into the log in parts (commit.Assembly). The same
+	// conditions as for Seal.
+	SealLarge func(dst []byte, size int) []byte
 
 	// Logger receives everything worth telling. Default: nothing is logged.
 	Logger *zap.Logger
@@ -107,13 +116,21 @@ type Config struct {
 	// Default 8 MiB.
 	CatchUpBytes uint64
 
+	// ReserveBytes is the size of the ballast in Dir that keeps room for the log, and
+	// how much must be free beside it: with less, writes are refused. Default: the
+	// size of a segment of the log, 64 MiB, which is the least that is of use.
+	ReserveBytes uint64
+	// DiskFree returns how many bytes are free on the disk of a directory. Default:
+	// what the system says.
+	DiskFree func(dir string) (uint64, error)
+
 	// LongWork, if not nil, is called before work beside the cluster's own that
 	// keeps a thread busy, or waiting for a file, for long: a snapshot being
 	// written, checked or removed. What it returns is called after it.
 	LongWork func() (done func())
 
 	// MaxEntryBytes bounds how many bytes of requests go into one entry. A single
-	// larger request still passes, alone. Default 1 MiB.
+	// larger request takes several. Default 1 MiB.
 	MaxEntryBytes uint64
 	// MaxPendingBytes bounds the requests that wait for a leader or for their
 	// turn. Beyond it proposeC is not received from. Default 64 MiB.
@@ -165,6 +182,10 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxLogBytes, max(512<<20, c.SnapshotBytes))
 	setDefault(&c.CatchUpBytes, 8<<20)
+	setDefault(&c.ReserveBytes, uint64(wal.SegmentSizeBytes))
+	if c.DiskFree == nil {
+		c.DiskFree = diskFree
+	}
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }
 	}
@@ -186,6 +207,21 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// Descriptors returns how many files and sockets a node may have open at a time in a
+// cluster of so many members, so that whoever takes in clients leaves it those:
+//
+//   - the segments of the log since the second newest snapshot, and the next one;
+//   - for each other member two streams each way, and requests beside them (rafthttp
+//     opens up to four, but hardly at the same time as everything else);
+//   - listeners, pollers, locks, the files of a snapshot, whatever the runtime has.
+func (c *Config) Descriptors(members int) int {
+	withDefaults := *c
+	withDefaults.EnsureDefaults()
+	const base, perMember = 24, 10
+	segments := 2*int(withDefaults.MaxLogBytes/uint64(wal.SegmentSizeBytes)) + 2
+	return base + perMember*max(members-1, 0) + segments
+}
+
 // Validate reports everything that is wrong, not only the first thing.
 func (c *Config) Validate() error {
 	var errs []error
@@ -198,6 +234,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Seal == nil {
 		bad("no Seal function given")
+	}
+	if c.SealLarge == nil {
+		bad("no SealLarge function given")
 	}
 	seenID, seenURL := map[uint64]bool{}, map[string]string{}
 	for _, p := range c.Peers {

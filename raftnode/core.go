@@ -50,6 +50,7 @@ type core struct {
 	transfers transfers
 	suspicion suspicion
 	traffic   traffic
+	room      room
 }
 
 // position is a place in the log.
@@ -60,6 +61,9 @@ type environment interface {
 	// send hands messages for other members to the network, which may lose them.
 	// A MsgSnap is sent together with the body file of its index.
 	send(msgs []*raftpb.Message)
+	// forwardLarge brings a large request to the leader. It answers with what became
+	// of it, on the raft goroutine, unless the node stops before.
+	forwardLarge(to uint64, data []byte, done func(c *core, outcome handOver))
 	// store queues work for the storage goroutine. It is done in order; then the
 	// Responses to this node come back through core.step, and those to other
 	// nodes are sent.
@@ -140,6 +144,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		settled:   newMembership(),
 		confState: &raftpb.ConfState{},
 		lastHeard: map[uint64]uint64{},
+		room:      unlimited(),
 	}
 	c.snapshots.spacing = cfg.CatchUpBytes / 64
 	var applied uint64
@@ -225,6 +230,8 @@ func (c *core) tick() {
 	c.reads.tick(c)
 	c.changes.tick(c)
 	c.transfers.tick(c)
+	c.snapshots.tick(c)
+	c.weighRoom()
 }
 
 // step takes in a message, from another member or from the own storage.
@@ -259,6 +266,9 @@ func (c *core) step(m *raftpb.Message) {
 		}
 	}
 	c.suspicion.heard(c, m)
+	if !c.room.received(c, m) {
+		return
+	}
 	// The only errors are about messages from members that are gone and about
 	// proposals, which do not come this way.
 	if err := c.rn.Step(m); err != nil {
@@ -309,7 +319,7 @@ func (c *core) heardFrom(id uint64) bool {
 }
 
 func (c *core) publish() {
-	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled})
+	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled, refusing: c.room.refusing})
 }
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls

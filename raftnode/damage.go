@@ -96,7 +96,11 @@ func (v *survey) alone() bool { return slices.Equal(v.voters(), []uint64{v.cfg.I
 
 // refuse makes the error that keeps a node from starting.
 func (v *survey) refuse(path, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %w; nothing was changed; way out: %s", ErrCorrupt, path, fmt.Errorf(format, args...), v.wayOut())
+	err := fmt.Errorf(format, args...)
+	if exhausted(err) {
+		return fmt.Errorf("%s: %w", path, err) // no damage
+	}
+	return fmt.Errorf("%w: %s: %w; nothing was changed; way out: %s", ErrCorrupt, path, err, v.wayOut())
 }
 
 // wayOut says what can be done. It is read at the worst moment, so it has to fit: a
@@ -140,7 +144,9 @@ func (v *survey) readDescriptors() ([]*found, error) {
 		path := filepath.Join(snapDir(v.cfg), name)
 		if index, ok := descriptorIndex(name); ok {
 			f := &found{position: position{index: index}, paths: []string{path}}
-			if f.snapshot, f.desc, err = readDescriptor(v.lg, path); err != nil {
+			if f.snapshot, f.desc, err = readDescriptor(v.lg, path); exhausted(err) {
+				return nil, fmt.Errorf("read %s: %w", path, err)
+			} else if err != nil {
 				f.why = fmt.Sprintf("%s: %v", path, err)
 			} else {
 				f.term = f.snapshot.GetMetadata().GetTerm()
@@ -327,7 +333,9 @@ func (v *survey) choose(snapshots []*found) error {
 			f.why = fmt.Sprintf("%s: %v", f.paths[0], err)
 			continue
 		}
-		if err := checkBody(v.cfg, f.index, f.desc); err != nil {
+		if err := checkBody(v.cfg, f.index, f.desc); exhausted(err) {
+			return err
+		} else if err != nil {
 			f.why = fmt.Sprintf("%s: %v", bodyPath(v.cfg, f.index), err)
 			continue
 		}
@@ -476,8 +484,8 @@ func keepAside(cfg *Config, name string, b []byte) error {
 		return err
 	}
 	path := filepath.Join(dir, name)
-	if err := writeAndSync(path, b); err != nil {
-		return fmt.Errorf("set damage aside: %w", err)
+	if err := writeAndSync(path, b); err != nil { // most likely there is no room
+		return fmt.Errorf("set damage aside: %w", errors.Join(err, os.Remove(path), os.Remove(dir)))
 	}
 	cfg.Logger.Warn("kept what is cut off", zap.String("file", path), zap.Int("bytes", len(b)))
 	return syncDirs(dir, cfg.Dir)

@@ -132,7 +132,7 @@ func faults(b, older []byte, rng *rand.Rand) []fault {
 		places = append(places, rng.IntN(max(used, 1)))
 	}
 	for _, at := range places {
-		if at < len(b) {
+		if at >= 0 && at < len(b) {
 			flipped := bytes.Clone(b)
 			bit := rng.IntN(8)
 			flipped[at] ^= 1 << bit
@@ -274,7 +274,7 @@ func checkKept(t *testing.T, before, after map[string][]byte) {
 		switch used := bytes.TrimRight(b, "\x00"); {
 		case there && filepath.Ext(name) == ".wal" && bytes.HasPrefix(now, used):
 		case there && filepath.Ext(name) == ".wal" && keptInPieces(name, used, after):
-		case there && (name == "incarnation" || name == "promise" || name == "origin"):
+		case there && (name == "incarnation" || name == "promise" || name == "origin" || name == reserveName):
 		default:
 			t.Errorf("%s is gone", name)
 		}

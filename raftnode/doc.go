@@ -26,8 +26,10 @@
 //	changes    adds peers to and removes them from the transport, which may block.
 //	body       one per snapshot being written; one per snapshot being sent.
 //	purge      removes files that are not needed any more.
+//	reserve    looks at the space on the disk.
 //	announce   tells the cluster this node's addresses.
 //	confchange takes membership changes in; one more goroutine per change.
+//	forward    one per large request that is being brought to the leader.
 //	watch      hears from the transport that this member was removed.
 //	sync       with Durability EverySec only: syncs the WAL once a second.
 //

@@ -167,7 +167,7 @@ func (e *earlyProposals) add(p *commit.Proposal) {
 
 func (e *earlyProposals) pass(c *core) {
 	for _, p := range *e {
-		c.proposals.add(p)
+		c.proposals.add(c, p)
 	}
 }
 
@@ -244,7 +244,7 @@ func (n *Node) resume(who identity, from restored) (*core, error) {
 			return nil, err
 		}
 		o.Committed = c
-		if err := o.write(&n.cfg); err != nil {
+		if err := n.reserve.spend(func() error { return o.write(&n.cfg) }); err != nil {
 			return nil, err
 		}
 	}

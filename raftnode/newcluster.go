@@ -75,7 +75,7 @@ func NewCluster(cfg Config, now time.Time) (r NewClusterReport, err error) {
 	var useless []damagedFile
 	if r.Damage == nil {
 		var d *disk
-		d, who, from, err = openDisk(&cfg)
+		d, who, from, err = openDisk(&cfg, newReserve(&cfg))
 		switch {
 		case errors.Is(err, ErrCorrupt):
 			r.Damage = err

@@ -23,6 +23,7 @@ type Node struct {
 	inbox    *inbox
 	queue    *storageQueue
 	lock     *fileutil.LockedFile // of the data directory
+	reserve  *reserve
 	origin   *origin
 	client   *http.Client
 	listener *peerListener
@@ -34,6 +35,7 @@ type Node struct {
 	cluster uint64
 	disk    *disk
 	network *network
+	bulk    *bulk
 	inC     chan struct{}
 
 	incoming incoming
@@ -77,6 +79,7 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		cfg:     cfg,
 		inbox:   newInbox(),
 		queue:   newStorageQueue(),
+		bulk:    newBulk(),
 		commitC: make(chan *commit.Batch, 1),
 		errorC:  make(chan error, 1),
 		readyC:  make(chan commit.Snapshotter, 1),
@@ -105,6 +108,9 @@ func (n *Node) run(c *core, proposeC <-chan *commit.Proposal) {
 	n.readyC <- n.disk
 	n.spawn(func() { n.network.runChanges(n.endC) })
 	n.spawn(n.runPurge)
+	free, low := n.reserve.look(spare{ready: true}) // it is on its way, and there is room for both
+	c.diskChecked(free, low)
+	n.spawn(func() { n.runReserve(free, low) })
 	n.spawn(func() { n.watchTransport(n.network.tr.ErrorC) })
 	n.spawn(n.runAnnounce)
 	if n.cfg.Durability == EverySec {
@@ -130,6 +136,7 @@ func (n *Node) start() (c *core, f *formation, err error) {
 	if err := prepareDir(cfg); err != nil {
 		return nil, nil, err
 	}
+	n.reserve = newReserve(cfg)
 	if n.client, err = newHTTPClient(cfg); err != nil {
 		return nil, nil, err
 	}
@@ -145,11 +152,15 @@ func (n *Node) start() (c *core, f *formation, err error) {
 	var who identity
 	var from restored
 	if hasLog { // before anything in the directory changes
-		if n.disk, who, from, err = openDisk(cfg); err != nil {
+		if n.disk, who, from, err = openDisk(cfg, n.reserve); err != nil {
 			return nil, nil, err
 		}
 	}
-	if n.incarnation, err = nextIncarnation(cfg); err != nil {
+	err = n.reserve.spend(func() (err error) {
+		n.incarnation, err = nextIncarnation(cfg)
+		return err
+	})
+	if err != nil {
 		return nil, nil, err
 	}
 	if hasLog {
@@ -181,11 +192,11 @@ func (n *Node) enter(who identity, from restored, known []commit.Member) (*core,
 	n.cluster, n.origin.Cluster = who.Cluster, who.Cluster
 	if n.origin.State != stageMember || !n.origin.HasLog && !from.empty() {
 		n.origin.State, n.origin.HasLog = stageMember, !from.empty()
-		if err := n.origin.write(cfg); err != nil {
+		if err := n.reserve.spend(func() error { return n.origin.write(cfg) }); err != nil {
 			return nil, err
 		}
 	}
-	if err := n.disk.promiseRun(n.incarnation); err != nil {
+	if err := n.reserve.spend(func() error { return n.disk.promiseRun(n.incarnation) }); err != nil {
 		return nil, err
 	}
 	n.stance.Store(&stance{Member: cfg.ID, State: isMember, Cluster: who.Cluster})

@@ -16,13 +16,14 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// The peer listener has three endpoints beside rafthttp's:
+// The peer listener has four endpoints beside rafthttp's:
 //
 //	GET  /members     who is in the cluster, for nodes that want to join
 //	POST /membership  a change, for the leader to decide and to answer
+//	POST /request     a large request, for the leader to propose (bulk.go)
 //	POST /stance      what this member is, for those that want to form a cluster
 //
-// The last one answers before this node is in a cluster. It is a POST so that nothing
+// The last of them answers before this node is in a cluster. It is a POST so that nothing
 // on the way remembers an answer: it counts that the question came first.
 const (
 	membersPath    = "/members"
@@ -127,6 +128,7 @@ func (n *Node) peerHandler() http.Handler {
 		n.writeJSON(w, clusterMembers{n.cluster, v.leader, v.members.list(), v.members.removedIDs()})
 	})
 	mux.HandleFunc("POST "+membershipPath, n.serveChange)
+	mux.HandleFunc("POST "+requestPath, n.serveRequest)
 	return mux
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.uber.org/zap"
 )
 
 // promise says how far the log has certainly come. A log that was cut off between two
@@ -101,7 +102,7 @@ func (d *disk) promiseSegment() error {
 	}
 	d.seq++
 	d.promised.Seq, d.promised.Offset, d.promised.CRC = d.seq, 0, 0
-	return writePromise(d.cfg, d.promised)
+	return d.renewPromise()
 }
 
 // promiseSnapshot promises the record of a snapshot, which is synced.
@@ -110,7 +111,18 @@ func (d *disk) promiseSnapshot(index uint64) error {
 		return nil
 	}
 	d.promised.Snapshot = index
-	return writePromise(d.cfg, d.promised)
+	return d.renewPromise()
+}
+
+// renewPromise replaces the promise. If there is no room for that, the one that is
+// there stays: it is not wrong, and no reason to stop.
+func (d *disk) renewPromise() error {
+	err := writePromise(d.cfg, d.promised)
+	if exhausted(err) {
+		d.lg.Warn("no room to note how far the log has come", zap.String("dir", d.cfg.Dir), zap.Error(err))
+		return nil
+	}
+	return err
 }
 
 // promiseEnd promises all of a log that is closed and synced.

@@ -23,6 +23,8 @@ type proposals struct {
 	other [][]byte // forwarded by followers
 	bytes uint64   // of both
 
+	large large // those that are more than an entry
+
 	sealed []byte // the entry last proposed, for its memory
 
 	inflight []uint64 // indexes of entries with requests that are not committed
@@ -30,8 +32,12 @@ type proposals struct {
 }
 
 // add queues a proposal of this node.
-func (p *proposals) add(pr *commit.Proposal) {
-	if len(pr.Data) > commit.MaxRequestBytes {
+func (p *proposals) add(c *core, pr *commit.Proposal) {
+	switch n := len(pr.Data); {
+	case n > commit.MaxRequestBytes:
+		return
+	case uint64(n) > c.cfg.MaxEntryBytes:
+		p.large.add(c, pr)
 		return
 	}
 	p.own = append(p.own, pr)
@@ -59,17 +65,19 @@ func (p *proposals) full(c *core) bool { return p.bytes >= c.cfg.MaxPendingBytes
 func (c *core) propose() {
 	p := &c.proposals
 	switch {
-	case c.unsettled() && len(p.own) == 0 && len(p.other) == 0:
+	case c.unsettled() && len(p.own) == 0 && len(p.other) == 0 && len(p.large.queue) == 0:
 		c.vouch()
-	case len(p.own) == 0 && len(p.other) == 0:
+	case len(p.own) == 0 && len(p.other) == 0 && len(p.large.queue) == 0:
 	case c.isLeader():
 		// raft may have committed what is in flight since the last Ready: then one
 		// message tells the followers so and brings them the next entry.
 		p.committed(c.rn.BasicStatus().GetCommit())
 		for len(p.inflight) < c.cfg.MaxInflightEntries && !c.settling() && !c.applyLags() && c.seal() {
 		}
+		c.proposeParts()
 	case c.soft.Lead != 0:
 		c.forward()
+		c.forwardLarge()
 	}
 }
 
@@ -99,7 +107,9 @@ func (c *core) seal() bool {
 
 	nOther := 0
 	for nOther < len(p.other) && fits(p.other[nOther]) {
-		add(p.other[nOther])
+		if data := p.other[nOther]; c.room.fits(uint64(len(data))) {
+			add(data)
+		}
 		nOther++
 	}
 	var firsts []*commit.Proposal
@@ -107,6 +117,9 @@ func (c *core) seal() bool {
 	for nOwn < len(p.own) && fits(p.own[nOwn].Data) {
 		pr := p.own[nOwn]
 		nOwn++
+		if !c.room.fits(uint64(len(pr.Data))) {
+			continue // never taken: its proposer withdraws it
+		}
 		ok, first := pr.Take()
 		if !ok {
 			continue // withdrawn: its client has been told that it is not applied
@@ -120,11 +133,7 @@ func (c *core) seal() bool {
 		// raft copies what is proposed (TestProposeCopies), so that one buffer does
 		// for all entries.
 		p.sealed = c.cfg.Seal(p.sealed[:0], requests)
-		err := c.rn.Propose(p.sealed)
-		if uint64(cap(p.sealed)) > 2*c.cfg.MaxEntryBytes {
-			p.sealed = nil // a single request that was larger
-		}
-		if err != nil {
+		if err := c.rn.Propose(p.sealed); err != nil {
 			// Nothing has left this node: what was taken for the first time may
 			// still be withdrawn as "not applied".
 			for _, pr := range firsts {
@@ -192,6 +201,7 @@ func shift[T any](s []T, n int) []T {
 // sweep throws out what was withdrawn, and what its proposer sent again, while
 // there is no leader to send anything to.
 func (p *proposals) sweep() {
+	p.large.sweep()
 	if len(p.own) == 0 {
 		return
 	}
@@ -211,18 +221,28 @@ func (p *proposals) sweep() {
 
 // appended notes an entry that this leader has put into its log.
 func (p *proposals) appended(e *raftpb.Entry) {
-	if e.GetType() == raftpb.EntryNormal && len(e.GetData()) > 0 {
+	switch data := e.GetData(); {
+	case e.GetType() != raftpb.EntryNormal || len(data) == 0:
+		return
+	case commit.IsPart(data):
+		p.large.inflight = append(p.large.inflight, e.GetIndex())
+	default:
 		p.inflight = append(p.inflight, e.GetIndex())
-		p.last = e.GetIndex()
 	}
+	p.last = e.GetIndex()
 }
 
 func (p *proposals) committed(index uint64) {
+	p.inflight = committed(p.inflight, index)
+	p.large.inflight = committed(p.large.inflight, index)
+}
+
+func committed(inflight []uint64, index uint64) []uint64 {
 	n := 0
-	for n < len(p.inflight) && p.inflight[n] <= index {
+	for n < len(inflight) && inflight[n] <= index {
 		n++
 	}
-	p.inflight = shift(p.inflight, n)
+	return shift(inflight, n)
 }
 
 // deposed forgets what only a leader tracks. Forwarded requests are dropped: a
@@ -230,4 +250,5 @@ func (p *proposals) committed(index uint64) {
 func (p *proposals) deposed() {
 	p.inflight, p.last = p.inflight[:0], 0
 	p.dropFirst(0, len(p.other))
+	p.large.deposed()
 }

@@ -52,7 +52,7 @@ func TestRandomSchedules(t *testing.T) {
 	if testing.Short() {
 		count = min(count, 10)
 	}
-	var reads, acked, changes, entries, lost int
+	var reads, acked, changes, larges, entries, lost int
 	start := time.Now()
 	for i := range uint64(count) {
 		ok := t.Run(fmt.Sprintf("seed=%d", seed+i), func(t *testing.T) {
@@ -60,6 +60,7 @@ func TestRandomSchedules(t *testing.T) {
 			reads += s.reads
 			acked += len(s.acked)
 			changes += s.changes
+			larges += s.larges
 			entries += len(s.log)
 			lost += s.lost
 		})
@@ -67,9 +68,9 @@ func TestRandomSchedules(t *testing.T) {
 			t.Fatalf("run again with: go test ./raftnode -run TestRandomSchedules -sim.seed=%d -sim.count=1 -sim.steps=%d -sim.trace", seed+i, *simSteps)
 		}
 	}
-	t.Logf("%d schedules from seed %d in %v: %d entries, %d requests acknowledged, %d reads, %d membership changes, %d disks lost",
-		count, seed, time.Since(start).Round(time.Millisecond), entries, acked, reads, changes, lost)
-	if count >= 10 && (reads == 0 || acked == 0 || changes == 0 || lost == 0) {
+	t.Logf("%d schedules from seed %d in %v: %d entries, %d requests acknowledged (%d large ones), %d reads, %d membership changes, %d disks lost",
+		count, seed, time.Since(start).Round(time.Millisecond), entries, acked, larges, reads, changes, lost)
+	if count >= 10 && (reads == 0 || acked == 0 || changes == 0 || larges == 0 || lost == 0) {
 		t.Error("the schedules do not do enough")
 	}
 }
@@ -291,14 +292,18 @@ func (s *schedule) propose(n *simNode) {
 		}
 		slices.Sort(names)
 		p := n.open[names[s.rng.IntN(len(names))]]
-		n.do(func() { n.core.proposals.add(p) })
+		n.do(func() { n.core.proposals.add(n.core, p) })
 		return
 	}
 	s.next[n.id]++
-	name := fmt.Sprintf("%d.%d.%0*d", n.id, s.next[n.id], s.rng.IntN(40), 0)
+	width := s.rng.IntN(40)
+	if s.rng.IntN(8) == 0 {
+		width = s.rng.IntN(6 * int(s.cfg.MaxEntryBytes))
+	}
+	name := fmt.Sprintf("%d.%d.%0*d", n.id, s.next[n.id], width, 0)
 	p := &commit.Proposal{Data: []byte(name)}
 	n.open[name] = p
-	n.do(func() { n.core.proposals.add(p) })
+	n.do(func() { n.core.proposals.add(n.core, p) })
 }
 
 // withdraw gives up a request: if that succeeds, it must never be applied.
@@ -405,7 +410,7 @@ func (s *schedule) heal() {
 		if l != nil && round%5 == 4 {
 			p := &commit.Proposal{Data: []byte(final)}
 			if !l.state.done[final] {
-				l.do(func() { l.core.proposals.add(p) })
+				l.do(func() { l.core.proposals.add(l.core, p) })
 				s.settle()
 			}
 		}

@@ -23,7 +23,7 @@ func (c *core) ready() {
 	}
 	c.reads.answered(c, rd.ReadStates) // 3
 	for _, e := range rd.Entries {     // 4
-		c.snapshots.appended(e)
+		c.room.took(c.snapshots.appended(e))
 		c.changes.logged(e)
 		if c.isLeader() {
 			c.reads.appended(e)
@@ -48,6 +48,7 @@ func (c *core) ready() {
 			// An answer to what commitUpTo has made up.
 		case m.GetType() == raftpb.MsgVote:
 			candidacy = append(candidacy, m)
+		case !c.room.sending(c, m):
 		case m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m):
 		default:
 			out = append(out, m)
@@ -107,6 +108,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 	if was.Lead != s.Lead {
 		c.suspicion.heardAt = c.now
 		c.reads.leaderChanged(c)
+		c.room.leaderChanged(c)
 		c.lg.Info("leader changed", zap.Uint64("member", c.id), zap.Uint64("leader", s.Lead),
 			zap.Uint64("was", was.Lead), zap.Stringer("role", s.RaftState))
 	}

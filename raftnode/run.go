@@ -73,7 +73,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			c.sentHead()
 		case p, ok := <-takeC:
 			if ok {
-				c.proposals.add(p)
+				c.proposals.add(c, p)
 				n.takeMore(c, proposeC)
 				break
 			}
@@ -118,7 +118,7 @@ func (n *Node) takeMore(c *core, proposeC <-chan *commit.Proposal) {
 			if !ok {
 				return // the loop will see it
 			}
-			c.proposals.add(p)
+			c.proposals.add(c, p)
 		default:
 			return
 		}
@@ -225,6 +225,9 @@ func (n *Node) respond(out stored) {
 			c.snapshotSaved(s, d.BodySize)
 		})
 	}
+	for _, f := range out.failed {
+		n.inbox.run(func(c *core) { c.snapshotFailed(f.index, f.err) })
+	}
 	if len(self) > 0 {
 		n.inbox.deliver(self)
 	}
@@ -279,7 +282,7 @@ func (n *Node) writeBody(p pendingSnapshot) {
 			return
 		}
 		defer n.cfg.LongWork()()
-		size, crc, err := writeBody(&n.cfg, p, got, n.endC)
+		size, crc, err := writeBody(&n.cfg, p, got, n.reserve.checkBody, n.endC)
 		n.inbox.run(func(c *core) { c.bodyWritten(p, size, crc, err) })
 	})
 }

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -29,6 +30,7 @@ type sim struct {
 	cut   map[[2]uint64]bool   // from, to
 	trace func(string, ...any) // may be nil
 	rng   *rand.Rand
+	large map[*raftpb.Message]func(handOver) // large requests in flight, with who waits for the answer
 	// refuse has nodes that are down refuse connections, instead of just not
 	// answering. With an rng they always do.
 	refuse bool
@@ -41,6 +43,7 @@ type sim struct {
 	refused  map[string]bool   // requests whose proposer was told "not applied"
 	failures []string
 	reads    int // answered
+	larges   int // requests of more than an entry that were acknowledged
 	changes  int // membership changes that succeeded
 	lost     int // disks
 
@@ -75,18 +78,20 @@ type simNode struct {
 // simStore is the state machine: requests in order, each applied once.
 type simStore struct {
 	applied uint64
+	large   commit.Assembly
 	done    map[string]bool
 	order   []string
 }
 
 func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
-	cfg.Seal = testSeal
+	cfg.Seal, cfg.SealLarge = testSeal, testSealLarge
 	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
 	cfg.EnsureDefaults()
 	s := &sim{
 		cfg: cfg, nodes: map[uint64]*simNode{}, cut: map[[2]uint64]bool{}, rng: rng,
-		log: map[uint64]string{}, leaders: map[uint64]uint64{}, acked: map[string]uint64{}, refused: map[string]bool{},
+		large: map[*raftpb.Message]func(handOver){},
+		log:   map[uint64]string{}, leaders: map[uint64]uint64{}, acked: map[string]uint64{}, refused: map[string]bool{},
 	}
 	for i := range peers {
 		s.cfg.Peers = append(s.cfg.Peers, Peer{uint64(i + 1), fmt.Sprintf("http://node:%d", i+1)})
@@ -254,6 +259,16 @@ func (n *simNode) send(msgs []*raftpb.Message) {
 		n.s.net = append(n.s.net, proto.Clone(m).(*raftpb.Message))
 	}
 }
+func (n *simNode) forwardLarge(to uint64, data []byte, done func(*core, handOver)) {
+	c := n.core
+	m := &raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.id), To: new(to), Entries: []*raftpb.Entry{{Data: data}}}
+	n.s.large[m] = func(outcome handOver) {
+		if n.core == c { // not of an earlier life
+			n.do(func() { done(c, outcome) })
+		}
+	}
+	n.s.net = append(n.s.net, m)
+}
 func (n *simNode) store(w storageWork) { n.queue = append(n.queue, w) }
 func (n *simNode) storeIdle() bool     { return len(n.queue) == 0 }
 func (n *simNode) reachable(id uint64) bool {
@@ -299,9 +314,32 @@ func (s *sim) deliver(i int) {
 		return
 	}
 	s.logf("%d->%d %s%s", m.GetFrom(), m.GetTo(), describe(m), map[bool]string{true: " LOST"}[lost])
+	if answer := s.large[m]; answer != nil {
+		s.deliverLarge(m, to, lost, answer)
+		return
+	}
 	if !lost {
 		to.do(func() { to.core.step(m) })
 	}
+}
+
+// deliverLarge hands over a large request, and the answer comes back at once, or is
+// lost. A duplicate may arrive even after that.
+func (s *sim) deliverLarge(m *raftpb.Message, to *simNode, lost bool, answer func(handOver)) {
+	outcome := handOverCut
+	if !lost {
+		outcome = refused
+		to.do(func() {
+			if to.core.offerLarge(m.GetFrom(), m.GetEntries()[0].GetData(), func() {}) {
+				outcome = handedOver
+			}
+		})
+		if s.rng != nil && s.rng.IntN(8) == 0 || to.core == nil {
+			outcome = handOverCut
+		}
+	}
+	s.large[m] = func(handOver) {}
+	answer(outcome)
 }
 
 // drop loses the i-th message in flight. The transport notices when that happens to
@@ -311,6 +349,9 @@ func (s *sim) drop(i int) {
 	s.net = slices.Delete(s.net, i, i+1)
 	if m.GetType() == raftpb.MsgSnap {
 		s.deliverSnapshot(m, s.nodes[m.GetFrom()], nil, true)
+	}
+	if answer := s.large[m]; answer != nil {
+		answer(handOverCut)
 	}
 }
 
@@ -386,8 +427,11 @@ func (n *simNode) apply() bool {
 			n.applyEntry(e)
 		}
 		if b.CaptureC != nil {
-			order := slices.Clone(n.state.order)
+			order, large := slices.Clone(n.state.order), n.state.large
 			b.CaptureC <- commit.Capture{Index: n.state.applied, Write: func(w io.Writer) error {
+				if err := json.NewEncoder(w).Encode(large); err != nil {
+					return err
+				}
 				for _, r := range order {
 					if _, err := w.Write(testSeal(nil, [][]byte{[]byte(r)})); err != nil {
 						return err
@@ -417,7 +461,12 @@ func (n *simNode) applyEntry(e commit.Entry) {
 		s.failf("%d applies %d after %d", n.id, e.Index, st.applied)
 	}
 	st.applied = e.Index
-	for _, r := range testUnseal(e.Data) {
+	data, err := st.large.Add(e.Term, e.Data)
+	if err != nil {
+		s.failf("%d cannot apply %d: %v", n.id, e.Index, err)
+		return
+	}
+	for _, r := range testUnseal(data) {
 		if s.refused[r] {
 			s.failf("%d applies %q, which was reported as not applied", n.id, r)
 		}
@@ -429,6 +478,9 @@ func (n *simNode) applyEntry(e commit.Entry) {
 		if _, mine := n.open[r]; mine {
 			delete(n.open, r)
 			s.acked[r] = e.Index
+			if len(r) > int(s.cfg.MaxEntryBytes) {
+				s.larges++
+			}
 			s.ackedTop = max(s.ackedTop, e.Index)
 		}
 	}
@@ -441,7 +493,17 @@ func (n *simNode) load() {
 		n.s.failf("%d has no body for snapshot %d", n.id, index)
 		return
 	}
-	n.state = &simStore{applied: index, done: map[string]bool{}, order: testUnseal(body)}
+	head, requests, _ := bytes.Cut(body, []byte("\n"))
+	var saved commit.Assembly
+	if err := json.Unmarshal(head, &saved); err != nil {
+		n.s.failf("%d: snapshot %d: %v", n.id, index, err)
+	}
+	n.state = &simStore{applied: index, done: map[string]bool{}, order: testUnseal(requests)}
+	for _, part := range saved.Parts {
+		if _, err := n.state.large.Add(saved.Term, part); err != nil {
+			n.s.failf("%d: snapshot %d: %v", n.id, index, err)
+		}
+	}
 	for _, r := range n.state.order {
 		n.state.done[r] = true
 		if _, mine := n.open[r]; mine {

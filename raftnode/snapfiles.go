@@ -33,22 +33,26 @@ var errOtherCapture = errors.New("captured at another index")
 
 // writeBody writes the body of an own snapshot: under a temporary name, synced,
 // renamed, and the name synced, so that a body under its final name is complete.
-// It gives up when stopC closes.
-func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, stopC <-chan struct{}) (size int64, crc uint32, err error) {
+// It gives up when stopC closes, or room says that it takes up too much.
+func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, room func() error, stopC <-chan struct{}) (size int64, crc uint32, err error) {
 	if got.Index != p.index {
 		return 0, 0, fmt.Errorf("%w: %d instead of %d", errOtherCapture, got.Index, p.index)
+	}
+	if err := room(); err != nil {
+		return 0, 0, err
 	}
 	f, err := os.CreateTemp(snapDir(cfg), "tmp-own-*")
 	if err != nil {
 		return 0, 0, err
 	}
+	name := f.Name()
 	defer func() {
 		if err != nil {
 			// The file may be closed already; what stays behind, the next start removes.
-			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(f.Name()))
+			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(name))
 		}
 	}()
-	m := &bodyWriter{f: f, crc: newBodyCRC(), stopC: stopC}
+	m := &bodyWriter{f: f, crc: newBodyCRC(), room: room, stopC: stopC}
 	w := bufio.NewWriterSize(m, 64<<10)
 	if err = got.Write(w); err != nil {
 		return 0, 0, err
@@ -68,9 +72,10 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, stopC <-chan 
 	if err = cfg.failpoint("snapBodyBeforeRename"); err != nil {
 		return 0, 0, err
 	}
-	if err = os.Rename(f.Name(), bodyPath(cfg, p.index)); err != nil {
+	if err = os.Rename(name, bodyPath(cfg, p.index)); err != nil {
 		return 0, 0, err
 	}
+	name = bodyPath(cfg, p.index)
 	if err = cfg.failpoint("snapBodyBeforeDirSync"); err != nil {
 		return 0, 0, err
 	}
@@ -94,6 +99,7 @@ type bodyWriter struct {
 	crc      hash.Hash32
 	size     int64
 	unsynced int
+	room     func() error
 	stopC    <-chan struct{}
 }
 
@@ -113,7 +119,9 @@ func (w *bodyWriter) Write(b []byte) (int, error) {
 	w.unsynced += n
 	if err == nil && w.unsynced >= bodySyncBytes {
 		w.unsynced = 0
-		err = w.f.Sync()
+		if err = w.f.Sync(); err == nil {
+			err = w.room()
+		}
 	}
 	return n, err
 }
@@ -189,6 +197,8 @@ func (d *disk) purge() error {
 		}
 	}
 
+	d.segments.Lock()
+	defer d.segments.Unlock()
 	segments, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
 	if err != nil {
 		return fmt.Errorf("purge WAL: %w", err)

@@ -41,6 +41,9 @@ type snapshots struct {
 	pending                uint64 // its index
 	wanted                 bool   // somebody called Snapshot
 	waiting                []chan<- error
+	// retryAt is c.now when a snapshot is tried again after one had to be given up,
+	// 0 if none had.
+	retryAt uint64
 
 	// marks are places in the log about spacing bytes apart, with the bytes before
 	// them, so that compaction by bytes need not measure every entry again.
@@ -81,8 +84,8 @@ func (s *snapshots) start(index uint64, bodySize int64) {
 }
 
 // appended measures an entry that goes into the log.
-func (s *snapshots) appended(e *raftpb.Entry) {
-	size := uint64(proto.Size(e))
+func (s *snapshots) appended(e *raftpb.Entry) (size uint64) {
+	size = uint64(proto.Size(e))
 	for len(s.marks) > 0 && s.marks[len(s.marks)-1].index >= e.GetIndex() {
 		s.marks = s.marks[:len(s.marks)-1] // overwritten by a new leader
 	}
@@ -91,6 +94,7 @@ func (s *snapshots) appended(e *raftpb.Entry) {
 	}
 	s.logBytes += size
 	s.total += size
+	return size
 }
 
 // threshold is the number of log bytes that trigger a snapshot.
@@ -102,7 +106,7 @@ func (s *snapshots) threshold(cfg *Config) uint64 {
 // handed out, if it is time.
 func (c *core) requestSnapshot() {
 	s := &c.snapshots
-	if s.inProgress || !s.wanted && s.logBytes < s.threshold(c.cfg) {
+	if s.inProgress || !s.wanted && s.logBytes < s.threshold(c.cfg) || len(s.waiting) == 0 && c.now < s.retryAt {
 		return
 	}
 	if c.handedOut.index <= s.last {
@@ -134,6 +138,9 @@ func (c *core) bodyWritten(p pendingSnapshot, size int64, crc uint32, err error)
 		c.lg.Info("snapshot abandoned", zap.Uint64("index", p.index), zap.Error(err))
 		s.inProgress = false
 		c.requestSnapshot()
+		return
+	case exhausted(err):
+		c.snapshotFailed(p.index, err)
 		return
 	case err != nil:
 		c.env.stop(fmt.Errorf("write snapshot %d: %w", p.index, err))
@@ -170,8 +177,31 @@ func (c *core) snapshotSaved(snap *raftpb.Snapshot, bodySize int64) {
 		s.lastBody = uint64(bodySize)
 		s.logBytes -= s.logBytesThen
 		c.lg.Info("snapshot taken", zap.Uint64("member", c.id), zap.Uint64("index", index), zap.Int64("bytes", bodySize))
+		c.compact() // it may be long until something else is applied
 	}
 	s.answer(nil)
+}
+
+// snapshotFailed takes note of an own snapshot for which there was no room on the
+// disk or no file descriptor. Nothing of it is left, and nothing depends on it but
+// that the log goes on growing: it is tried again.
+func (c *core) snapshotFailed(index uint64, err error) {
+	s := &c.snapshots
+	s.inProgress = false
+	s.retryAt = c.now + snapshotRetryTicks
+	c.lg.Warn("snapshot given up, it will be tried again", zap.Uint64("member", c.id), zap.Uint64("index", index), zap.Error(err))
+	s.answer(fmt.Errorf("snapshot given up: %w", err))
+}
+
+// snapshotRetryTicks is how long a snapshot that had to be given up is left alone.
+const snapshotRetryTicks = 200
+
+// tick tries a snapshot again.
+func (s *snapshots) tick(c *core) {
+	if s.retryAt != 0 && c.now >= s.retryAt {
+		s.retryAt = 0
+		c.requestSnapshot()
+	}
 }
 
 // compact drops applied entries from the log in memory, but for the tail that
@@ -179,9 +209,9 @@ func (c *core) snapshotSaved(snap *raftpb.Snapshot, bodySize int64) {
 // the slowest member lacks up to SnapshotBytes. The log on disk is another matter:
 // it reaches back to the snapshot before the newest one.
 //
-// It is called whenever entries have been applied, and does nothing unless it is
-// worth it. REQUIRES: index is applied.
-func (c *core) compact(index uint64) {
+// It is called whenever entries have been applied or a snapshot has been taken, and
+// does nothing unless it is worth it.
+func (c *core) compact() {
 	s := &c.snapshots
 	worth := c.cfg.CatchUpBytes / 4
 	if s.last == 0 { // raft must have some snapshot to offer for what is not in the log
@@ -190,7 +220,7 @@ func (c *core) compact(index uint64) {
 	if len(s.marks) == 0 || s.total-s.marks[0].bytes <= c.cfg.CatchUpBytes+worth {
 		return
 	}
-	keepFrom := min(index, s.tail(c.cfg.CatchUpBytes))
+	keepFrom := min(c.rn.BasicStatus().Applied, s.tail(c.cfg.CatchUpBytes))
 	if c.isLeader() {
 		most := s.tail(c.cfg.SnapshotBytes)
 		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {

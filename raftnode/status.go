@@ -19,6 +19,8 @@ type view struct {
 	// settled is the membership that the members will not fall back behind: only
 	// who is removed in there may be told so.
 	settled *membership
+	// refusing says that the leader wants writes to be refused.
+	refusing bool
 }
 
 // Leader returns the id of the leader and where clients reach it: 0 and "" if
@@ -32,6 +34,10 @@ func (n *Node) Leader() (id uint64, clientAddr string) {
 // IsLeader reports whether this node believes to be the leader. It costs an
 // atomic load.
 func (n *Node) IsLeader() bool { return n.view.Load().isLeader }
+
+// RefusesWrites reports whether clients' writes are to be refused because too many
+// members have no room for them. It costs an atomic load.
+func (n *Node) RefusesWrites() bool { return n.view.Load().refusing }
 
 // Members returns the current membership as this node has applied it.
 func (n *Node) Members() []commit.Member { return n.view.Load().members.list() }
@@ -93,6 +99,8 @@ func (c *core) status() commit.Status {
 		LogBytes:      c.snapshots.logBytes,
 		Members:       c.members.list(),
 		Role:          role(rs.RaftState),
+		DiskLow:       c.room.own() != enough,
+		RefusesWrites: c.room.refusing,
 	}
 	if c.members.members[c.id].Learner {
 		s.Role = "learner"
@@ -104,7 +112,7 @@ func (c *core) status() commit.Status {
 		s.Progress = map[uint64]commit.Progress{}
 		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 			s.Progress[id] = commit.Progress{
-				Match: pr.Match, Next: pr.Next, RecentActive: c.heardFrom(id),
+				Match: pr.Match, Next: pr.Next, RecentActive: c.heardFrom(id), DiskLow: c.room.others[id] != enough,
 				State: strings.ToLower(strings.TrimPrefix(pr.State.String(), "State")),
 			}
 		})

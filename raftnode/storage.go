@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,10 +21,18 @@ type stableStore interface {
 	// saveSnapshot makes a descriptor durable and then has the WAL vouch for it.
 	// The body is durable already. install says that it comes from the leader
 	// and that the log before it does not lead up to it.
+	// An own snapshot for which there is no room is removed without a trace: that,
+	// and nothing else, is a noRoomError.
 	saveSnapshot(snap *raftpb.Snapshot, install bool) error
 	// release says that no entry up to index is needed any more.
 	release(index uint64) error
 }
+
+// noRoomError is a snapshot that could not be written for want of space or
+// descriptors, before anything referred to it.
+type noRoomError struct{ error }
+
+func (e noRoomError) Unwrap() error { return e.error }
 
 // storer does the work of the storage goroutine. It is the only one that writes
 // to the WAL.
@@ -38,6 +47,12 @@ type storer struct {
 type stored struct {
 	responses []*raftpb.Message  // in order
 	snapshots []*raftpb.Snapshot // own snapshots that are complete now
+	failed    []failedSnapshot   // own snapshots for which there was no room
+}
+
+type failedSnapshot struct {
+	index uint64
+	err   error
 }
 
 // process does works in order, with as few syncs as there can be: whatever queued
@@ -94,7 +109,11 @@ func (s *storer) processSnapshot(w storageWork, out *stored) error {
 			if err := s.disk.save(s.hard, nil, false); err != nil {
 				return fmt.Errorf("save to WAL: %w", err)
 			}
-			if err := s.disk.saveSnapshot(snap, false); err != nil {
+			var none noRoomError
+			if err := s.disk.saveSnapshot(snap, false); errors.As(err, &none) {
+				out.failed = append(out.failed, failedSnapshot{index, err})
+				return nil
+			} else if err != nil {
 				return fmt.Errorf("save snapshot %d: %w", index, err)
 			}
 			if err := s.disk.release(w.release); err != nil {

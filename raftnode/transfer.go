@@ -72,7 +72,8 @@ func (c *core) transfer(to uint64, answer func(error)) {
 	c.rn.TransferLeader(to)
 }
 
-// bestSuccessor is the voter with the longest log that answers; on a follower
+// bestSuccessor is the voter with the longest log that answers, and with space on its
+// disk if there is one; on a follower
 // it is the follower, if that may vote.
 func (c *core) bestSuccessor() uint64 {
 	if !c.isLeader() {
@@ -82,12 +83,14 @@ func (c *core) bestSuccessor() uint64 {
 		return 0
 	}
 	var best, match uint64
+	roomy := false // whether best has space on its disk
 	c.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
 		if id == c.id || typ == raft.ProgressTypeLearner || !c.heardFrom(id) {
 			return
 		}
-		if best == 0 || pr.Match > match {
-			best, match = id, pr.Match
+		space := c.room.others[id] == enough
+		if best == 0 || space && !roomy || space == roomy && pr.Match > match {
+			best, match, roomy = id, pr.Match, space
 		}
 	})
 	return best

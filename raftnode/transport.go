@@ -62,6 +62,7 @@ func newHTTPClient(cfg *Config) (*http.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("peer TLS: %w", err)
 	}
+	rt.ExpectContinueTimeout = dialTimeout // for those requests that wait for leave
 	return &http.Client{Transport: rt}, nil
 }
 
@@ -243,7 +244,12 @@ func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 		}
 		defer n.cfg.LongWork()()
 		index := m.GetSnapshot().GetMetadata().GetIndex()
-		if err := checkBody(&n.cfg, index, d); err != nil {
+		err = checkBody(&n.cfg, index, d)
+		if err == nil {
+			// Once raft has it, it must be possible to write what refers to it.
+			err = n.reserve.checkBody()
+		}
+		if err != nil {
 			// rafthttp would keep the damaged one over a good one.
 			err = errors.Join(err, os.Remove(bodyPath(&n.cfg, index)))
 			return fmt.Errorf("snapshot %d from member %d refused: %w", index, m.GetFrom(), err)

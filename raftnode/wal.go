@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -25,6 +26,7 @@ import (
 //	incarnation   how often this node was started
 //	promise       how far the log has certainly come
 //	set-aside-*/  what was damaged or unfinished at a start: nothing of it is deleted
+//	reserve       ballast: room that is kept for the log
 //	lock          held while a process uses the directory
 type disk struct {
 	cfg  *Config
@@ -35,6 +37,11 @@ type disk struct {
 	vote uint64
 	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
 	seq  uint64 // number of the newest segment
+	// written is the index of the last entry written.
+	written uint64
+	// segments is held while old segments are removed, and while the WAL is opened
+	// again and holds no locks on those that it needs.
+	segments sync.Mutex
 
 	promised promise // as last written
 	// failed says that something could not be written: nobody knows what is on the
@@ -42,6 +49,8 @@ type disk struct {
 	failed atomic.Bool
 	// loadable is the snapshot that a nil batch refers to.
 	loadable atomic.Pointer[raftpb.Snapshot]
+	// stale asks for the WAL to be opened again. See reopen.
+	stale atomic.Bool
 }
 
 // identity is the metadata of every WAL segment.
@@ -127,7 +136,7 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 
 // openDisk reads what a data directory holds. It is examined as a whole before
 // anything is touched; then damage that does no harm is set aside.
-func openDisk(cfg *Config) (*disk, identity, restored, error) {
+func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 	var from restored
 	d := &disk{cfg: cfg, lg: cfg.Logger, snap: snap.New(cfg.Logger, snapDir(cfg))}
 	v, err := examine(cfg)
@@ -135,6 +144,9 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 		return nil, identity{}, from, err
 	}
 	who := v.who
+	if err := r.makeRoom(uint64(len(v.tail.unfinished))); err != nil {
+		return nil, who, from, err
+	}
 	if err := v.mend(); err != nil {
 		return nil, who, from, err
 	}
@@ -175,7 +187,7 @@ func openDisk(cfg *Config) (*disk, identity, restored, error) {
 	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
 	}
-	d.last = v.history.written
+	d.last, d.written = v.history.written, v.history.written
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
 	d.relax()
@@ -238,13 +250,19 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	if err := d.cfg.failpoint("walBeforeSave"); err != nil {
 		return err
 	}
+	if d.stale.Swap(false) {
+		if err := d.reopen(); err != nil {
+			return fmt.Errorf("open the log in %s again: %w", d.cfg.Dir, err)
+		}
+	}
 	if err := d.wal.Save(hard, entries); err != nil {
-		return err
+		return fmt.Errorf("the log in %s cannot be written: %w", d.cfg.Dir, err)
 	}
 	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
 	if n := len(entries); n > 0 {
 		d.last = entries[n-1].GetIndex()
+		d.written = d.last
 	}
 	if sync {
 		if err := d.wal.Sync(); err != nil {
@@ -263,18 +281,26 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 }
 
 func (d *disk) noteFailure(err *error) {
-	if *err != nil {
+	if none := (noRoomError{}); *err != nil && !errors.As(*err, &none) {
 		d.failed.Store(true)
 	}
 }
 
 func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	defer d.noteFailure(&err)
-	if err := d.cfg.failpoint("snapBeforeDescriptor"); err != nil {
-		return err
+	err = d.cfg.failpoint("snapBeforeDescriptor")
+	if err == nil {
+		err = d.snap.SaveSnap(s)
 	}
-	if err := d.snap.SaveSnap(s); err != nil {
-		return fmt.Errorf("save descriptor: %w", err)
+	if err != nil {
+		err = fmt.Errorf("save descriptor: %w", err)
+		if !install && exhausted(err) { // SaveSnap has removed what it had written
+			if rerr := os.Remove(bodyPath(d.cfg, s.GetMetadata().GetIndex())); rerr != nil {
+				return errors.Join(err, rerr)
+			}
+			return noRoomError{err}
+		}
+		return err
 	}
 	if err := d.cfg.failpoint("snapBeforeDescriptorDirSync"); err != nil {
 		return err
@@ -288,7 +314,7 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	m := s.GetMetadata()
 	err = d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
 	if err != nil {
-		return fmt.Errorf("save snapshot record to WAL: %w", err)
+		return fmt.Errorf("the log in %s cannot be written: save snapshot record: %w", d.cfg.Dir, err)
 	}
 	if d.cfg.Durability == EverySec {
 		if err := d.syncTail(); err != nil {
@@ -351,7 +377,11 @@ func (d *disk) close() error {
 			return err
 		}
 	}
-	return d.promiseEnd()
+	if err := d.promiseEnd(); !exhausted(err) {
+		return err
+	}
+	d.lg.Warn("no room to note that the log ends where it does", zap.String("dir", d.cfg.Dir))
+	return nil
 }
 
 // syncDir makes the names in a directory durable.

@@ -152,7 +152,7 @@ func TestTruncatedEntriesStayTruncated(t *testing.T) {
 		t.Log("this version of etcd's WAL needs no guard")
 	}
 
-	d, _, from, err := openDisk(&cfg)
+	d, _, from, err := openDisk(&cfg, newReserve(&cfg))
 	must(err)
 	defer d.close()
 	if len(from.entries) != 0 {

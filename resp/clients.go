@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -22,20 +23,19 @@ func (c *conn) info(now time.Time) string {
 	if f.lastCmd != nil {
 		name = f.lastCmd.name
 	}
-	sending := c.sending.Load()
-	oll := 0
-	if sending > 0 {
-		oll = 1
-	}
+	obl, oll, omem := c.pending()
 	events := "r"
-	if sending > 0 {
+	if c.out.unsent.Load() > 0 {
 		events = "rw"
 	}
-	total := int64(f.qbuf+f.qbufFree+f.multiMem+f.output) + sending
+	total := omem + int64(unsafe.Sizeof(*c)) + int64(f.qbuf+f.qbufFree+f.argvMem+f.multiMem)
+	if omem == 0 {
+		total += int64(f.output)
+	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=0 oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d",
 		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.multi,
-		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, oll, sending, total, events, name, f.resp)
+		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.resp)
 }
 
 func (c *conn) isMonitor() bool {
@@ -48,37 +48,7 @@ func (c *conn) isMonitor() bool {
 func (c *conn) busy() bool {
 	c.face.mu.Lock()
 	defer c.face.mu.Unlock()
-	return c.sending.Load() > 0 || c.owed.Load() > 0 || c.face.working
-}
-
-// withinOutputLimit reports whether the replies that wait for the client are
-// within client-output-buffer-limit, as far as that can be told at once.
-func (c *conn) withinOutputLimit() bool {
-	if c.ownedByOthers() {
-		return true
-	}
-	waiting := c.sending.Load() + int64(len(c.enc.buf))
-	limit := c.srv.config().OutputLimits.Normal
-	if c.monitor {
-		limit = c.srv.config().OutputLimits.Replica // Redis counts monitors among these
-	}
-	if limit.Hard > 0 && waiting > limit.Hard {
-		c.srv.stats.outputKill.Add(1)
-		return false
-	}
-	if limit.Soft == 0 || waiting <= limit.Soft {
-		c.softFrom.Store(0)
-	} else {
-		c.softFrom.CompareAndSwap(0, c.srv.coarse.Load())
-	}
-	return true
-}
-
-// overSoft reports whether the output has been over the soft limit for too
-// long.
-func (c *conn) overSoft(now int64, limit OutputLimit) bool {
-	from := c.softFrom.Load()
-	return from != 0 && now-from > limit.SoftSeconds*1000
+	return c.out.unsent.Load() > 0 || c.out.owed.Load() > 0 || c.face.working
 }
 
 // takePushes moves messages from other goroutines behind the replies so far.
@@ -91,20 +61,18 @@ func (c *conn) takePushes() {
 	defer p.mu.Unlock()
 	if len(p.bytes) > 0 {
 		c.enc.raw(p.bytes)
-		p.bytes = p.bytes[:0]
+		p.bytes = recycle(p.bytes)
 	}
 }
 
 // pushBytes sends an encoded message to the connection's client, from any
-// goroutine. It reports false if the client is too slow for it.
-func (c *conn) pushBytes(b []byte, limit int64) bool {
+// goroutine.
+func (c *conn) pushBytes(b []byte) {
 	p := &c.push
 	p.mu.Lock()
 	p.bytes = append(p.bytes, b...)
-	size := int64(len(p.bytes))
 	p.mu.Unlock()
 	c.link.wake()
-	return limit == 0 || size+c.sending.Load() <= limit
 }
 
 // appendNote writes what monitors see of a command.
@@ -124,8 +92,11 @@ func (s *Server) appendNote(line []byte, addr string, db int, argv [][]byte) []b
 // feedMonitors shows commands to all who asked with MONITOR.
 func (s *Server) feedMonitors(from *conn, line []byte) {
 	s.eachClient(func(c *conn) {
-		if c != from && c.isMonitor() && !c.pushBytes(line, s.config().OutputLimits.Replica.Hard) {
-			s.stats.outputKill.Add(1)
+		if c == from || !c.isMonitor() {
+			return
+		}
+		c.pushBytes(line)
+		if c.overOutputLimit(closedSoon) {
 			c.link.kill()
 		}
 	})
@@ -188,10 +159,7 @@ func (p *pause) holds(c *conn, cm *cmd, now time.Time) bool {
 	if p.all {
 		return true
 	}
-	if cm.name == "exec" {
-		return c.multi.writes
-	}
-	return cm.flags&(command.WriteFlag|command.MayReplicate) != 0
+	return c.writes(cm) || cm.flags&command.MayReplicate != 0
 }
 
 // unpause ends a pause and wakes who waits for it.

@@ -132,6 +132,10 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 			}
 		}
 	}
+	if most := s.opts.MostClients; most > 0 && next.MaxClients > most {
+		fail("maxclients", fmt.Sprintf("The operating system is not able to handle the specified number of clients, try with %d", most))
+		return
+	}
 	var done []change
 	undo := func() {
 		for _, u := range done {

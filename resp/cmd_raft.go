@@ -80,7 +80,7 @@ func (c *conn) cmdRaftNodes([][]byte) {
 		p, known := st.Progress[m.ID]
 		pairs := 4
 		if known {
-			pairs = 7
+			pairs = 8
 		}
 		c.enc.Map(pairs)
 		c.enc.BulkString("id")
@@ -96,6 +96,8 @@ func (c *conn) cmdRaftNodes([][]byte) {
 			c.enc.Int(int64(p.Match))
 			c.enc.BulkString("state")
 			c.enc.BulkString(p.State)
+			c.enc.BulkString("disk_low")
+			c.enc.Bool(p.DiskLow)
 			c.enc.BulkString("active")
 			c.enc.Bool(p.RecentActive)
 		}

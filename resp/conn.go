@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // link is what a driver gives a connection: its way out of the state machine.
@@ -114,9 +115,7 @@ type conn struct {
 	notes    []byte   // for monitors: commands that have run
 	ended    atomic.Bool
 
-	owed     atomic.Int64 // bytes of output that the driver has not taken yet
-	sending  atomic.Int64 // bytes of output that the driver holds
-	softFrom atomic.Int64 // since when the output has been over the soft limit, ms
+	out output
 
 	push pushQueue
 	face face
@@ -207,9 +206,8 @@ func (c *conn) makeRoom() {
 	}
 	// While something waits for the store, arguments may still be in use:
 	// always move to a new buffer rather than within the old one.
-	grown := make([]byte, size)
-	copy(grown, c.in[c.r:c.w])
-	c.in, c.r, c.w = grown, 0, have
+	grown := command.Append(make([]byte, 0, size), c.in[c.r:c.w])
+	c.in, c.r, c.w = grown[:size], 0, have
 }
 
 // received says that the driver has read n bytes to where readInto said, and
@@ -243,20 +241,6 @@ func (c *conn) settle() {
 		clear(c.args[:cap(c.args)])
 		c.args = c.args[:0]
 	}
-}
-
-// output hands the replies written so far to the driver, which gives a buffer
-// to go on with. It returns nil if there are none, or if they are not to be
-// touched now because the store is adding to them.
-func (c *conn) output(spare []byte) []byte {
-	if c.state == forBatch || c.state == forTask || len(c.enc.buf) == 0 {
-		return nil
-	}
-	out := c.enc.buf
-	c.enc.buf = spare[:0]
-	c.sending.Store(int64(len(out)))
-	c.owed.Store(0)
-	return out
 }
 
 func (c *conn) ownedByOthers() bool {
@@ -389,7 +373,7 @@ func (c *conn) publish() {
 	f.flags = c.flags()
 	if !c.ownedByOthers() {
 		f.output = cap(c.enc.buf)
-		c.owed.Store(int64(len(c.enc.buf)))
+		c.out.owed.Store(int64(len(c.enc.buf)))
 	}
 	if c.last != nil {
 		f.lastCmd = c.last

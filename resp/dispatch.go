@@ -25,7 +25,11 @@ func (c *conn) run() {
 		c.endStats()
 	}
 	c.checkQuery()
+	c.gather()
 	c.publish()
+	if !c.ownedByOthers() && c.overOutputLimit(closedSoon) {
+		c.dead = true
+	}
 	if start := c.startTask; start != nil {
 		// From here on the connection is the task's.
 		c.startTask = nil
@@ -180,6 +184,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if c.multi.on && cm.flags&command.NoMulti != 0 {
 		return c.reject(cm, errNotInMulti)
 	}
+	if c.writes(cm) && s.store.RefusesWrites() {
+		return c.reject(cm, string(store.ErrDiskFull))
+	}
 	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !s.hasLeader() {
 		return c.reject(cm, errMasterDown)
 	}
@@ -211,6 +218,13 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	default:
 		return c.local(cm, argv, end)
 	}
+}
+
+// writes reports whether a command changes data. PING is not among those that are
+// refused on a full disk, other than with Redis: whoever asks by it whether a node
+// is alive might restart it, and reads are served.
+func (c *conn) writes(cm *cmd) bool {
+	return cm.flags&command.WriteFlag != 0 || cm.name == "exec" && c.multi.writes
 }
 
 // muted reports whether the command being run gets no reply.
@@ -451,7 +465,7 @@ func cloneArgs(argv [][]byte) [][]byte {
 	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
 	for i, a := range argv {
 		start := len(buf)
-		buf = append(buf, a...)
+		buf = command.Append(buf, a)
 		own[i] = buf[start:len(buf):len(buf)]
 	}
 	return own

@@ -130,8 +130,11 @@ func (p *epollConn) read() bool {
 }
 
 // flush sends what the socket takes. It reports false if the connection is
-// broken or the client too slow.
+// broken or not to be sent to any more.
 func (p *epollConn) flush() bool {
+	if p.c.intent() == toDie {
+		return false
+	}
 	for {
 		if p.out == nil {
 			p.out, p.sent = p.c.output(p.spare), 0
@@ -146,17 +149,17 @@ func (p *epollConn) flush() bool {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			return p.c.withinOutputLimit()
+			return true
 		case err != nil:
 			return false
 		}
 		p.c.srv.stats.writes.Add(1)
 		p.sent += n
+		p.c.out.sent(n)
 		if p.sent < len(p.out) {
-			p.c.sending.Store(int64(len(p.out) - p.sent))
 			continue // until it says EAGAIN: epoll reports only what changes
 		}
-		p.c.sending.Store(0)
+		p.c.blockSent(p.out)
 		p.spare = recycle(p.out)
 		p.out = nil
 	}

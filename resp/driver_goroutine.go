@@ -153,49 +153,64 @@ func (g *goConn) read(buf []byte) bool {
 }
 
 // flush sends what there is, without waiting for the client. It reports false
-// when the connection is broken.
+// when the connection is broken or not to be sent to any more.
 func (g *goConn) flush() bool {
-	if g.inUse {
-		select {
-		case err := <-g.sentC:
-			g.inUse = false
-			g.c.sending.Store(0)
-			if err != nil {
+	if g.c.intent() == toDie {
+		return false
+	}
+	for {
+		if g.inUse {
+			select {
+			case err := <-g.sentC:
+				g.inUse = false
+				if err != nil {
+					return false
+				}
+			default:
+				return true
+			}
+		}
+		out := g.c.output(g.spare)
+		if len(out) == 0 {
+			return true
+		}
+		g.spare = nil
+		sent := 0
+		if g.try != nil {
+			var err error
+			if sent, err = g.try.write(out); err != nil {
 				return false
 			}
-		default:
-			return g.c.withinOutputLimit()
+			g.c.srv.stats.writes.Add(1)
+			g.c.out.sent(sent)
 		}
-	}
-	out := g.c.output(g.spare)
-	g.spare = nil
-	if len(out) == 0 {
-		g.spare = out
-		return true
-	}
-	sent := 0
-	if g.try != nil {
-		var err error
-		if sent, err = g.try.write(out); err != nil {
-			return false
+		g.c.srv.stats.netOut.Add(int64(len(out)))
+		if sent == len(out) {
+			g.c.blockSent(out)
+			g.spare = recycle(out)
+			continue
 		}
-		g.c.srv.stats.writes.Add(1)
+		g.inUse = true
+		go func() {
+			err := g.write(out, sent)
+			g.sentC <- err
+			g.wake()
+		}()
 	}
-	g.c.srv.stats.netOut.Add(int64(len(out)))
-	if sent == len(out) {
-		g.c.sending.Store(0)
-		g.spare = recycle(out)
-		return true
+}
+
+// write waits for the client to take all of a block, behind the bytes that are sent.
+func (g *goConn) write(block []byte, sent int) error {
+	for rest := block[sent:]; len(rest) > 0; {
+		n, err := g.nc.Write(rest[:min(len(rest), flushAt)])
+		g.c.out.sent(n)
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
 	}
-	g.inUse = true
-	rest := out[sent:]
-	g.c.sending.Store(int64(len(rest)))
-	go func() {
-		_, err := g.nc.Write(rest)
-		g.sentC <- err
-		g.wake()
-	}()
-	return g.c.withinOutputLimit()
+	g.c.blockSent(block)
+	return nil
 }
 
 // finish sends the last replies, as long as the client takes them.
@@ -207,9 +222,11 @@ func (g *goConn) finish() {
 		}
 		g.inUse = false
 	}
-	if out := g.c.output(nil); len(out) > 0 {
-		_, _ = g.nc.Write(out)
+	for out := g.c.output(nil); len(out) > 0; out = g.c.output(nil) {
 		g.c.srv.stats.netOut.Add(int64(len(out)))
+		if g.write(out, 0) != nil {
+			return
+		}
 	}
 }
 

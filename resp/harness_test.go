@@ -32,6 +32,7 @@ type loopback struct {
 	index    uint64
 	leader   atomic.Uint64
 	failRead atomic.Bool
+	diskFull atomic.Bool
 	reads    atomic.Int64
 
 	mu      sync.Mutex
@@ -67,6 +68,7 @@ func (l *loopback) Snapshot(context.Context) error { return nil }
 func (l *loopback) Incarnation() uint64            { return 1 }
 func (l *loopback) Waiting() string                { return "" }
 func (l *loopback) Incoming() commit.Transfer      { return commit.Transfer{} }
+func (l *loopback) RefusesWrites() bool            { return l.diskFull.Load() }
 
 // hold keeps proposals from being committed until it is called with false.
 func (l *loopback) hold(held bool) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/raftredis/raftredis/store"
 )
 
 // A client that announces much and sends little must not cost more than it has
@@ -177,6 +179,38 @@ func TestMaxClients(t *testing.T) {
 		eventually(t, "there is room again", func() bool { return s.clientCount() == 1 })
 		dial(t, s).ask("PING\r\n", "+PONG\r\n")
 	})
+}
+
+// TestDiskFull: writes are refused before anything of them leaves the node, in a
+// transaction and outside, and everything else goes on.
+func TestDiskFull(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c := dial(t, s)
+		refused := "-" + string(store.ErrDiskFull) + "\r\n"
+		c.ask("SET a 1\r\nMULTI\r\nSET a 2\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n")
+		l.diskFull.Store(true)
+		before := l.store.AppliedIndex()
+		c.ask("EXEC\r\n", "-EXECABORT Transaction discarded because of: "+strings.TrimPrefix(refused, "-"))
+		c.ask("SET a 3\r\nDEL a\r\nBZPOPMIN q 0\r\n", refused+refused+refused)
+		c.ask("MULTI\r\nGET a\r\nSET a 4\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n"+refused+"-EXECABORT Transaction discarded because of previous errors.\r\n")
+		c.ask("MULTI\r\nGET a\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n")
+		c.ask("GET a\r\nPING\r\n", "$1\r\n1\r\n+PONG\r\n")
+		if after := l.store.AppliedIndex(); after != before {
+			t.Errorf("the log went from %d to %d", before, after)
+		}
+		l.diskFull.Store(false)
+		c.ask("SET a 5\r\nGET a\r\n", "+OK\r\n$1\r\n5\r\n")
+	})
+}
+
+// TestMostClients: maxclients cannot be set to more than there are descriptors for.
+func TestMostClients(t *testing.T) {
+	s, _ := newServer(t, func(o *Options) { o.Config.MaxClients, o.MostClients = 10, 32 })
+	c := dial(t, s)
+	c.ask("CONFIG SET maxclients 33\r\n", "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - "+
+		"The operating system is not able to handle the specified number of clients, try with 32\r\n")
+	c.ask("CONFIG GET maxclients\r\n", "*2\r\n$10\r\nmaxclients\r\n$2\r\n10\r\n")
+	c.ask("CONFIG SET maxclients 32\r\n", "+OK\r\n")
 }
 
 func TestIdleTimeout(t *testing.T) {

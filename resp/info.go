@@ -124,16 +124,18 @@ func (t *infoText) server() {
 
 func (t *infoText) clients() {
 	s := t.srv
-	var blocked, maxIn, maxOut int
+	var blocked, maxIn int
+	var maxOut int64
 	n := 0
 	s.eachClient(func(c *conn) {
 		n++
+		_, _, omem := c.pending()
 		c.face.mu.Lock()
 		defer c.face.mu.Unlock()
 		if c.face.blocked {
 			blocked++
 		}
-		maxIn, maxOut = max(maxIn, c.face.qbuf+c.face.qbufFree), max(maxOut, int(c.sending.Load()))
+		maxIn, maxOut = max(maxIn, c.face.qbuf+c.face.qbufFree), max(maxOut, omem)
 	})
 	t.section("Clients")
 	t.line("connected_clients", n)
@@ -230,7 +232,11 @@ func (t *infoText) persistence() {
 	t.line("aof_current_rewrite_time_sec", -1)
 	t.line("aof_last_bgrewrite_status", "ok")
 	t.zeros("aof_rewrites", "aof_rewrites_consecutive_failures")
-	t.line("aof_last_write_status", "ok") // a node whose log cannot be written stops
+	writing := "ok"
+	if s.store.RefusesWrites() {
+		writing = "err" // as in Redis while it answers MISCONF
+	}
+	t.line("aof_last_write_status", writing)
 	t.zeros("aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size")
 	t.line("aof_current_size", s.store.Status().LogBytes)
 	t.zeros("aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync", "aof_delayed_fsync")
@@ -336,9 +342,10 @@ func (s *Server) downSeconds() int64 {
 // clientMemory is what all connections' buffers take.
 func (s *Server) clientMemory() (n int64) {
 	s.eachClient(func(c *conn) {
+		obl, _, omem := c.pending()
 		c.face.mu.Lock()
 		defer c.face.mu.Unlock()
-		n += int64(c.face.qbuf+c.face.qbufFree+c.face.multiMem+c.face.output) + c.sending.Load()
+		n += int64(c.face.qbuf+c.face.qbufFree+c.face.multiMem+c.face.output) + obl + omem
 	})
 	return n
 }
@@ -502,6 +509,12 @@ func (s *Server) raftStatus() []pair {
 	}
 	_, leaderAddr := s.store.Leader()
 	num := func(n uint64) int64 { return int64(n) }
+	bit := func(b bool) int64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
 	return []pair{
 		{"node_id", num(st.ID)},
 		{"cluster_id", fmt.Sprintf("%016x", st.ClusterID)},
@@ -515,6 +528,8 @@ func (s *Server) raftStatus() []pair {
 		{"last_index", num(st.LastIndex)},
 		{"snapshot_index", num(st.SnapshotIndex)},
 		{"log_bytes", num(st.LogBytes)},
+		{"disk_low", bit(st.DiskLow)},
+		{"refuses_writes", bit(st.RefusesWrites)},
 		{"voters", int64(voters)},
 		{"learners", int64(learners)},
 		{"read_mode", s.config().ReadMode},

@@ -39,7 +39,16 @@ func (e *encoder) Error(s string) {
 func (e *encoder) Int(n int64) { e.buf = redcon.AppendInt(e.buf, n) }
 
 // Bulk writes a bulk string.
-func (e *encoder) Bulk(b []byte) { e.buf = redcon.AppendBulk(e.buf, b) }
+func (e *encoder) Bulk(b []byte) {
+	if len(b) > flushAt {
+		e.buf = append(e.buf, '$')
+		e.buf = strconv.AppendInt(e.buf, int64(len(b)), 10)
+		e.buf = append(e.buf, '\r', '\n')
+		e.buf = append(command.Append(e.buf, b), '\r', '\n')
+		return
+	}
+	e.buf = redcon.AppendBulk(e.buf, b)
+}
 
 // BulkString writes a bulk string.
 func (e *encoder) BulkString(s string) { e.buf = redcon.AppendBulkString(e.buf, s) }

@@ -33,6 +33,10 @@ type Options struct {
 	// TLS directives, by the names that its files had at the start.
 	PeersUseTLS bool
 
+	// MostClients is the most that maxclients may be set to, because there are no
+	// more file descriptors. 0: not known.
+	MostClients int
+
 	// Version and RunID are for INFO.
 	Version string
 	RunID   string
@@ -51,6 +55,10 @@ type Options struct {
 	// Stop asks main to shut the node down, as SHUTDOWN does. snapshot says that
 	// one is to be taken first.
 	Stop func(snapshot bool)
+
+	// Freed is called, by any goroutine, when much memory is not needed any more that
+	// replies have taken. It must not block. Nil: nobody wants to know.
+	Freed func()
 
 	Now    func() time.Time // nil: time.Now
 	Logger *zap.Logger      // nil: none
@@ -115,6 +123,9 @@ type driver interface {
 
 // New returns a server that does not listen yet.
 func New(opts Options) (*Server, error) {
+	if opts.Freed == nil {
+		opts.Freed = func() {}
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -354,6 +365,9 @@ func (s *Server) forget(c *conn) {
 	if c.monitor {
 		s.monitors.Add(-1)
 	}
+	if c.out.large.Load() {
+		s.opts.Freed()
+	}
 }
 
 func (s *Server) clientCount() int {
@@ -418,8 +432,7 @@ func (s *Server) cron() {
 
 func (s *Server) closeIdle(now int64) {
 	cfg := s.config()
-	limit := cfg.OutputLimits.Normal
-	if cfg.Timeout == 0 && limit.Soft == 0 {
+	if limit := cfg.OutputLimits.Normal; cfg.Timeout == 0 && limit.Soft == 0 && limit.Hard == 0 {
 		return
 	}
 	s.eachClient(func(c *conn) {
@@ -430,8 +443,7 @@ func (s *Server) closeIdle(now int64) {
 			c.link.kill()
 			return
 		}
-		if limit.Soft > 0 && c.overSoft(now, limit) {
-			s.stats.outputKill.Add(1)
+		if c.overOutputLimit(closedNow) {
 			c.link.kill()
 		}
 	})

@@ -32,6 +32,7 @@ type applier struct {
 
 	seed     uint64
 	mayBlock bool
+	keepFrom int   // see command.Call
 	sent     int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
 	leading  bool
 	started  time.Time // of this hold of the lock
@@ -178,15 +179,34 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 		if e.Index != applied+1 {
 			return fmt.Errorf("apply entry %d: the state is at %d, there is a gap", e.Index, applied)
 		}
-		if len(e.Data) > 0 {
-			if err := s.applyEntry(e.Data); err != nil {
-				return fmt.Errorf("apply entry %d: %w", e.Index, err)
-			}
+		data, err := s.whole(e)
+		if err == nil && len(data) > 0 {
+			err = s.applyEntry(data)
+		}
+		if err != nil {
+			return fmt.Errorf("apply entry %d: %w", e.Index, err)
 		}
 		s.term = e.Term
 		s.applied.Store(e.Index)
 	}
 	return nil
+}
+
+// whole returns what there is to apply when e has come: nothing, if e is a part of a
+// large request, until its last one comes. Readers are let in while that is put
+// together.
+func (s *Store) whole(e *commit.Entry) ([]byte, error) {
+	s.applier.keepFrom = 0
+	if !commit.IsPart(e.Data) {
+		return s.parts.Add(e.Term, e.Data)
+	}
+	s.unlockApply()
+	defer s.lockApply()
+	data, err := s.parts.Add(e.Term, e.Data)
+	if len(data) > 0 {
+		s.applier.keepFrom = len(data) - len(data)/8 // it is in memory of its own
+	}
+	return data, err
 }
 
 func (s *Store) applyEntry(data []byte) error {
@@ -366,7 +386,7 @@ func (s *Store) write(c *cursor, db int, reply command.Reply, again bool) error 
 	a.call.Space = s.ks
 	// MayBlock differs between nodes. That is harmless: a command that finds
 	// nothing changes nothing, whatever it replies.
-	a.call.Call = command.Call{Args: a.argv, Now: s.now, Reply: reply, Rand: &a.rand, MayBlock: a.mayBlock, Again: again}
+	a.call.Call = command.Call{Args: a.argv, Now: s.now, Reply: reply, Rand: &a.rand, MayBlock: a.mayBlock, Again: again, KeepFrom: a.keepFrom}
 	spec.Write(&a.call)
 	if a.own != nil {
 		s.ran(db, spec, again)

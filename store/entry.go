@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 // The log's format. It is read by every later version of the program, so a
 // change needs a new version byte and a reader for the old one.
 //
-//	entry    version(1) now(uvarint, ms) seed(8) { len(uvarint) request }
+//	entry    version(1, not 0) now(uvarint, ms) seed(8) { len(uvarint) request }
 //	request  version(1) origin incarnation seq floor (uvarints) { op }
 //	op       head(1): kind in the low two bits, database above
 //	  write    argc { len arg }
@@ -73,7 +74,7 @@ func appendArgs(b []byte, argv [][]byte) []byte {
 
 func appendBytes(b, s []byte) []byte {
 	b = appendUvarint(b, uint64(len(s)))
-	return append(b, s...)
+	return command.Append(b, s)
 }
 
 func appendUvarint(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
@@ -89,13 +90,17 @@ func sealEntry(dst []byte, now int64, seed uint64, requests [][]byte) []byte {
 	if cap(dst) < size {
 		dst = make([]byte, 0, size)
 	}
-	b := append(dst[:0], entryVersion)
-	b = appendUvarint(b, uint64(now))
-	b = binary.LittleEndian.AppendUint64(b, seed)
+	b := appendEntryHead(dst[:0], now, seed)
 	for _, r := range requests {
 		b = appendBytes(b, r)
 	}
 	return b
+}
+
+func appendEntryHead(b []byte, now int64, seed uint64) []byte {
+	b = append(b, entryVersion)
+	b = appendUvarint(b, uint64(now))
+	return binary.LittleEndian.AppendUint64(b, seed)
 }
 
 // cursor takes an encoding apart without copying it. Its error is sticky: after

@@ -22,6 +22,7 @@ const (
 	ErrStopped  Error = "CLUSTERDOWN The node is stopping; nothing was applied"
 	ErrBusy     Error = "BUSY Too many writes are waiting for their outcome; nothing was applied"
 	ErrTooBig   Error = "ERR The command, or its transaction, is too big to be replicated; nothing was applied"
+	ErrDiskFull Error = "MISCONF The disks of too many members are nearly full, so writes are refused until there is room; nothing was applied"
 	ErrUnknown  Error = "UNKNOWN the outcome of this write is not known; it may or may not have been applied"
 
 	// ErrReadTimeout answers a linearizable read that the leader did not confirm

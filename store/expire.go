@@ -78,8 +78,8 @@ func (s *Store) runExpire() {
 			next, wait = math.MaxInt64, time.Hour
 		case next > now:
 			wait = time.Duration(min(next-now, time.Hour.Milliseconds())) * time.Millisecond
-		case !s.IsLeader():
-			wait = expirePause
+		case !s.IsLeader(), s.RefusesWrites():
+			wait = expirePause // nobody sees the keys; that they are still there does no harm
 		default:
 			if s.proposeExpired(&b, now, doneC) {
 				continue

@@ -12,6 +12,31 @@ func skewed(by time.Duration) func() time.Time {
 	return func() time.Time { return time.Now().Add(by) }
 }
 
+// TestNoExpiryOnFullDisks: while writes are refused, the leader does not fill the
+// log with the deletion of keys that nobody sees.
+func TestNoExpiryOnFullDisks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newFakeLog(t, 1)
+		n := log.start(1, 1, Config{}, nil)
+		defer n.stop()
+		eventually(t, "ready", n.store.Ready)
+		c := client{t: t, s: n.store}
+		c.do("set k v PX 100")
+		log.settle()
+		before := log.last()
+		n.diskFull.Store(true)
+		time.Sleep(time.Second)
+		if got := get(n.store, 0, "get k"); got != "nil" || log.last() != before {
+			t.Errorf("the key is %s and the log went from %d to %d", got, before, log.last())
+		}
+		n.diskFull.Store(false)
+		time.Sleep(time.Second)
+		if got := get(n.store, 0, "dbsize"); got != "0" {
+			t.Errorf("%s keys are left", got)
+		}
+	})
+}
+
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newFakeLog(t, 1)

@@ -200,6 +200,7 @@ type fakeNode struct {
 	snapshot    atomic.Pointer[savedSnapshot]
 	readIndexes atomic.Int64
 	failReads   atomic.Bool
+	diskFull    atomic.Bool
 }
 
 type savedSnapshot struct {
@@ -436,6 +437,7 @@ func (n *fakeNode) IsLeader() bool {
 func (n *fakeNode) Transfer(context.Context, uint64) error { return nil }
 func (n *fakeNode) Snapshot(context.Context) error         { return nil }
 func (n *fakeNode) Incarnation() uint64                    { return n.incarnation }
+func (n *fakeNode) RefusesWrites() bool                    { return n.diskFull.Load() }
 
 func (n *fakeNode) Waiting() string { return "" }
 

@@ -14,8 +14,10 @@ type inflight struct {
 	floor uint64   // lowest number without an outcome; next if there is none
 	next  uint64   // number of the next request
 	open  int
-	bytes int
+	bytes int // of the small ones
 	arena arena
+
+	largeBytes int
 }
 
 const minRing = 64
@@ -39,7 +41,7 @@ func (f *inflight) add(b *Batch) {
 	*f.slot(b.seq) = b
 	f.next++
 	f.open++
-	f.bytes += b.size
+	f.count(b, b.size)
 }
 
 // take removes the request and returns its batch, nil if it has its outcome
@@ -54,7 +56,7 @@ func (f *inflight) take(seq uint64) *Batch {
 	}
 	*f.slot(seq) = nil
 	f.open--
-	f.bytes -= b.size
+	f.count(b, -b.size)
 	for f.floor < f.next && *f.slot(f.floor) == nil {
 		f.floor++
 	}
@@ -63,6 +65,19 @@ func (f *inflight) take(seq uint64) *Batch {
 	}
 	return b
 }
+
+func (f *inflight) count(b *Batch, size int) {
+	if b.large() {
+		f.largeBytes += size
+	} else {
+		f.bytes += size
+	}
+}
+
+// largeRequest is from how many bytes on a request is not counted with the others.
+const largeRequest = 1 << 20
+
+func (b *Batch) large() bool { return b.size > largeRequest }
 
 // each calls visit for every request in the order of numbers. visit may take
 // the one it is called with.

@@ -24,6 +24,10 @@ const (
 	// get lost while it goes on leading.
 	leaderPatience = 4
 
+	// slowest is how many bytes of a request that is on its way have to be replicated
+	// in a second: so much longer than others a large one may take.
+	slowest = 4 << 20
+
 	// flightOverhead is what a request in flight costs beside its bytes.
 	flightOverhead = 256
 )
@@ -64,14 +68,19 @@ func (s *Store) propose(b *Batch) Error {
 	if s.stopped {
 		return ErrStopped
 	}
-	// A single request of any size passes.
-	if waiting := f.bytes + s.sender.bytes; waiting > 0 && waiting+b.size > s.cfg.MaxPendingBytes {
+	// A single request of any size passes, and large ones, which take their time, and
+	// the others do not get in each other's way.
+	waiting := f.bytes + s.sender.bytes
+	if b.large() {
+		waiting = f.largeBytes
+	}
+	if waiting > 0 && waiting+b.size > s.cfg.MaxPendingBytes {
 		s.stats.overloaded.Add(1)
 		return ErrBusy
 	}
 	f.add(b)
 	b.proposal = f.arena.proposal(b, b.seal(requestHead{s.cfg.Member, n.incarnation, b.seq, f.floor}))
-	b.sent, b.resent, b.deadline = now, now, now+s.timeout
+	b.sent, b.resent, b.deadline = now, now, now+s.timeout+int64(b.size)*1e6/slowest
 	b.backoff = firstResend.Microseconds()
 	s.stats.proposals.Add(1)
 	s.send(b.proposal)
@@ -106,7 +115,16 @@ func (s *Store) send(p *commit.Proposal) {
 		go s.runSender()
 	}
 	s.sender.queue = append(s.sender.queue, p)
-	s.sender.bytes += len(p.Data) + flightOverhead
+	s.sender.bytes += waitingSize(p)
+}
+
+// waitingSize is what a proposal that waits to be sent counts for, beside what it
+// does as a request in flight.
+func waitingSize(p *commit.Proposal) int {
+	if len(p.Data) > largeRequest {
+		return flightOverhead
+	}
+	return len(p.Data) + flightOverhead
 }
 
 func (s *Store) runSender() {
@@ -128,7 +146,7 @@ func (s *Store) runSender() {
 				return
 			}
 			s.inflight.mu.Lock()
-			s.sender.bytes -= len(p.Data) + flightOverhead
+			s.sender.bytes -= waitingSize(p)
 			s.inflight.mu.Unlock()
 		}
 	}
@@ -170,7 +188,7 @@ func (s *Store) retry() bool {
 	var over []*Batch
 	f.each(func(b *Batch) {
 		switch {
-		case now >= b.deadline:
+		case now >= b.deadline, now-b.sent >= s.timeout && !b.proposal.Taken():
 			over = append(over, f.take(b.seq))
 		case s.sender.running, !b.proposal.Taken():
 			// It is still in a queue of this node.
@@ -234,4 +252,10 @@ func (b *Batch) finish() {
 // of chance.
 func (s *Store) Seal(dst []byte, requests [][]byte) []byte {
 	return sealEntry(dst, s.clock.Stamp(), s.cfg.seed(), requests)
+}
+
+// SealLarge appends the beginning of an entry with one request of size bytes, which
+// the raft node puts behind it. Otherwise it is like Seal.
+func (s *Store) SealLarge(dst []byte, size int) []byte {
+	return appendUvarint(appendEntryHead(dst, s.clock.Stamp(), s.cfg.seed()), uint64(size))
 }

@@ -26,7 +26,15 @@ import (
 // The blocks' data together, which is also what a digest is taken of:
 //
 //	index term clock revision (uvarints) sessions keyspace
-const snapshotMagic = "RRSTATE\x02"
+//
+// Version 3 has the parts of an incomplete large request before the keyspace. It is
+// written only if there is one:
+//
+//	term count { len part }
+const (
+	snapshotMagic = "RRSTATE\x02"
+	partsMagic    = "RRSTATE\x03"
+)
 
 const (
 	maxBlock  = 256 << 10
@@ -43,6 +51,7 @@ type capture struct {
 	now      int64
 	revision uint64
 	sessions sessions
+	parts    commit.Assembly
 	frozen   *keyspace.Frozen
 
 	commands uint64 // that this node has applied by then, for Stats
@@ -55,7 +64,7 @@ func (s *Store) capture() *capture {
 	defer func() { s.stats.lastCapture.Store(int64(time.Since(begin))) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &capture{s.applied.Load(), s.term, s.now, s.revision, s.sessions.clone(), s.ks.Capture(), s.stats.commands.Load()}
+	return &capture{s.applied.Load(), s.term, s.now, s.revision, s.sessions.clone(), s.parts, s.ks.Capture(), s.stats.commands.Load()}
 }
 
 // encode passes the state to emit, piece by piece.
@@ -66,6 +75,13 @@ func (c *capture) encode(emit func([]byte)) {
 	e.Uvarint(uint64(c.now))
 	e.Uvarint(c.revision)
 	c.sessions.encode(&e)
+	if len(c.parts.Parts) > 0 {
+		e.Uvarint(c.parts.Term)
+		e.Uvarint(uint64(len(c.parts.Parts)))
+		for _, p := range c.parts.Parts {
+			e.Bytes(p)
+		}
+	}
 	c.frozen.Encode(&e)
 	emit(e.Take())
 }
@@ -89,7 +105,11 @@ func (s *Store) writer(c *capture) func(io.Writer) error {
 
 func writeSnapshot(w io.Writer, c *capture) error {
 	bw := blockWriter{w: w}
-	bw.write([]byte(snapshotMagic))
+	magic := snapshotMagic
+	if len(c.parts.Parts) > 0 {
+		magic = partsMagic
+	}
+	bw.write([]byte(magic))
 	c.encode(bw.blocks)
 	bw.block(nil)
 	return bw.err
@@ -193,11 +213,11 @@ func readSnapshot(r io.Reader) (index uint64, st state, err error) {
 	if _, err = io.ReadFull(r, magic[:]); err != nil {
 		return 0, state{}, damaged(err)
 	}
-	if string(magic[:]) != snapshotMagic {
+	if string(magic[:]) != snapshotMagic && string(magic[:]) != partsMagic {
 		return 0, state{}, fmt.Errorf("%w: it begins with %q, this program writes %q", errSnapshot, magic, snapshotMagic)
 	}
 	br := &blockReader{r: r}
-	index, st, err = decodeState(br)
+	index, st, err = decodeState(br, string(magic[:]) == partsMagic)
 	if err != nil {
 		return 0, state{}, err
 	}
@@ -208,7 +228,7 @@ func readSnapshot(r io.Reader) (index uint64, st state, err error) {
 }
 
 // decodeState reads what capture.encode wrote, to the end of r.
-func decodeState(r io.Reader) (index uint64, st state, err error) {
+func decodeState(r io.Reader, hasParts bool) (index uint64, st state, err error) {
 	d := keyspace.NewStreamDecoder(r)
 	index = d.Uvarint()
 	st.term = d.Uvarint()
@@ -218,6 +238,9 @@ func decodeState(r io.Reader) (index uint64, st state, err error) {
 		d.Fail("time out of range")
 	}
 	st.sessions = decodeSessions(d)
+	if hasParts {
+		st.parts = decodeParts(d)
+	}
 	if d.Err() == nil {
 		st.ks, err = keyspace.Decode(d)
 	}
@@ -234,6 +257,16 @@ func decodeState(r io.Reader) (index uint64, st state, err error) {
 	// From here on versions are above what a capture may have frozen.
 	st.ks.Begin(st.revision, st.now)
 	return index, st, nil
+}
+
+func decodeParts(d *keyspace.Decoder) (a commit.Assembly) {
+	term := d.Uvarint()
+	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
+		if data, err := a.Add(term, d.Bytes()); data != nil || err != nil {
+			d.Fail("parts of a request that do not belong together")
+		}
+	}
+	return a
 }
 
 // load replaces the state by the snapshot that raft's log starts from. Only the

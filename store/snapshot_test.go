@@ -277,7 +277,7 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatal(err)
 		}
 		// As contents that passed them.
-		index, st, err := decodeState(bytes.NewReader(b))
+		index, st, err := decodeState(bytes.NewReader(b), false)
 		if err != nil {
 			return
 		}

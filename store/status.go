@@ -27,6 +27,15 @@ func (s *Store) IsLeader() bool {
 	return n != nil && n.IsLeader()
 }
 
+// RefusesWrites reports whether clients' writes are to be refused with ErrDiskFull,
+// before anything of them is proposed. What the store proposes by itself, or must
+// propose to keep a promise (put back what a client did not take), goes on: it is
+// little.
+func (s *Store) RefusesWrites() bool {
+	n := s.node.Load()
+	return n != nil && n.RefusesWrites()
+}
+
 // Leader returns the leader's id, 0 if none is known, and the address at which
 // clients reach it.
 func (s *Store) Leader() (id uint64, clientAddr string) {
@@ -231,7 +240,7 @@ func (s *Store) Stats() Stats {
 	st.Expired = c.expiredBefore.Load() + s.ks.Stats().Expired
 	s.mu.RUnlock()
 	s.inflight.mu.Lock()
-	st.Pending, st.PendingBytes = s.inflight.open, s.inflight.bytes
+	st.Pending, st.PendingBytes = s.inflight.open, s.inflight.bytes+s.inflight.largeBytes
 	s.inflight.mu.Unlock()
 	return st
 }

@@ -23,12 +23,14 @@ type Config struct {
 	// Member is this node's raft id.
 	Member uint64
 
-	// ProposalTimeout is how long a write may wait for its outcome and a
-	// linearizable read for its confirmation. 0: DefaultProposalTimeout.
+	// ProposalTimeout is how long a write may wait for its outcome (a large one that
+	// is on its way a second longer for each 4 MiB) and a linearizable read for its
+	// confirmation. 0: DefaultProposalTimeout.
 	ProposalTimeout time.Duration
 
-	// MaxPendingBytes bounds the requests that wait for their outcome. Beyond it
-	// writes are refused at once. 0: DefaultMaxPendingBytes.
+	// MaxPendingBytes bounds the requests that wait for their outcome, those of more
+	// than a megabyte apart. Beyond it writes are refused at once. 0:
+	// DefaultMaxPendingBytes.
 	MaxPendingBytes int
 
 	// Now is the machine's clock, for tests and for playing with skewed clocks.
@@ -64,6 +66,9 @@ type Consensus interface {
 	// Incoming returns the latest snapshot that was sent to this node, whether all
 	// of it is there or not. It is called often and must be cheap.
 	Incoming() commit.Transfer
+	// RefusesWrites reports whether clients' writes are to be refused because the
+	// disks of too many members are nearly full. It must be cheap.
+	RefusesWrites() bool
 	// Transfer hands leadership to a member, 0: to whoever suits.
 	Transfer(ctx context.Context, id uint64) error
 	// Snapshot takes a snapshot now.
@@ -127,9 +132,10 @@ type Store struct {
 type state struct {
 	ks       *keyspace.Keyspace
 	sessions sessions
-	term     uint64 // of the last applied entry
-	now      int64  // the state clock: the highest stamp applied, ms
-	revision uint64 // counts the units applied: the versions of keys
+	parts    commit.Assembly // the large request that has come in part
+	term     uint64          // of the last applied entry
+	now      int64           // the state clock: the highest stamp applied, ms
+	revision uint64          // counts the units applied: the versions of keys
 }
 
 // New returns a store without contents. It sends on both channels until it is

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	gometrics "runtime/metrics"
+	"time"
 )
 
 // Most of the heap is data that lives long, and garbage that waits beside it is
@@ -21,7 +22,7 @@ const (
 // paceGC sets the percentage by the size of the heap, after each collection. With
 // GOMEMLIMIT set the user has said how much memory there is, and all of it may be
 // used; GOGC is the user's own word.
-func paceGC() {
+func paceGC(f freed, lend func() (giveBack func())) {
 	switch {
 	case os.Getenv("GOGC") != "":
 	case os.Getenv("GOMEMLIMIT") != "":
@@ -30,7 +31,89 @@ func paceGC() {
 		p := &gcPacer{live: []gometrics.Sample{{Name: "/gc/heap/live:bytes"}}}
 		p.adjust()
 		p.watch()
+		go f.giveBack(time.NewTicker(giveBackEvery).C, lend)
 	}
+}
+
+// What a large value, or a client that does not read its replies, has needed for a
+// moment is garbage until the next collection, which a node that has become quiet may
+// not see for minutes, and after that free memory that Go keeps for long. So when
+// nothing has been collected for a while, and the heap has become larger since it was
+// last looked at, it is collected and what is free is given back to the system; and
+// again later, less and less often, since what was in use then may not be any more.
+// (Go collects the heap of an idle process every two minutes, too.)
+const (
+	giveBackEvery = 2 * time.Second
+	giveBackFrom  = 64 << 20 // or a quarter of the heap, if that is more
+	giveBackMost  = 60       // ticks between two times
+)
+
+// freed is told when much memory is not needed any more: see resp.Options.
+type freed chan struct{}
+
+func (f freed) tell() {
+	select {
+	case f <- struct{}{}:
+	default:
+	}
+}
+
+// giveBack does it. The runtime does not let go of the thread meanwhile, and to unmap
+// a gigabyte takes longer than a heartbeat may be late: it has to be a thread of its own.
+func (f freed) giveBack(tick <-chan time.Time, lend func() (giveBack func())) {
+	var m heapMeter
+	for range tick {
+		select {
+		case <-f:
+			m.told = true
+		default:
+		}
+		if m.due(readHeap()) {
+			done := lend()
+			debug.FreeOSMemory()
+			done()
+			_, m.left = readHeap()
+		}
+	}
+}
+
+// heapMeter finds out when it is worth while to give memory back.
+type heapMeter struct {
+	told   bool // somebody knows that it is
+	cycles uint64
+	left   uint64 // what the heap held after that was last done, or less
+	every  int    // ticks to wait until it is done again, 0: not at all
+	wait   int    // how many of them are left
+}
+
+// due takes the number of collections so far and the bytes that the heap holds.
+func (m *heapMeter) due(cycles, held uint64) bool {
+	quiet := cycles == m.cycles
+	m.cycles, m.left = cycles, min(m.left, held)
+	m.wait--
+	switch {
+	case !quiet:
+		return false // something is going on, and is being collected
+	case m.told, held > m.left+max(giveBackFrom, m.left/4):
+		m.every = 1
+	case m.every == 0 || m.wait > 0 || held < giveBackFrom:
+		return false
+	}
+	m.told = false
+	m.every = min(2*m.every, giveBackMost)
+	m.wait = m.every
+	return true
+}
+
+func readHeap() (cycles, held uint64) {
+	samples := []gometrics.Sample{
+		{Name: "/gc/cycles/total:gc-cycles"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
+	gometrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64() + samples[2].Value.Uint64() + samples[3].Value.Uint64()
 }
 
 type gcPacer struct {

@@ -18,7 +18,7 @@ type logs struct {
 	limit   zap.AtomicLevel
 	name    string      // of the level, as redis.conf has it
 	verbose atomic.Bool // etcd's packages may speak as well
-	file    *os.File
+	file    *logFile    // nil: standard error
 }
 
 // levels are Redis's, in zap's words. Nothing at all is above every level.
@@ -31,22 +31,24 @@ var levels = map[string]zapcore.Level{
 }
 
 func openLogs(o *options) (*logs, error) {
-	l := &logs{limit: zap.NewAtomicLevel(), file: os.Stderr}
+	l := &logs{limit: zap.NewAtomicLevel()}
 	if err := l.setLevel(o.loglevel.value); err != nil {
 		return nil, err
 	}
+	out := zapcore.Lock(os.Stderr)
 	if o.logfile.value != "" {
 		var err error
-		if l.file, err = os.OpenFile(o.logfile.value, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+		if l.file, err = openLogFile(o.logfile.value); err != nil {
 			return nil, fmt.Errorf("--logfile: %w", err)
 		}
+		out = l.file
 	}
 	encoder := zap.NewProductionEncoderConfig()
 	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	encoder.EncodeLevel = zapcore.LowercaseLevelEncoder
 	encoder.ConsoleSeparator = " "
 	encoder.CallerKey = ""
-	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), zapcore.Lock(l.file), l.limit)
+	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), out, l.limit)
 	l.Logger = zap.New(quiet{core, l}, zap.AddCaller())
 	return l, nil
 }
@@ -96,8 +98,8 @@ func (l *logs) close() error {
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTTY) || errors.Is(err, syscall.EBADF) {
 		err = nil // standard error is a pipe or a terminal
 	}
-	if l.file != os.Stderr {
-		err = errors.Join(err, l.file.Close())
+	if l.file != nil {
+		err = errors.Join(err, l.file.close())
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 func main() {
 	coalesceTimers() // first: on Linux it starts the program once more
 	// Redis ignores it as well: a node outlives the terminal it was started from.
+	// Only --logfile listens to it.
 	signal.Ignore(syscall.SIGHUP)
 	stopC := make(chan os.Signal, 2)
 	signal.Notify(stopC, syscall.SIGINT, syscall.SIGTERM)

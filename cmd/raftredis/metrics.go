@@ -44,6 +44,8 @@ func metrics() []metric {
 		{"raft_last_index", "Last index in the log.", gauge, func(r *reading) float64 { return float64(r.status.LastIndex) }},
 		{"raft_snapshot_index", "Index of the last snapshot.", gauge, func(r *reading) float64 { return float64(r.status.SnapshotIndex) }},
 		{"raft_log_bytes", "Bytes of log since the last snapshot.", gauge, func(r *reading) float64 { return float64(r.status.LogBytes) }},
+		{"raft_disk_low", "Whether the disk of this node is nearly full.", gauge, func(r *reading) float64 { return bool01(r.status.DiskLow) }},
+		{"raft_refuses_writes", "Whether clients' writes are refused because too many disks are nearly full.", gauge, func(r *reading) float64 { return bool01(r.status.RefusesWrites) }},
 		{"raft_members", "Members of the cluster, learners included.", gauge, func(r *reading) float64 { return float64(len(r.status.Members)) }},
 		{"ready", "Whether this node has caught up and knows a leader, as /readyz says.", gauge, func(r *reading) float64 { return bool01(r.ready) }},
 

@@ -204,7 +204,7 @@ func (o *options) declare() {
 
 	group = "Observing"
 	add(&o.loglevel, "loglevel", "how much to log")
-	add(&o.logfile, "logfile", "file to append the log to; standard error by default")
+	add(&o.logfile, "logfile", "file to append the log to, opened again when it was renamed and on SIGHUP; standard error by default")
 	for _, name := range rest {
 		addFront(name)
 	}

@@ -24,6 +24,7 @@ type part struct {
 	o           *options
 	log         *logs
 	threads     *threads
+	freed       freed
 	table       *command.Table
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
@@ -52,7 +53,6 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	if o.forceNewCluster {
 		return o.newCluster(log, os.Stdout)
 	}
-	paceGC()
 	if len(o.idle) > 0 {
 		log.Warn("directives of Redis that have no meaning here", zap.Strings("ignored", o.idle))
 	}
@@ -60,7 +60,8 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 
-	p := &part{o: o, log: log, threads: fewThreads(), stopC: make(chan bool, 1)}
+	p := &part{o: o, log: log, threads: fewThreads(), freed: make(freed, 1), stopC: make(chan bool, 1)}
+	paceGC(p.freed, p.threads.lend)
 	monitor, err := p.startDebug()
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (p *part) start() error {
 
 	cfg := o.raftConfig(peers)
 	cfg.LongWork = p.threads.lend
-	cfg.Seal = p.store.Seal
+	cfg.Seal, cfg.SealLarge = p.store.Seal, p.store.SealLarge
 	cfg.Logger = p.log.Named("raft")
 	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
 	if err != nil {
@@ -185,14 +186,27 @@ func (p *part) serve() error {
 	if _, err := rand.Read(id); err != nil {
 		return err
 	}
+	limit, err := openFilesLimit()
+	if err != nil {
+		return err
+	}
+	members, err := o.peers() // a node that waits for the others knows them from its list only
+	if err != nil {
+		return err
+	}
+	cfg := o.raftConfig(nil)
+	most, err := o.fitClients(p.log.Logger, limit, cfg.Descriptors, max(len(p.node.Members()), len(members)))
+	if err != nil {
+		return err
+	}
 	options := resp.Options{
-		Config:  o.front,
-		Store:   p.store,
-		Table:   p.table,
-		Version: release,
-		RunID:   hex.EncodeToString(id),
-		Extra:   o.extra(p.log),
-
+		Config:      o.front,
+		MostClients: most,
+		Store:       p.store,
+		Table:       p.table,
+		Version:     release,
+		RunID:       hex.EncodeToString(id),
+		Extra:       o.extra(p.log),
 		PeerTraffic: peerTraffic,
 		Stop: func(snapshot bool) {
 			select {
@@ -201,13 +215,13 @@ func (p *part) serve() error {
 			}
 		},
 		PeersUseTLS: bool(o.tlsCluster),
+		Freed:       p.freed.tell,
 		Now:         o.now,
 		Logger:      p.log.Named("resp"),
 	}
 	if o.config.value != "" {
 		options.Rewrite = func(changed map[string]string) error { return rewriteConf(o.config.value, changed) }
 	}
-	var err error
 	if p.server, err = resp.New(options); err != nil {
 		return err
 	}

@@ -71,6 +71,8 @@ type Status struct {
 	LastIndex uint64 // what is in the log
 	SnapshotIndex uint64
 	LogBytes      uint64 // bytes of log since the last snapshot
+	DiskLow       bool   // this member takes in hardly any more
+	RefusesWrites bool   // clients' writes are refused for want of space
 	Members       []Member
 	SnapshotsSent uint64              // to other members, since the start
 	Incoming      Transfer            // the latest snapshot that was sent to this node
@@ -83,6 +85,7 @@ type Progress struct {
 	Next         uint64
 	State        string // "probe", "replicate" or "snapshot"
 	RecentActive bool
+	DiskLow      bool // it has said so
 }
 
 // Transfer is a snapshot on its way to this node: the zero value if there is none.

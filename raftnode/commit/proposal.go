@@ -16,13 +16,19 @@ type Proposal struct {
 	// one log entry of them.
 	Data []byte
 
+	// Handed is the raft node's own: the term in which it has last brought a large
+	// request on its way. Sending that again in the same term would be in vain.
+	Handed uint64
+
 	state atomic.Uint32 // waiting, taken or withdrawn
 }
 
-// MaxRequestBytes bounds the Data of one Proposal. rafthttp breaks the link to a
-// member that forwards more than 512 MiB in one message. A larger proposal is never
-// taken: Withdraw tells its proposer that it is not applied.
-const MaxRequestBytes = 500 << 20
+// MaxRequestBytes bounds the Data of one Proposal: what every member holds in memory
+// several times over while it is replicated and applied. It is as much as Redis lets a
+// client send in one command by default (client-query-buffer-limit), with a little more
+// for the encoding. A larger proposal is never taken: Withdraw tells its proposer that
+// it is not applied.
+const MaxRequestBytes = 1<<30 + 1<<20
 
 const (
 	waiting uint32 = iota

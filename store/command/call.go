@@ -10,6 +10,10 @@ type Call struct {
 	// only: what is kept must be copied.
 	Args [][]byte
 
+	// KeepFrom, if not 0, is an exception: the arguments of a write are memory that
+	// nobody else holds, and one of so many bytes, which is most of it, may be kept.
+	KeepFrom int
+
 	// Now is the time in ms: for a write the entry's stamp on the state clock,
 	// for a read the node's estimate of it.
 	Now int64
@@ -71,6 +75,15 @@ type Write struct {
 	DB *keyspace.DB
 	// Space is for the few commands that reach beyond one database.
 	Space *keyspace.Keyspace
+}
+
+// setArg makes key the string arg, one of the call's arguments.
+func (w *Write) setArg(key, arg []byte, expire int64) {
+	if w.KeepFrom > 0 && len(arg) >= w.KeepFrom {
+		w.DB.SetOwned(key, arg, expire)
+		return
+	}
+	w.DB.Set(key, arg, expire)
 }
 
 // View returns the call as one that only reads, so that a writing command can

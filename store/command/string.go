@@ -32,7 +32,7 @@ func replyString(c *Call, v *keyspace.View, key []byte) bool {
 
 func set(w *Write) {
 	if len(w.Args) == 3 {
-		w.DB.Set(w.Args[1], w.Args[2], 0)
+		w.setArg(w.Args[1], w.Args[2], 0)
 		w.OK()
 		return
 	}
@@ -77,7 +77,7 @@ func setUntil(w *Write, key, value []byte, deadline int64) {
 		w.DB.Delete(key)
 		return
 	}
-	w.DB.Set(key, value, deadline)
+	w.setArg(key, value, deadline)
 }
 
 // setOptions are what SET and GETEX take after their key and value.
@@ -158,7 +158,7 @@ func setnx(w *Write) {
 		w.Reply.Int(0)
 		return
 	}
-	w.DB.Set(w.Args[1], w.Args[2], 0)
+	w.setArg(w.Args[1], w.Args[2], 0)
 	w.Reply.Int(1)
 }
 
@@ -171,13 +171,13 @@ func setexUnit(w *Write, unit int64) {
 	if !ok {
 		return
 	}
-	w.DB.Set(w.Args[1], w.Args[3], deadline)
+	w.setArg(w.Args[1], w.Args[3], deadline)
 	w.OK()
 }
 
 func getset(w *Write) {
 	if replyString(&w.Call, &w.DB.View, w.Args[1]) {
-		w.DB.Set(w.Args[1], w.Args[2], 0)
+		w.setArg(w.Args[1], w.Args[2], 0)
 	}
 }
 

@@ -95,8 +95,10 @@ func (d *Decoder) Bytes() []byte {
 	b := make([]byte, 0, min(n, step))
 	for uint64(len(b)) < n {
 		have := len(b)
-		more := int(min(n-uint64(have), step))
-		b = append(b, make([]byte, more)...)
+		if have == cap(b) {
+			b = append(make([]byte, 0, min(n, 2*uint64(have))), b...)
+		}
+		b = b[:min(cap(b), have+step)]
 		if _, err := io.ReadFull(d.r, b[have:]); err != nil {
 			d.short(err)
 			return nil

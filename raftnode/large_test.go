@@ -1,0 +1,223 @@
+package raftnode
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// A large request goes through the leader and through a follower, between smaller ones,
+// and never as one entry.
+func TestLargeRequests(t *testing.T) {
+	ms := newCluster(t, 3, func(cfg *Config) { cfg.MaxEntryBytes = 1 << 10 })
+	for i, m := range ms {
+		small, large := fmt.Sprint("small", i), fmt.Sprint(i, strings.Repeat("x", 100_000*(i+1)))
+		m.propose(small)
+		m.propose(large)
+		for _, other := range ms {
+			other.store.await(fmt.Sprintf("the large request of %d on %d", m.cfg.ID, other.cfg.ID), func() bool { return other.store.has(large) })
+		}
+	}
+	for _, m := range ms {
+		m.node.inbox.run(func(c *core) {
+			first, _ := c.storage.FirstIndex()
+			last, _ := c.storage.LastIndex()
+			entries, err := c.storage.Entries(first, last+1, 1<<30)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, e := range entries {
+				if len(e.GetData()) > 1<<10 {
+					t.Errorf("entry %d of %d bytes", e.GetIndex(), len(e.GetData()))
+				}
+			}
+			if l := c.proposals.large; len(l.queue) > 0 || l.at > 0 {
+				t.Errorf("%d: %d large requests left over", m.cfg.ID, len(l.queue))
+			}
+		})
+		if err := m.node.Snapshot(context.Background()); err != nil { // so it has been run
+			t.Error(err)
+		}
+		if m.node.bulk.bytes != 0 {
+			t.Errorf("%d has %d bytes reserved", m.cfg.ID, m.node.bulk.bytes)
+		}
+	}
+}
+
+// A follower does not get rid of a large request while the leader is gone, and can say
+// for certain that one which was refused is not applied.
+func TestLargeRequestWithoutALeader(t *testing.T) {
+	s := newSim(Config{MaxEntryBytes: 16}, 3, nil)
+	s.settle()
+	n := s.nodes[1]
+	p, q := &commit.Proposal{Data: bytes.Repeat([]byte("p"), 100)}, &commit.Proposal{Data: bytes.Repeat([]byte("q"), 100)}
+	n.do(func() {
+		for _, pr := range []*commit.Proposal{p, q, p} {
+			n.core.proposals.add(n.core, pr)
+		}
+	})
+	if !p.Withdraw() {
+		t.Fatal("a proposal that went nowhere cannot be withdrawn")
+	}
+	n.do(n.core.tick)
+	if got := len(n.core.proposals.large.queue); got != 1 {
+		t.Fatalf("%d proposals wait", got)
+	}
+	n.do(func() {
+		n.core.largeForwarded(p, false, refused)
+		n.core.largeForwarded(q, true, refused)
+		_ = s.nodes[2].core.rn.Campaign()
+	})
+	s.nodes[2].do(func() {})
+	s.settle()
+	for range 3 {
+		n.do(n.core.tick)
+		s.settle()
+	}
+	if q.Withdraw() {
+		t.Fatal("an applied proposal was withdrawn")
+	}
+	for _, id := range s.ids() {
+		if got := s.nodes[id].state.order; len(got) != 1 || got[0] != string(q.Data) {
+			t.Errorf("%d has applied %q", id, got)
+		}
+	}
+}
+
+// What is proposed again in the same term, because it takes long, is not sent again.
+func TestLargeRequestIsSentOnce(t *testing.T) {
+	s := newSim(Config{MaxEntryBytes: 16}, 3, nil)
+	s.settle()
+	s.nodes[1].do(func() { _ = s.nodes[1].core.rn.Campaign() })
+	s.settle()
+	for _, id := range []uint64{1, 2} {
+		n := s.nodes[id]
+		p := &commit.Proposal{Data: bytes.Repeat([]byte{byte('a' + id)}, 1000)}
+		n.open[string(p.Data)] = p
+		for range 5 {
+			n.do(func() { n.core.proposals.add(n.core, p) })
+		}
+		s.settle()
+		for range 5 {
+			n.do(func() { n.core.proposals.add(n.core, p) })
+		}
+		s.settle()
+		if _, ok := s.acked[string(p.Data)]; !ok {
+			t.Errorf("%d's is not applied", id)
+		}
+	}
+	if got := s.nodes[1].core.status().LastIndex; got > 2*1000/15+20 {
+		t.Errorf("%d entries", got)
+	}
+}
+
+func TestBulkIsBounded(t *testing.T) {
+	b := newBulk()
+	releaseLarge, ok := b.reserve(maxForwarded + 1)
+	if !ok {
+		t.Fatal("one of any size passes")
+	}
+	if _, ok := b.reserve(1); ok {
+		t.Error("another one beside it")
+	}
+	releaseLarge()
+	first, ok1 := b.reserve(maxForwarded - 1)
+	second, ok2 := b.reserve(1)
+	if _, ok3 := b.reserve(1); !ok1 || !ok2 || ok3 {
+		t.Error(ok1, ok2, ok3)
+	}
+	first()
+	second()
+	if b.bytes != 0 {
+		t.Errorf("%d left", b.bytes)
+	}
+}
+
+// The endpoint takes nothing that it should not, and says so before the bytes are sent.
+func TestServeRequest(t *testing.T) {
+	ms := newCluster(t, 2, nil)
+	ms[0].propose("x")
+	leader, follower := ms[0], ms[1]
+	if !leader.node.IsLeader() {
+		leader, follower = follower, leader
+	}
+	post := func(m *member, cluster uint64, from string, size int) int {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPost, m.node.cfg.PeerURL+requestPath, strings.NewReader(strings.Repeat("y", size)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(headerCluster, strconv.FormatUint(cluster, 16))
+		req.Header.Set(headerFrom, from)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	id, cluster := fmt.Sprint(follower.cfg.ID), leader.node.cluster
+	for _, c := range []struct {
+		m       *member
+		cluster uint64
+		from    string
+		size    int
+		want    int
+	}{
+		{leader, cluster, id, 10, http.StatusNoContent},
+		{leader, cluster + 1, id, 10, http.StatusPreconditionFailed},
+		{leader, cluster, "", 10, http.StatusForbidden},
+		{leader, cluster, "77", 10, http.StatusForbidden},
+		{leader, cluster, fmt.Sprint(leader.cfg.ID), 10, http.StatusForbidden},
+		{leader, cluster, id, 0, http.StatusRequestEntityTooLarge},
+		{follower, cluster, fmt.Sprint(leader.cfg.ID), 10, http.StatusConflict},
+	} {
+		if got := post(c.m, c.cluster, c.from, c.size); got != c.want {
+			t.Errorf("%d bytes from %s to %d: %d, want %d", c.size, c.from, c.m.cfg.ID, got, c.want)
+		}
+	}
+	release, ok := leader.node.bulk.reserve(maxForwarded)
+	if got := post(leader, cluster, id, 10); got != http.StatusServiceUnavailable || !ok {
+		t.Errorf("with too many: %d", got)
+	}
+	release()
+}
+
+// A transfer may take long, but not stand still.
+func TestStalledTransfer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer nc.Close() // and read nothing
+		}
+	}()
+	m := newCluster(t, 1, nil)[0]
+	m.propose("x")
+	v := *m.node.view.Load()
+	v.members = v.members.apply(change{Op: commit.AddLearner, Member: commit.Member{ID: 2, PeerURL: "http://" + ln.Addr().String()}})
+	m.node.view.Store(&v)
+	outcome, err := m.node.postRequest(2, make([]byte, 64<<20), 200*time.Millisecond)
+	if outcome != handOverCut || !errors.Is(err, errStalled) {
+		t.Errorf("%d, %v", outcome, err)
+	}
+	if outcome, err := m.node.postRequest(3, nil, time.Second); outcome != refused || err == nil {
+		t.Errorf("to nobody: %d, %v", outcome, err)
+	}
+}

@@ -1,0 +1,343 @@
+package raftnode
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
+	"go.uber.org/zap"
+)
+
+// reserveName is a file of zeros in the data directory, as large as a segment of
+// the log: room that nothing else on the disk can have.
+const reserveName = "reserve"
+
+// lookEvery is how often the space on the disk is looked at. A segment takes
+// longer to fill: the log never gets two segments ahead of what is known.
+const lookEvery = 200 * time.Millisecond
+
+// reserve watches the disk of the data directory. The disk is low as soon as the
+// next segment of the log would only fit by giving the ballast away. Then the
+// ballast is given away, and the node takes in no more than what is on its way
+// (see room). It stays low until there is room for the ballast once more, for a
+// segment beside it, and a little: space that comes and goes must not make a node
+// refuse and accept writes in turns.
+//
+// All but low belongs to one goroutine at a time: that of New, then runReserve.
+type reserve struct {
+	cfg  *Config
+	path string
+	size uint64
+	low  atomic.Bool
+	told bool // that the space cannot be told
+}
+
+// newReserve touches nothing.
+func newReserve(cfg *Config) *reserve {
+	return &reserve{cfg: cfg, path: filepath.Join(cfg.Dir, reserveName), size: cfg.ReserveBytes}
+}
+
+// makeRoom makes room for what a start writes, if the disk is low: all of the ballast
+// goes if less than need is there without it. REQUIRES: the directory was examined, the
+// log is not open yet.
+func (r *reserve) makeRoom(need uint64) error {
+	if err := removeSpares(r.cfg); err != nil {
+		return err
+	}
+	free, err := r.cfg.DiskFree(r.cfg.Dir)
+	if err != nil {
+		return nil // look says so
+	}
+	if free < r.size && r.held() {
+		r.giveAway(free)
+		free += r.size - r.rest()
+	}
+	if free >= need+slack {
+		return nil
+	}
+	return r.drop()
+}
+
+// drop gives the rest of the ballast away.
+func (r *reserve) drop() error {
+	if err := os.Remove(r.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("give the reserve away: %w", err)
+	}
+	return nil
+}
+
+// spend has a start write a small file for which there may be no room: then the rest
+// of the ballast is given away. The log is open, and is making its next segment: that
+// may take everything for a moment, to find out that it is not enough.
+func (r *reserve) spend(write func() error) error {
+	for tries := 0; ; tries++ {
+		err := write()
+		if !exhausted(err) || tries == 20 {
+			return err
+		}
+		if derr := r.drop(); derr != nil {
+			return errors.Join(err, derr)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// rest is what stays of the ballast when it is given away, for the few small files
+// that a start needs to write: others may fill the disk to the last byte.
+func (r *reserve) rest() uint64 { return min(r.size/4, 1<<20) }
+
+// slack is left over when the rest is taken back, for the files of the node itself.
+const slack = 32 << 10
+
+// plenty is how much must be free for the ballast to be made, and for the disk not
+// to be low any more.
+func (r *reserve) plenty() uint64 { return 2*r.size + r.size/4 }
+
+// held reports whether the ballast is there: all of it.
+func (r *reserve) held() bool { return r.has() == r.size }
+
+// has returns how large the ballast is.
+func (r *reserve) has() uint64 {
+	fi, err := os.Stat(r.path)
+	if err != nil {
+		return 0
+	}
+	return uint64(fi.Size())
+}
+
+// look returns what is free for the log beside the ballast, and whether the disk is
+// low. next is the segment that the log has made for later.
+func (r *reserve) look(next spare) (free uint64, low bool) {
+	free, err := r.cfg.DiskFree(r.cfg.Dir)
+	if err != nil {
+		if !r.told {
+			r.cfg.Logger.Warn("cannot tell how much space is left, writes are not refused before the log fails",
+				zap.String("dir", r.cfg.Dir), zap.Error(err))
+		}
+		r.told = true
+		return math.MaxUint64, r.low.Load()
+	}
+	r.told = false
+	free += next.partial
+	held := r.held()
+	switch {
+	case held && free < r.size:
+		r.giveAway(free)
+		r.low.Store(true)
+	case held && r.low.Load():
+		// It could not be given away: the space has come from elsewhere.
+		r.low.Store(free < r.plenty()-r.size)
+	case !held && free >= r.plenty() && !next.ready: // the log comes first
+	case !held && free >= r.plenty():
+		if err := r.make(r.size); err != nil {
+			r.cfg.Logger.Warn("cannot keep a reserve for the log", zap.String("dir", r.cfg.Dir), zap.Error(err))
+			r.low.Store(true)
+			break
+		}
+		if r.low.Swap(false) {
+			r.cfg.Logger.Info("there is room for the log again", zap.String("dir", r.cfg.Dir), zap.Uint64("free", free))
+		}
+		free -= r.size
+	case !held:
+		if !r.low.Swap(true) {
+			r.cfg.Logger.Warn("the disk is nearly full: there is no room to keep a reserve for the log",
+				zap.String("dir", r.cfg.Dir), zap.Uint64("free", free), zap.Uint64("needed", r.plenty()))
+		}
+		if r.has() == 0 && free > 2*slack {
+			// Whether it works or not: nobody counts on it but the next start.
+			_ = r.make(min(r.rest(), free-slack))
+		}
+	}
+	return free, r.low.Load()
+}
+
+// make takes ballast from the disk: all of it or nothing.
+func (r *reserve) make(size uint64) error {
+	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = fileutil.Preallocate(f, int64(size), true)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("preallocate %s: %w", r.path, err), os.Remove(r.path))
+	}
+	return nil
+}
+
+func (r *reserve) giveAway(free uint64) {
+	r.cfg.Logger.Warn("the disk is nearly full: the log's reserve is given away, and writes are refused until there is room",
+		zap.String("dir", r.cfg.Dir), zap.Uint64("free", free), zap.Uint64("needed", r.plenty()))
+	if err := os.Truncate(r.path, int64(r.rest())); err != nil {
+		r.cfg.Logger.Warn("the log's reserve cannot be given away", zap.Error(err))
+	}
+}
+
+// bodyRoom is how much must stay free for a snapshot to go on being written. A
+// snapshot is not worth refusing a write for; but once writes are refused, it is
+// what makes room, since the log before it can go.
+func (r *reserve) bodyRoom() uint64 {
+	if r.low.Load() {
+		return r.size / 2
+	}
+	return r.size + r.size/4
+}
+
+// errNoRoom means that a snapshot was given up before it could take the log's room.
+var errNoRoom = errors.New("the disk is nearly full, what is left is for the log")
+
+// checkBody reports errNoRoom if no more of a snapshot may be written.
+func (r *reserve) checkBody() error {
+	if free, err := r.cfg.DiskFree(r.cfg.Dir); err == nil && free < r.bodyRoom() {
+		return errNoRoom
+	}
+	return nil
+}
+
+// exhausted reports whether err means that the machine has run out of something
+// that comes back, and has not lost anything.
+func exhausted(err error) bool {
+	for _, e := range []error{errNoRoom, syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// patience is how many looks a log without its next segment is given to make it: a
+// slow disk is no reason to read the log once more.
+const patience = 25
+
+// runReserve is the goroutine that watches the disk. It tells the raft goroutine
+// what has changed.
+func (n *Node) runReserve(wasFree uint64, wasLow bool) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	lacking := 0 // how often in a row the log had no spare segment
+	for {
+		select {
+		case <-ticker.C:
+		case <-n.endC:
+			return
+		}
+		next := findSpare(&n.cfg)
+		if lacking++; next.ready {
+			lacking = 0
+		}
+		free, low := n.reserve.look(next)
+		if lacking > patience && (free >= n.reserve.plenty() || !low && free >= n.reserve.size+n.reserve.size/4) {
+			// etcd's WAL has tried once to make its next segment, and would find out at
+			// the end of the present one that this has failed.
+			lacking = 0
+			n.disk.stale.Store(true)
+			n.inbox.run(func(c *core) { c.env.store(storageWork{}) })
+		}
+		if low != wasLow || free/bodySyncBytes != wasFree/bodySyncBytes {
+			n.inbox.run(func(c *core) { c.diskChecked(free, low) })
+		}
+		wasFree, wasLow = free, low
+	}
+}
+
+// spare is the file that etcd's WAL makes ahead of time, to be its next segment.
+type spare struct {
+	ready bool
+	// partial is what a file takes up that is not ready: it is being made, or there
+	// was no room for all of it. Then the space is of no use to anybody until the log
+	// is opened again.
+	partial uint64
+}
+
+// spares are the files that may be one.
+func spares(cfg *Config) ([]string, error) {
+	return filepath.Glob(filepath.Join(walDir(cfg), "*.tmp"))
+}
+
+func findSpare(cfg *Config) spare {
+	var s spare
+	paths, _ := spares(cfg) // fails on a bad pattern only
+	for _, path := range paths {
+		switch fi, err := os.Stat(path); {
+		case err != nil: // it has just become a segment
+		case fi.Size() >= wal.SegmentSizeBytes:
+			s.ready = true
+		default:
+			s.partial += uint64(fi.Size())
+		}
+	}
+	return s
+}
+
+// removeSpares removes what a WAL that is not open any more had made for later. There
+// are no entries in it.
+func removeSpares(cfg *Config) error {
+	paths, err := spares(cfg)
+	for _, path := range paths {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("remove the unused segment of the log: %w", err)
+	}
+	return nil
+}
+
+// reopen closes the WAL and opens it again at its end, which is the only way to
+// have it make its next segment if that has failed once. REQUIRES: called by the
+// goroutine that writes.
+func (d *disk) reopen() error {
+	// In between nothing of it is locked, and to purge it would all be superfluous.
+	d.segments.Lock()
+	defer d.segments.Unlock()
+	if err := d.wal.Sync(); err != nil { // whatever is written is in the file
+		return fmt.Errorf("sync WAL: %w", err)
+	}
+	if d.cfg.Durability != Always {
+		if err := d.syncTail(); err != nil {
+			return err
+		}
+	}
+	// As in openDisk: opening cuts the newest segment off and makes it long again.
+	if err := d.promiseEnd(); exhausted(err) {
+		d.lg.Warn("the log is not opened again to make its next segment", zap.Error(err))
+		return nil // runReserve asks again
+	} else if err != nil {
+		return err
+	}
+	if err := d.wal.Close(); err != nil {
+		return fmt.Errorf("close WAL: %w", err)
+	}
+	if err := removeSpares(d.cfg); err != nil {
+		return err
+	}
+	snaps, err := wal.ValidSnapshotEntries(d.lg, walDir(d.cfg))
+	if err != nil {
+		return fmt.Errorf("read WAL: %w", err)
+	}
+	var start *walpb.Snapshot
+	for _, s := range snaps {
+		if start == nil || s.GetIndex() > start.GetIndex() {
+			start = s
+		}
+	}
+	w, err := wal.Open(d.lg, walDir(d.cfg), start)
+	if err != nil {
+		return fmt.Errorf("open WAL: %w", err)
+	}
+	d.wal = w
+	if _, _, _, err := w.ReadAll(); err != nil {
+		return fmt.Errorf("read WAL: %w", err)
+	}
+	d.last = d.written // the WAL does not see again that a newer snapshot is recorded
+	d.relax()
+	d.lg.Info("log opened again, now that there is room for its next segment", zap.String("dir", walDir(d.cfg)))
+	return nil
+}
