@@ -149,6 +149,14 @@ func TestLogGetsItsNextSegment(t *testing.T) {
 		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
 		want++
 	}
+	segments, err := listSegments(&m.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the newest segment to be promised", func() bool {
+		p, err := readPromise(&m.cfg)
+		return err == nil && p != nil && p.Seq >= segments[len(segments)-1].seq
+	})
 	m.stop()
 	m.start()
 	m.propose("last")
