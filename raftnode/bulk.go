@@ -82,7 +82,7 @@ var errStalled = errors.New("the transfer does not move")
 func (n *Node) postRequest(to uint64, data []byte, patience time.Duration) (handOver, error) {
 	m, ok := n.view.Load().members.members[to]
 	if !ok {
-		return refused, fmt.Errorf("member %d is not known", to)
+		return refused, fmt.Errorf("%w: %d", ErrNotMember, to)
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)

@@ -210,10 +210,16 @@ func TestStalledTransfer(t *testing.T) {
 	}()
 	m := newCluster(t, 1, nil)[0]
 	m.propose("x")
-	v := *m.node.view.Load()
-	v.members = v.members.apply(change{Op: commit.AddLearner, Member: commit.Member{ID: 2, PeerURL: "http://" + ln.Addr().String()}})
-	m.node.view.Store(&v)
-	outcome, err := m.node.postRequest(2, make([]byte, 64<<20), 200*time.Millisecond)
+	var outcome handOver
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		v := *m.node.view.Load()
+		v.members = v.members.apply(change{Op: commit.AddLearner, Member: commit.Member{ID: 2, PeerURL: "http://" + ln.Addr().String()}})
+		m.node.view.Store(&v)
+		outcome, err = m.node.postRequest(2, make([]byte, 64<<20), 200*time.Millisecond)
+		if !errors.Is(err, ErrNotMember) {
+			break // else the raft goroutine has published in between
+		}
+	}
 	if outcome != handOverCut || !errors.Is(err, errStalled) {
 		t.Errorf("%d, %v", outcome, err)
 	}
