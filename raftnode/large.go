@@ -175,18 +175,22 @@ func (c *core) forwardLarge() {
 		if !ok {
 			continue
 		}
-		r.pr.Handed = c.hard.GetTerm()
+		term := c.hard.GetTerm()
+		r.pr.Handed = term
 		c.env.forwardLarge(c.soft.Lead, r.data, func(c *core, outcome handOver) {
-			c.largeForwarded(r.pr, first, outcome)
+			c.largeForwarded(r.pr, term, first, outcome)
 		})
 	}
 }
 
-// largeForwarded takes the answer of forwardLarge. What is refused is tried again,
-// unless its client has been told meanwhile that it is not applied.
-func (c *core) largeForwarded(pr *commit.Proposal, first bool, outcome handOver) {
+// largeForwarded takes the answer of forwardLarge, which was called in term. What is
+// refused is tried again, unless its client has been told meanwhile that it is not
+// applied. An answer that comes when the request has been handed to somebody else
+// since says nothing: that one may have it. (Found by TestRandomSchedules: it was
+// released, withdrawn, and applied.)
+func (c *core) largeForwarded(pr *commit.Proposal, term uint64, first bool, outcome handOver) {
 	l := &c.proposals.large
-	if outcome == handedOver {
+	if outcome == handedOver || pr.Handed != term {
 		return
 	}
 	pr.Handed = 0 // its proposer sends it again

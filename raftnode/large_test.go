@@ -73,8 +73,8 @@ func TestLargeRequestWithoutALeader(t *testing.T) {
 		t.Fatalf("%d proposals wait", got)
 	}
 	n.do(func() {
-		n.core.largeForwarded(p, false, refused)
-		n.core.largeForwarded(q, true, refused)
+		n.core.largeForwarded(p, 0, false, refused)
+		n.core.largeForwarded(q, 0, true, refused)
 		_ = s.nodes[2].core.rn.Campaign()
 	})
 	s.nodes[2].do(func() {})
@@ -90,6 +90,27 @@ func TestLargeRequestWithoutALeader(t *testing.T) {
 		if got := s.nodes[id].state.order; len(got) != 1 || got[0] != string(q.Data) {
 			t.Errorf("%d has applied %q", id, got)
 		}
+	}
+}
+
+// A refusal that arrives when the request has been handed to the next leader meanwhile
+// does not make it one that is certainly not applied.
+func TestLateRefusalOfALargeRequest(t *testing.T) {
+	s := newSim(Config{MaxEntryBytes: 16}, 3, nil)
+	s.settle()
+	n := s.nodes[1]
+	p := &commit.Proposal{Data: bytes.Repeat([]byte("p"), 100)}
+	if ok, first := p.Take(); !ok || !first { // to the leader of term 1
+		t.Fatal(ok, first)
+	}
+	p.Handed = 2 // and now to that of term 2
+	n.do(func() { n.core.largeForwarded(p, 1, true, refused) })
+	if p.Withdraw() {
+		t.Fatal("withdrawn, and the leader of term 2 has it")
+	}
+	n.do(func() { n.core.largeForwarded(p, 2, true, refused) })
+	if !p.Withdraw() {
+		t.Fatal("nobody has it, and it cannot be withdrawn")
 	}
 }
 

@@ -244,6 +244,12 @@ func (s *schedule) loseDisk(n *simNode) {
 		return
 	}
 	s.sim.loseDisk(n)
+	if len(s.cfg.Peers) == 1 && s.founder(n.id) {
+		// Its list tells it of nobody else: it forms another cluster, whose random id
+		// keeps its messages away from this one.
+		n.dead = ErrDataLost
+		return
+	}
 	s.start(n.id) // it comes up at once, empty, whoever else is there
 }
 

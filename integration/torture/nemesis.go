@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -402,18 +404,41 @@ func lostDisk(t *torture, rng *rand.Rand) (func(), error) {
 	t.log("node %d lost its disk", victim.ID)
 	t.pause(context.Background(), time.Duration(rng.IntN(2000))*time.Millisecond)
 	t.start(victim)
-	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
-	defer cancel()
-	if err := victim.WaitExit(ctx); err != nil {
-		return nil, fmt.Errorf("it was not refused: %w", err)
-	}
-	if status := victim.ExitCode(); status != 1 {
-		return nil, fmt.Errorf("node %d without its disk ends with status %d", victim.ID, status)
+	if err := t.turnedAway(victim); err != nil {
+		return nil, err
 	}
 	if err := t.remove(victim, rng); err != nil {
 		return nil, err
 	}
 	return nil, t.addOne(rng)
+}
+
+// turnedAway returns once a member without its disk has ended with a refusal. If all
+// others that it was started with are gone for good, there is nobody to tell it: then
+// it waits for them, and serves nobody.
+func (t *torture) turnedAway(victim *cluster.Node) error {
+	founder := func(n *cluster.Node) bool { return n.ID <= uint64(t.config.nodes) }
+	told := !founder(victim) || slices.ContainsFunc(t.nodes(), func(n *cluster.Node) bool { return n != victim && founder(n) })
+	if !told {
+		err := t.until(func() error {
+			_, err := cluster.Ask(victim.Addr, "GET", "x")
+			if e, ok := errors.AsType[cluster.Error](err); ok && e.Code() == "LOADING" && strings.Contains(e.Error(), "not formed yet") {
+				return nil
+			}
+			return fmt.Errorf("node %d without its disk answers %w", victim.ID, err)
+		})
+		victim.Kill()
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 45*time.Second)
+	defer cancel()
+	if err := victim.WaitExit(ctx); err != nil {
+		return fmt.Errorf("it was not refused: %w", err)
+	}
+	if status := victim.ExitCode(); status != 1 {
+		return fmt.Errorf("node %d without its disk ends with status %d", victim.ID, status)
+	}
+	return nil
 }
 
 // member reports whether the leader lists id.
