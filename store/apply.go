@@ -197,6 +197,17 @@ func (a *applier) Aside(f func()) {
 	f()
 }
 
+// share has f read while other readers are let in. They find what is between two
+// ops, as in Pause.
+func (a *applier) share(f func()) {
+	a.unlock()
+	defer a.lock()
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	a.read.watch.start()
+	f()
+}
+
 // Entry takes in the stamp of an entry.
 func (a *applier) Entry(stamp int64) {
 	a.stamp, a.sent = stamp, -1
@@ -301,14 +312,21 @@ func (k *asker) advance() *step {
 		case stepGreeting:
 			k.next++
 		default:
-			k.answer()
+			k.answer(k.next >= k.end) // a transaction is for nobody to see in between
 		}
 	}
 	return nil
 }
 
-// answer answers the next step, which has no op.
-func (k *asker) answer() {
+// answer answers the next step, which has no op. whole says that the state is one
+// that others may see: then a read that may take long does not keep them out. It
+// sees the same state either way: nobody else changes it.
+func (k *asker) answer(whole bool) {
+	st := &k.b.plan[k.next]
+	if whole && (st.kind == stepExecRead || st.kind == stepRead && st.spec.Flags&command.Fast == 0) {
+		k.a.share(func() { k.answer(false) })
+		return
+	}
 	k.next += 1 + k.a.s.answerStep(k.b, k.next, k.a.read, k.now)
 	k.a.work++
 }
@@ -363,7 +381,7 @@ func (k *asker) Exec(run bool) {
 // EndExec answers what stands behind the last write of the transaction.
 func (k *asker) EndExec() {
 	for k.next < k.end {
-		k.answer()
+		k.answer(false)
 	}
 	k.b.observeExec(&k.a.read.watch, k.exec)
 }

@@ -303,3 +303,44 @@ func TestGapInTheLogStopsTheNode(t *testing.T) {
 		t.Error("an entry was missing and nobody noticed")
 	}
 }
+
+// A read behind a write of the same pipeline keeps nobody from reading, unless it is
+// part of a transaction; and it sees what is between its neighbours.
+func TestReadsBehindWritesLetReadersIn(t *testing.T) {
+	inC, outC := make(chan struct{}), make(chan struct{})
+	count := 0
+	table, err := command.NewTable([]*command.Spec{
+		{Name: "step", Arity: 1, Write: func(w *command.Write) { count++; w.Reply.Int(int64(count)) }, Summary: "s", Since: "1", Group: "g"},
+		{Name: "count", Arity: 1, Flags: command.Fast, Read: func(r *command.Read) { r.Reply.Int(int64(count)) }, Summary: "s", Since: "1", Group: "g"},
+		{Name: "scan", Arity: 1, Read: func(r *command.Read) {
+			inC <- struct{}{}
+			<-outC // as long as a walk over all keys takes
+			r.Reply.Int(int64(count))
+		}, Summary: "s", Since: "1", Group: "g"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{Table: table}, nil)
+	defer n.stop()
+	eventually(t, "ready", n.store.Ready)
+	var reply recorder
+	var b Batch
+	for _, cmd := range []string{"step", "scan", "step", "count", "step", "scan"} {
+		add(&b, n.store, 0, cmd)
+	}
+	doneC := make(chan struct{})
+	n.store.Submit(&b, &reply, func() { close(doneC) })
+	for _, want := range []string{"1", "3"} {
+		<-inC
+		if got := get(n.store, 0, "count"); got != want {
+			t.Errorf("while it reads, others find %s, want %s", got, want)
+		}
+		outC <- struct{}{}
+	}
+	<-doneC
+	if got := reply.String(); got != "1 1 2 2 3 3" {
+		t.Errorf("replies %s", got)
+	}
+}
