@@ -2,11 +2,9 @@ package raftnode
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // sim is a cluster on one goroutine: the cores of raftnode on simulated disks and
@@ -35,7 +34,13 @@ type sim struct {
 	// answering. With an rng they always do.
 	refuse bool
 
+	// The state machine's commands, and its requests by number.
+	table   *command.Table
+	names   []string
+	numbers map[string]uint64
+
 	// The invariants.
+	digests  map[uint64]string // index -> digest of the state there
 	log      map[uint64]string // index -> what was applied there first
 	leaders  map[uint64]uint64 // term -> leader
 	acked    map[string]uint64 // request -> index at which its origin saw it applied
@@ -75,24 +80,21 @@ type simNode struct {
 	starts uint64 // its incarnation, which is on its disk
 }
 
-// simStore is the state machine: requests in order, each applied once.
-type simStore struct {
-	applied uint64
-	large   commit.Assembly
-	done    map[string]bool
-	order   []string
-}
-
 func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
 	cfg.Seal, cfg.SealLarge = testSeal, testSealLarge
 	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
-	cfg.EnsureDefaults()
+	table, err := command.NewTable(command.Lists())
+	if err != nil {
+		panic(err) // they are checked where they are declared
+	}
 	s := &sim{
+		table: table, numbers: map[string]uint64{}, digests: map[uint64]string{},
 		cfg: cfg, nodes: map[uint64]*simNode{}, cut: map[[2]uint64]bool{}, rng: rng,
 		large: map[*raftpb.Message]func(handOver){},
 		log:   map[uint64]string{}, leaders: map[uint64]uint64{}, acked: map[string]uint64{}, refused: map[string]bool{},
 	}
+	s.cfg.EnsureDefaults()
 	for i := range peers {
 		s.cfg.Peers = append(s.cfg.Peers, Peer{uint64(i + 1), fmt.Sprintf("http://node:%d", i+1)})
 	}
@@ -168,7 +170,7 @@ func (s *sim) boot(id uint64) {
 	c.reads.incarnation = n.starts
 	n.core = c
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
-	n.state = &simStore{done: map[string]bool{}}
+	n.state = newSimStore(n)
 	n.queue, n.bodies, n.open, n.leads = nil, nil, map[string]*commit.Proposal{}, false
 	s.logf("%d started: snapshot %d, %d entries, term %d, commit %d", id,
 		c.snapshots.last, len(from.entries), c.hard.GetTerm(), c.hard.GetCommit())
@@ -390,6 +392,12 @@ func (n *simNode) persist(k int) {
 			return
 		}
 		n.queue = n.queue[k:]
+		// In the order of Node.respond.
+		for _, m := range out.responses {
+			if m.GetTo() != n.id {
+				n.send([]*raftpb.Message{m})
+			}
+		}
 		for _, snap := range out.snapshots {
 			d, err := decodeDescriptor(snap.GetData())
 			if err != nil {
@@ -401,8 +409,6 @@ func (n *simNode) persist(k int) {
 		for _, m := range out.responses {
 			if m.GetTo() == n.id {
 				n.core.step(m)
-			} else {
-				n.send([]*raftpb.Message{m})
 			}
 		}
 	})
@@ -427,18 +433,7 @@ func (n *simNode) apply() bool {
 			n.applyEntry(e)
 		}
 		if b.CaptureC != nil {
-			order, large := slices.Clone(n.state.order), n.state.large
-			b.CaptureC <- commit.Capture{Index: n.state.applied, Write: func(w io.Writer) error {
-				if err := json.NewEncoder(w).Encode(large); err != nil {
-					return err
-				}
-				for _, r := range order {
-					if _, err := w.Write(testSeal(nil, [][]byte{[]byte(r)})); err != nil {
-						return err
-					}
-				}
-				return nil
-			}}
+			b.CaptureC <- n.state.capture()
 		}
 		close(b.ApplyDoneC)
 		n.core.applied()
@@ -447,43 +442,14 @@ func (n *simNode) apply() bool {
 }
 
 func (n *simNode) applyEntry(e commit.Entry) {
-	s, st := n.s, n.state
+	s := n.s
 	what := fmt.Sprintf("%d:%s", e.Term, e.Data)
 	if first, ok := s.log[e.Index]; !ok {
 		s.log[e.Index] = what
 	} else if first != what {
 		s.failf("%d applies %q at %d, where %q was applied before", n.id, what, e.Index, first)
 	}
-	if e.Index <= st.applied {
-		return
-	}
-	if e.Index != st.applied+1 {
-		s.failf("%d applies %d after %d", n.id, e.Index, st.applied)
-	}
-	st.applied = e.Index
-	data, err := st.large.Add(e.Term, e.Data)
-	if err != nil {
-		s.failf("%d cannot apply %d: %v", n.id, e.Index, err)
-		return
-	}
-	for _, r := range testUnseal(data) {
-		if s.refused[r] {
-			s.failf("%d applies %q, which was reported as not applied", n.id, r)
-		}
-		if st.done[r] {
-			continue // a retry
-		}
-		st.done[r] = true
-		st.order = append(st.order, r)
-		if _, mine := n.open[r]; mine {
-			delete(n.open, r)
-			s.acked[r] = e.Index
-			if len(r) > int(s.cfg.MaxEntryBytes) {
-				s.larges++
-			}
-			s.ackedTop = max(s.ackedTop, e.Index)
-		}
-	}
+	n.state.apply(e)
 }
 
 func (n *simNode) load() {
@@ -493,25 +459,8 @@ func (n *simNode) load() {
 		n.s.failf("%d has no body for snapshot %d", n.id, index)
 		return
 	}
-	head, requests, _ := bytes.Cut(body, []byte("\n"))
-	var saved commit.Assembly
-	if err := json.Unmarshal(head, &saved); err != nil {
-		n.s.failf("%d: snapshot %d: %v", n.id, index, err)
-	}
-	n.state = &simStore{applied: index, done: map[string]bool{}, order: testUnseal(requests)}
-	for _, part := range saved.Parts {
-		if _, err := n.state.large.Add(saved.Term, part); err != nil {
-			n.s.failf("%d: snapshot %d: %v", n.id, index, err)
-		}
-	}
-	for _, r := range n.state.order {
-		n.state.done[r] = true
-		if _, mine := n.open[r]; mine {
-			delete(n.open, r)
-			n.s.acked[r] = n.state.applied
-			n.s.ackedTop = max(n.s.ackedTop, n.state.applied)
-		}
-	}
+	n.state = newSimStore(n)
+	n.state.load(index, body)
 	n.s.logf("%d loaded snapshot %d with %d requests", n.id, n.state.applied, len(n.state.order))
 }
 

@@ -376,7 +376,11 @@ func (c *conn) cmdClientUnblock(argv [][]byte) {
 		c.enc.Error(command.ErrNotInteger)
 		return
 	}
-	if c.srv.blocked.askUnblock(id, asError) {
+	err := ""
+	if asError {
+		err = errUnblocked
+	}
+	if c.srv.unblock(id, err) {
 		c.enc.Int(1)
 		return
 	}

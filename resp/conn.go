@@ -79,12 +79,12 @@ type conn struct {
 	skipNext            bool
 	monitor             bool
 	multi               transaction
-	block               *waiter  // the blocking command that it waits for
-	after               []*later // what an EXEC on its way leaves to be run afterwards
-	taskFrom            int      // where the replies of the running task begin
-	taskMuted           bool     // it gets no reply
-	executing           bool     // commands of a transaction are being run
-	startTask           func()   // to be started as a goroutine when run ends
+	block               atomic.Pointer[waiter] // the blocking command that it waits with
+	after               []*later               // what an EXEC on its way leaves to be run afterwards
+	taskFrom            int                    // where the replies of the running task begin
+	taskMuted           bool                   // it gets no reply
+	executing           bool                   // commands of a transaction are being run
+	startTask           func()                 // to be started as a goroutine when run ends
 
 	// Reads that share one hold of the store's lock.
 	reader    store.Reader
@@ -347,8 +347,8 @@ func (c *conn) abandon() {
 		c.endRead()
 		c.lastStats()
 	}
-	if c.block != nil {
-		c.srv.blocked.leave(c.block)
+	if w := c.block.Load(); w != nil {
+		c.srv.store.Leave(&w.wait)
 	}
 	c.srv.store.Unwatch(c.multi.watched)
 	c.srv.forget(c)

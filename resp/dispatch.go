@@ -119,13 +119,9 @@ func (c *conn) resume() bool {
 	c.state = forNothing
 	switch was {
 	case forBatch:
-		blocked := c.batch.Blocked()
 		c.waited(c.batch.Err())
 		c.batch.Reset()
 		c.batchMuted = false
-		if c.block != nil {
-			return c.afterFirst(blocked)
-		}
 		return c.afterBatch()
 	case forBarrier:
 	case forTask:

@@ -15,11 +15,9 @@
 // off, and its replies come back in one piece, in order.
 //
 // Goroutines: one for each listener; cron, which closes idle clients and takes
-// samples; the waitRoom's loop, which tries blocked commands again; and those of
-// the drivers. Server.Close ends them all.
+// samples; and those of the drivers. Server.Close ends them all.
 //
-// Locks, in the order in which they may be taken: waitRoom.mu, then any of the
-// store's, then waitRoom.inbox. Server.mu (the list of clients), face.mu and
+// Locks: Server.mu (the list of clients), face.mu and
 // pushQueue.mu (one connection's), epollLoop.mu (its inbox), the statistics' and
 // logs' own are held for a few instructions, and nothing else is taken under
 // them.

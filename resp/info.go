@@ -124,7 +124,7 @@ func (t *infoText) server() {
 
 func (t *infoText) clients() {
 	s := t.srv
-	var blocked, maxIn int
+	var maxIn int
 	var maxOut int64
 	n := 0
 	s.eachClient(func(c *conn) {
@@ -132,9 +132,6 @@ func (t *infoText) clients() {
 		_, _, omem := c.pending()
 		c.face.mu.Lock()
 		defer c.face.mu.Unlock()
-		if c.face.blocked {
-			blocked++
-		}
 		maxIn, maxOut = max(maxIn, c.face.qbuf+c.face.qbufFree), max(maxOut, omem)
 	})
 	t.section("Clients")
@@ -143,6 +140,7 @@ func (t *infoText) clients() {
 	t.line("maxclients", s.config().MaxClients)
 	t.line("client_recent_max_input_buffer", maxIn)
 	t.line("client_recent_max_output_buffer", maxOut)
+	blocked := s.store.Blocked()
 	t.line("blocked_clients", blocked)
 	t.line("tracking_clients", 0)
 	t.line("clients_in_timeout_table", blocked)

@@ -92,29 +92,27 @@ func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, took time.Dur
 	if cm == nil || cm.spec != spec {
 		cm = c.srv.bySpec[spec]
 	}
-	if w := c.block; w != nil && c.batch.Blocked() {
-		c.startedWaiting(w, argv, int64(took))
-		return
-	}
 	c.ran(cm, argv, db, int64(took), failed)
 }
 
 // startedWaiting records a blocking command whose client has begun to wait: it is
-// a call, and the rest of its story follows when it is served.
-func (c *conn) startedWaiting(w *waiter, argv [][]byte, took int64) {
-	w.took, w.blocked = took, true
+// a call, and the rest of its story follows when it is served. It is called by any
+// goroutine.
+func (s *Server) startedWaiting(addr string, w *waiter, took int64) {
 	w.cmd.calls.Add(1)
 	w.cmd.nanos.Add(took)
-	c.srv.stats.commands.Add(1)
-	c.note(w.cmd, argv, w.db)
+	s.stats.commands.Add(1)
+	if s.monitors.Load() > 0 && w.cmd.flags&(command.SkipMonitor|command.Admin) == 0 {
+		s.feedMonitors(nil, s.appendNote(nil, addr, w.db, w.argv))
+	}
 }
 
 // servedLater records the end of a blocking command that had to wait, as Redis
-// does: the time that it waited is not counted.
+// does: the time that it waited is not counted. Nor is that of serving it, which is
+// the time of the write that did.
 func (c *conn) servedLater(w *waiter) {
 	cm, cfg := w.cmd, c.srv.config()
-	took := w.took + w.served
-	cm.nanos.Add(w.served)
+	took := int64(w.wait.Took)
 	if w.enc.errs > 0 {
 		cm.failed.Add(1)
 	}

@@ -90,7 +90,6 @@ type Server struct {
 	peers    rates // of bytes from and to other members, in 16 s
 	base     atomic.Pointer[baseline]
 	downFrom atomic.Int64 // since when the node has not been ready, ms, 0 if it is
-	blocked  *waitRoom
 	peak     atomic.Int64 // most memory seen in use
 
 	startMemory int64        // in use when the server was made: not data
@@ -149,7 +148,6 @@ func New(opts Options) (*Server, error) {
 		startMemory: memoryUse().used,
 	}
 	s.eachCommand(func(cm *cmd) { s.bySpec[cm.spec] = cm })
-	s.blocked = newWaitRoom(s)
 	s.secrets.log, s.secrets.now = s.log, s.now
 	cfg := opts.Config
 	if cfg.TLSPort != 0 {
@@ -193,9 +191,8 @@ func (s *Server) Start() error {
 		s.plain.stop()
 		return err
 	}
-	s.group.Add(2)
+	s.group.Add(1)
 	go s.cron()
-	go s.blocked.run()
 	return nil
 }
 

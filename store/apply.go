@@ -7,7 +7,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
-	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 const (
@@ -18,34 +18,6 @@ const (
 	// one unit, and so is every kilobyte of arguments.
 	holdWork = 32
 )
-
-// applier is the apply loop's own. It runs under Store.mu and needs no other
-// protection.
-type applier struct {
-	call  command.Write
-	db    keyspace.DB
-	rand  keyspace.Rand
-	argv  [][]byte
-	read  *reading
-	ahead lookahead
-	own   *Batch // whose request is being applied, if it is one of this node's
-
-	seed     uint64
-	mayBlock bool
-	keepFrom int   // see command.Call
-	sent     int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
-	leading  bool
-	started  time.Time // of this hold of the lock
-	work     int
-
-	finished []*Batch // answered, to be told once the lock is released
-}
-
-func newApplier() *applier {
-	a := &applier{read: newReading()}
-	a.call.DB = &a.db
-	return a
-}
 
 // runApply is the only goroutine that changes the state.
 func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
@@ -92,31 +64,91 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 
 // apply applies a batch and answers whoever waits for it.
 func (s *Store) apply(batch *commit.Batch) error {
-	a := s.applier
+	a := &s.applier
 	a.leading = s.IsLeader()
-	s.lockApply()
+	a.lock()
 	err := s.applyEntries(batch.Entries)
 	if err == nil {
-		s.nextDeadline.Store(earliestDeadline(s.ks))
+		s.nextDeadline.Store(earliestDeadline(s.m.Keyspace()))
 	}
-	s.unlockApply()
+	a.unlock()
+	// If there is an error, what was answered before the bad entry was applied is
+	// true all the same. The rest is ended by stop.
+	a.tell()
 	if err != nil {
-		// What was answered before the bad entry was applied is true. The rest is
-		// ended by stop.
-		a.tell()
 		return err
 	}
-	a.tell()
 	s.waits.applied(s.applied.Load())
 	s.wakeExpiry()
 	if batch.CaptureC != nil {
-		c := s.capture()
-		batch.CaptureC <- commit.Capture{Index: c.index, Write: s.writer(c)}
+		p := s.capture()
+		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p)}
 	}
 	if batch.ApplyDoneC != nil {
 		close(batch.ApplyDoneC)
 	}
 	return nil
+}
+
+// applyEntries turns a panic into an error: a broken invariant, of a handler or of
+// a plan. The state may be half changed then, and the node must stop.
+func (s *Store) applyEntries(entries []commit.Entry) (err error) {
+	index := s.m.Index()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("apply entry %d: panic: %v\n%s", index, p, debug.Stack())
+		}
+	}()
+	for i := range entries {
+		e := &entries[i]
+		index = e.Index
+		if err := s.m.Apply(e.Index, e.Term, e.Data); err != nil {
+			return err
+		}
+		s.applied.Store(s.m.Index())
+		s.applier.endEntry()
+	}
+	return nil
+}
+
+// applier is what this node makes of the log that it applies: it answers the
+// requests that are its own, lets readers in, and counts. It belongs to the apply
+// loop and runs under Store.mu.
+type applier struct {
+	s *Store
+
+	leading bool
+	stamp   int64 // of the entry being applied, ms
+	sent    int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
+
+	started time.Time // of this hold of the lock
+	work    int
+
+	asker    asker
+	orphan   orphan
+	read     *reading
+	finished []*Batch // answered, to be told once the lock is released
+	over     []*Wait  // likewise
+	reenter  []*Wait  // to be entered once more
+	ready    []dbKey  // keys that blocked reads wait for and that the op has touched
+}
+
+var _ machine.Observer = (*applier)(nil)
+
+func (a *applier) lock() {
+	a.s.mu.Lock()
+	a.started = time.Now() //nolint:forbidigo // how long readers wait is no state
+	a.work = 0
+	a.read.watch.start() // nobody executes while they wait for the lock
+}
+
+func (a *applier) unlock() {
+	held := int64(time.Since(a.started))
+	a.s.mu.Unlock()
+	a.s.countLookups(a.read)
+	if held > a.s.stats.longestHold.Load() {
+		a.s.stats.longestHold.Store(held)
+	}
 }
 
 // tell tells those who asked. It runs without the lock.
@@ -126,18 +158,25 @@ func (a *applier) tell() {
 		b.finish()
 	}
 	a.finished = a.finished[:0]
+	for i, w := range a.over {
+		a.over[i] = nil
+		w.done()
+	}
+	a.over = a.over[:0]
+	for i, w := range a.reenter {
+		a.reenter[i] = nil
+		a.s.enter(w)
+	}
+	a.reenter = a.reenter[:0]
+	a.s.room.flush(a.s)
 }
 
-func (s *Store) lockApply() {
-	s.mu.Lock()
-	s.applier.started = time.Now() //nolint:forbidigo // how long readers wait is no state
-	s.applier.work = 0
-	s.applier.read.watch.start() // nobody executes while they wait for the lock
-}
-
-// yield lets readers in if they have been kept out for long.
-func (s *Store) yield(work int) {
-	a := s.applier
+// Pause serves blocked reads, and lets readers in if they have been kept out for
+// long.
+func (a *applier) Pause(work int) {
+	if len(a.ready) > 0 {
+		a.serveReads()
+	}
 	a.work += work
 	if a.work < holdWork {
 		return
@@ -146,136 +185,72 @@ func (s *Store) yield(work int) {
 	if time.Since(a.started) < maxHold {
 		return
 	}
-	s.unlockApply()
+	a.unlock()
 	a.tell()
-	s.lockApply()
+	a.lock()
 }
 
-func (s *Store) unlockApply() {
-	held := int64(time.Since(s.applier.started))
-	s.mu.Unlock()
-	s.countLookups(s.applier.read)
-	if held > s.stats.longestHold.Load() {
-		s.stats.longestHold.Store(held)
+// Aside has f put a large request together while readers are let in.
+func (a *applier) Aside(f func()) {
+	a.unlock()
+	defer a.lock()
+	f()
+}
+
+// share has f read while other readers are let in. They find what is between two
+// ops, as in Pause.
+func (a *applier) share(f func()) {
+	a.unlock()
+	defer a.lock()
+	a.s.mu.RLock()
+	defer a.s.mu.RUnlock()
+	a.read.watch.start()
+	f()
+}
+
+// Entry takes in the stamp of an entry.
+func (a *applier) Entry(stamp int64) {
+	a.stamp, a.sent = stamp, -1
+	a.s.clock.Observe(stamp, a.leading)
+	a.s.stats.entries.Add(1)
+}
+
+func (a *applier) endEntry() {
+	if a.sent >= 0 {
+		a.s.clock.Bracket(a.stamp, a.sent)
+		a.sent = -1
 	}
 }
 
-// applyEntries turns a handler's panic into an error: a broken invariant. The
-// state may be half changed then, and the node must stop.
-func (s *Store) applyEntries(entries []commit.Entry) (err error) {
-	index := s.applied.Load()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("apply entry %d: panic: %v\n%s", index, p, debug.Stack())
-		}
-	}()
-	for i := range entries {
-		e := &entries[i]
-		index = e.Index
-		applied := s.applied.Load()
-		if e.Index <= applied {
-			continue // it is in the snapshot that was loaded, or was sent twice
-		}
-		if e.Index != applied+1 {
-			return fmt.Errorf("apply entry %d: the state is at %d, there is a gap", e.Index, applied)
-		}
-		data, err := s.whole(e)
-		if err == nil && len(data) > 0 {
-			err = s.applyEntry(data)
-		}
-		if err != nil {
-			return fmt.Errorf("apply entry %d: %w", e.Index, err)
-		}
-		s.term = e.Term
-		s.applied.Store(e.Index)
-	}
-	return nil
-}
-
-// whole returns what there is to apply when e has come: nothing, if e is a part of a
-// large request, until its last one comes. Readers are let in while that is put
-// together.
-func (s *Store) whole(e *commit.Entry) ([]byte, error) {
-	s.applier.keepFrom = 0
-	if !commit.IsPart(e.Data) {
-		return s.parts.Add(e.Term, e.Data)
-	}
-	s.unlockApply()
-	defer s.lockApply()
-	data, err := s.parts.Add(e.Term, e.Data)
-	if len(data) > 0 {
-		s.applier.keepFrom = len(data) - len(data)/8 // it is in memory of its own
-	}
-	return data, err
-}
-
-func (s *Store) applyEntry(data []byte) error {
-	c := cursor{b: data}
-	stamp, seed := c.entryHead()
-	if c.err != nil {
-		return c.err
-	}
-	s.applier.seed, s.applier.sent = seed, -1
-	s.clock.Observe(stamp, s.applier.leading)
-	s.now = max(s.now, stamp)
-	s.stats.entries.Add(1)
-	s.applier.ahead.start(c)
-	defer s.applier.ahead.stop()
-	for c.more() {
-		request := c.bytes()
-		if c.err != nil {
-			return c.err
-		}
-		if err := s.applyRequest(request); err != nil {
-			return err
-		}
-	}
-	if s.applier.sent >= 0 {
-		s.clock.Bracket(stamp, s.applier.sent)
-	}
-	return nil
-}
-
-func (s *Store) applyRequest(request []byte) error {
-	c := cursor{b: request}
-	h := c.requestHead()
-	if c.err != nil {
-		return c.err
-	}
+// Request finds out who waits for the request.
+func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
+	s := a.s
 	own := false
-	if h.origin == s.cfg.Member {
+	if h.Origin == s.cfg.Member {
 		run := s.node.Load().incarnation
-		if h.incarnation > run {
-			return s.errOldRun(h.incarnation)
+		if h.Incarnation > run {
+			return nil, s.errOldRun(h.Incarnation)
 		}
-		own = h.incarnation == run
+		own = h.Incarnation == run
 	}
-	if !s.sessions.admit(h) {
+	if !fresh {
 		s.stats.duplicates.Add(1)
-		return nil
+		return nil, nil
 	}
 	s.stats.requests.Add(1)
 	if !own {
-		return s.applyOps(&c)
+		return machine.Nobody{}, nil
 	}
 	s.inflight.mu.Lock()
-	b := s.inflight.take(h.seq)
+	b := s.inflight.take(h.Seq)
 	s.inflight.mu.Unlock()
-	if b == nil {
-		return s.applyOps(&c) // given up: the client was told that the outcome is unknown
+	if b == nil { // given up: the client was told that the outcome is unknown
+		a.orphan = orphan{a: a, seq: h.Seq}
+		return &a.orphan, nil
 	}
-	s.applier.sent = max(s.applier.sent, b.sent)
-	s.applier.own = b
-	s.applier.read.watch.start()
-	err := s.applyBatch(&c, b)
-	s.applier.own = nil
-	if err != nil {
-		// Nobody can say how much of the reply is written, so b is never finished:
-		// a client that sees its connection break knows that it knows nothing.
-		return err
-	}
-	s.applier.finished = append(s.applier.finished, b)
-	return nil
+	a.sent = max(a.sent, b.sent)
+	a.asker.begin(a, b)
+	return &a.asker, nil
 }
 
 // errOldRun says that the log knows a later run of this member than this one.
@@ -284,182 +259,138 @@ func (s *Store) errOldRun(incarnation uint64) error {
 		incarnation, s.cfg.Member, s.node.Load().incarnation)
 }
 
-// applyOps applies a request that nobody here waits for.
-func (s *Store) applyOps(c *cursor) error {
-	for c.more() {
-		if err := s.applyOp(c, command.Discard{}); err != nil {
-			return err
-		}
-	}
-	return c.err
+// orphan is the asker of a request of this node that nobody waits for any more.
+type orphan struct {
+	machine.Nobody
+	a   *applier
+	seq uint64
 }
 
-// applyBatch applies a request of this node with the answers of everything that
-// stands around its writes.
-func (s *Store) applyBatch(c *cursor, b *Batch) error {
-	var now int64
+// Blocked returns what the client that is gone will be served.
+func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
+
+// Executed counts.
+func (a *applier) Executed() { a.s.stats.commands.Add(1) }
+
+// Expired counts.
+func (a *applier) Expired(n uint64) { a.s.stats.expiredByLeader.Add(n) }
+
+// asker answers a batch of this node: it walks the batch's plan while the machine
+// walks the request's ops, and runs what stands between the writes in its place.
+// A batch is finished only when all of it is answered: if applying fails in the
+// middle, nobody can say how much of the reply is true, and a client that sees its
+// connection break knows that it knows nothing.
+type asker struct {
+	a    *applier
+	b    *Batch
+	next int           // step of the plan
+	left int           // writes that are left of the step before it
+	end  int           // step behind the transaction that is being run
+	exec time.Duration // when that began
+	now  int64         // that reads are as of
+}
+
+var _ machine.Asker = (*asker)(nil)
+
+func (k *asker) begin(a *applier, b *Batch) {
+	*k = asker{a: a, b: b}
+	a.read.watch.start()
 	if len(b.plan) > 1 { // there may be a read
-		now = s.Now()
+		k.now = a.s.Now()
 	}
-	for i := 0; i < len(b.plan); i++ {
-		st := &b.plan[i]
-		var err error
+}
+
+// advance answers the steps in front of the next one that has an op, and returns
+// that, nil if there is none.
+func (k *asker) advance() *step {
+	for k.next < len(k.b.plan) {
+		st := &k.b.plan[k.next]
 		switch st.kind {
-		case stepWrites:
-			for n := st.n; n > 0 && err == nil; n-- {
-				err = s.applyOp(c, b.reply)
-			}
-		case stepExec:
-			if kind, _ := c.op(); kind != opExec && c.err == nil {
-				c.fail("not the request that was sent")
-			}
-			err = s.applyExec(c, b, b.plan[i+1:i+1+st.n])
-			i += st.n
-			s.yield(1 + st.n)
-		case stepBlock:
-			s.applier.mayBlock = true
-			err = s.applyOp(c, b.reply)
-			s.applier.mayBlock = false
+		case stepWrites, stepExec, stepExecWrite, stepBlock:
+			k.next++
+			return st
 		case stepGreeting:
+			k.next++
 		default:
-			i += s.answerStep(b, i, s.applier.read, now)
-			s.yield(1)
-		}
-		if err != nil {
-			return err
+			k.answer(k.next >= k.end) // a transaction is for nobody to see in between
 		}
 	}
-	if c.more() {
-		c.fail("not the request that was sent")
-	}
-	return c.err
-}
-
-// applyOp applies the next op.
-func (s *Store) applyOp(c *cursor, reply command.Reply) error {
-	s.applier.ahead.next(s.ks, s.now)
-	before := len(c.b)
-	kind, db := c.op()
-	var err error
-	switch {
-	case c.err != nil:
-		return c.err
-	case kind == opExec:
-		err = s.applyExec(c, nil, nil)
-	case kind == opExpire:
-		s.begin()
-		s.expire(c, db)
-		err = c.err
-	default:
-		s.begin()
-		err = s.write(c, db, reply, kind == opAgain)
-	}
-	if err == nil {
-		s.yield(1 + (before-len(c.b))>>10)
-	}
-	return err
-}
-
-// begin starts the next unit that WATCH can tell from others. Its number, not
-// the entry's index, is a key's version: an entry holds requests of many
-// clients, and readers are let in between them.
-func (s *Store) begin() {
-	s.revision++
-	s.ks.Begin(s.revision, s.now)
-	// Every unit draws from its own sequence, so that how much one command draws
-	// is of no consequence for the next.
-	s.applier.rand = keyspace.NewRand(s.applier.seed ^ s.revision*0xd1342543de82ef95)
-}
-
-// write runs the command that c stands at.
-func (s *Store) write(c *cursor, db int, reply command.Reply, again bool) error {
-	a := s.applier
-	a.argv = c.args(a.argv)
-	if c.err != nil {
-		return c.err
-	}
-	spec := s.cfg.Table.Resolve(a.argv)
-	if spec == nil || spec.Write == nil || !spec.ArityOK(len(a.argv)) {
-		return fmt.Errorf("%w: no write command %.40q with %d arguments: the entry comes from a newer version", errEntry, a.argv[0], len(a.argv))
-	}
-	a.db = s.ks.DB(db)
-	a.call.Space = s.ks
-	// MayBlock differs between nodes. That is harmless: a command that finds
-	// nothing changes nothing, whatever it replies.
-	a.call.Call = command.Call{Args: a.argv, Now: s.now, Reply: reply, Rand: &a.rand, MayBlock: a.mayBlock, Again: again, KeepFrom: a.keepFrom}
-	spec.Write(&a.call)
-	if a.own != nil {
-		s.ran(db, spec, again)
-	}
-	a.call.Args, a.call.Reply = nil, nil
-	a.argv = release(a.argv)
-	s.stats.commands.Add(1)
 	return nil
 }
 
-// ran notes what nobody but the client's own node is to know of a command that
-// the applier's call holds.
-func (s *Store) ran(db int, spec *command.Spec, again bool) {
-	a := s.applier
-	if a.mayBlock {
-		a.own.blocked = a.call.Blocked()
+// answer answers the next step, which has no op. whole says that the state is one
+// that others may see: then a read that may take long does not keep them out. It
+// sees the same state either way: nobody else changes it.
+func (k *asker) answer(whole bool) {
+	st := &k.b.plan[k.next]
+	if whole && (st.kind == stepExecRead || st.kind == stepRead && st.spec.Flags&command.Fast == 0) {
+		k.a.share(func() { k.answer(false) })
+		return
 	}
-	if spec.CountLookups && !again {
-		a.read.count(&a.db.View)
-	}
-	a.own.observe(&a.read.watch, db, spec, a.argv)
+	k.next += 1 + k.a.s.answerStep(k.b, k.next, k.a.read, k.now)
+	k.a.work++
 }
 
-// applyExec applies the transaction that c stands at, behind its head. steps
-// are what the client asked for, if b is not nil.
-func (s *Store) applyExec(c *cursor, b *Batch, steps []step) error {
-	s.begin()
-	if b != nil {
-		defer b.observeExec(&s.applier.read.watch, s.applier.read.watch.last)
+// Command takes the next write of the plan.
+func (k *asker) Command() command.Reply {
+	if k.left > 0 {
+		k.left--
+		return k.b.reply
 	}
-	unchanged := watchedUnchanged(c, s.ks, s.now)
-	n := c.count()
-	if c.err != nil {
-		return c.err
+	st := k.advance()
+	switch {
+	case st == nil || st.kind == stepExec:
+		panic("store: not the request that was sent")
+	case st.kind == stepWrites:
+		k.left = st.n - 1
 	}
-	if !unchanged {
-		for ; n > 0; n-- {
-			c.db()
-			s.applier.argv = c.args(s.applier.argv)
-		}
-		if b != nil {
-			b.reply.NullArray()
-		}
-		return c.err
+	return k.b.reply
+}
+
+// Ran notes what nobody but the client's own node is to know of a command.
+func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
+	if spec.CountLookups {
+		k.a.read.count(&w.DB.View)
 	}
-	if b == nil {
-		for ; n > 0; n-- {
-			if err := s.write(c, c.db(), command.Discard{}, false); err != nil {
-				return err
-			}
-		}
-		return c.err
+	k.b.observe(&k.a.read.watch, db, spec, w.Args)
+}
+
+// Blocked notes that the client waits.
+func (k *asker) Blocked() {
+	k.b.blocked = true
+	k.a.s.room.entered(k.a.s, k.b.wait, k.b.seq)
+}
+
+// Exec takes the next transaction of the plan.
+func (k *asker) Exec(run bool) {
+	st := k.advance()
+	switch {
+	case k.left > 0 || st == nil || st.kind != stepExec:
+		panic("store: not the request that was sent")
+	case run:
+		k.exec = k.a.read.watch.last
+		k.b.reply.Array(st.n)
+		k.end = k.next + st.n
+	default:
+		k.b.reply.NullArray()
+		k.next += st.n
+		k.b.observeExec(&k.a.read.watch, k.a.read.watch.last)
 	}
-	b.reply.Array(len(steps))
-	now := s.Now()
-	for i := range steps {
-		st := &steps[i]
-		switch st.kind {
-		case stepExecWrite:
-			n--
-			if err := s.write(c, c.db(), b.reply, false); err != nil {
-				return err
-			}
-		case stepRead:
-			s.applier.read.encoded(s.ks, now, st, b)
-		case stepLocal:
-			st.local(b.reply)
-		default:
-			c.fail("not the transaction that was sent")
-		}
+}
+
+// EndExec answers what stands behind the last write of the transaction.
+func (k *asker) EndExec() {
+	for k.next < k.end {
+		k.answer(false)
 	}
-	if n != 0 {
-		c.fail("not the transaction that was sent")
+	k.b.observeExec(&k.a.read.watch, k.exec)
+}
+
+// End answers what stands behind the last write.
+func (k *asker) End() {
+	if k.left > 0 || k.advance() != nil {
+		panic("store: not the request that was sent")
 	}
-	return c.err
+	k.a.finished = append(k.a.finished, k.b)
+	k.b = nil
 }

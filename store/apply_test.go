@@ -12,6 +12,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // A handler that panics has broken an invariant: the node says so and ends, and
@@ -54,7 +55,7 @@ func TestBatchIsSignalled(t *testing.T) {
 	doneC := make(chan struct{})
 	index := n.store.AppliedIndex()
 	n.commit(&commit.Batch{
-		Entries:  []commit.Entry{{Index: index + 1, Term: 1, Data: sealEntry(nil, 1, 1, [][]byte{request(requestHead{5, 1, 1, 1}, func(b *Batch) { b.Write(0, nil, args("incr n")) })})}},
+		Entries:  []commit.Entry{{Index: index + 1, Term: 1, Data: machine.Seal(nil, 1, 1, [][]byte{request(head(5, 1, 1, 1), func(b *Batch) { b.Write(0, nil, args("incr n")) })})}},
 		CaptureC: captureC, ApplyDoneC: doneC,
 	})
 	<-doneC
@@ -118,7 +119,7 @@ func TestReadersAreLetIn(t *testing.T) {
 				}
 			}
 		})
-		if err := applyData(s, sealEntry(nil, 1, 1, [][]byte{request(requestHead{1, 1, 1, 1}, build)})); err != nil {
+		if err := applyData(s, machine.Seal(nil, 1, 1, [][]byte{request(head(1, 1, 1, 1), build)})); err != nil {
 			t.Error(err)
 		}
 		close(done)
@@ -149,48 +150,6 @@ func TestReadersAreLetIn(t *testing.T) {
 		if got != "0" && got != fmt.Sprint(n) {
 			t.Errorf("a reader saw the middle of a transaction: %s", got)
 		}
-	}
-}
-
-func TestNotify(t *testing.T) {
-	log := newFakeLog(t, 1)
-	n := log.start(1, 1, Config{}, nil)
-	defer n.stop()
-	c := client{t: t, s: n.store}
-	var mu sync.Mutex
-	woken := 0
-	times := func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		defer func() { woken = 0 }()
-		return woken
-	}
-	cancel := n.store.Notify(0, [][]byte{[]byte("a"), []byte("b"), []byte("a")}, func() { mu.Lock(); woken++; mu.Unlock() })
-	for _, x := range []struct {
-		line string
-		want int
-	}{{"set a 1", 1}, {"set c 1", 0}, {"del b", 0}, {"set b 1", 1}, {"del b", 1}, {"incr a", 1}, {"get a", 0}} {
-		c.do(x.line)
-		if got := times(); got != x.want {
-			t.Errorf("%s: woken %d times, want %d", x.line, got, x.want)
-		}
-	}
-	c.run(func(b *Batch) { add(b, n.store, 1, "set a 1") })
-	if got := times(); got != 0 {
-		t.Errorf("another database: woken %d times", got)
-	}
-	c.do("flushall")
-	if got := times(); got == 0 {
-		t.Error("a flush woke nobody")
-	}
-	cancel()
-	cancel()
-	c.do("set a 1", "set b 1")
-	if got := times(); got != 0 {
-		t.Errorf("woken %d times after cancelling", got)
-	}
-	if len(n.store.notify.keys) != 0 || n.store.notify.watching.Load() != 0 {
-		t.Error("something is left")
 	}
 }
 
@@ -226,13 +185,13 @@ func TestMembershipChange(t *testing.T) {
 
 func TestKeyspaces(t *testing.T) {
 	s := offline(t, Config{Member: 9, Now: func() time.Time { return time.UnixMilli(1000) }}, 1)
-	r := request(requestHead{1, 1, 1, 1}, func(b *Batch) {
+	r := request(head(1, 1, 1, 1), func(b *Batch) {
 		for _, line := range []string{"set a v PX 1000", "set b v PX 3000", "set c v"} {
 			b.Write(2, nil, args(line))
 		}
 		b.Write(5, nil, args("set a v"))
 	})
-	if err := applyData(s, sealEntry(nil, 1000, 1, [][]byte{r})); err != nil {
+	if err := applyData(s, machine.Seal(nil, 1000, 1, [][]byte{r})); err != nil {
 		t.Fatal(err)
 	}
 	got := s.Keyspaces()
@@ -251,8 +210,8 @@ func TestAllocations(t *testing.T) {
 	n := &fakeNode{log: &fakeLog{}, incarnation: 1}
 	s.node.Store(&node{n, 1})
 	s.retrying = true // no retry loop here
-	incr, getSpec := s.cfg.Table.Lookup([]byte("wait")), s.cfg.Table.Lookup([]byte("get"))
-	argv, getArgv := args("wait nosuch"), args("get nosuch")
+	incr, getSpec := s.cfg.Table.Lookup([]byte("lpop")), s.cfg.Table.Lookup([]byte("get"))
+	argv, getArgv := args("lpop nosuch"), args("get nosuch")
 	var b Batch
 	reply := &nobody{}
 	finished := 0
@@ -335,5 +294,53 @@ func BenchmarkRead(b *testing.B) {
 		r := s.BeginRead()
 		r.Do(0, spec, argv, reply)
 		r.End()
+	}
+}
+
+func TestGapInTheLogStopsTheNode(t *testing.T) {
+	s := offline(t, Config{Member: 7}, 1)
+	if err := s.apply(&commit.Batch{Entries: []commit.Entry{{Index: 2, Term: 1}}}); err == nil {
+		t.Error("an entry was missing and nobody noticed")
+	}
+}
+
+// A read behind a write of the same pipeline keeps nobody from reading, unless it is
+// part of a transaction; and it sees what is between its neighbours.
+func TestReadsBehindWritesLetReadersIn(t *testing.T) {
+	inC, outC := make(chan struct{}), make(chan struct{})
+	count := 0
+	table, err := command.NewTable([]*command.Spec{
+		{Name: "step", Arity: 1, Write: func(w *command.Write) { count++; w.Reply.Int(int64(count)) }, Summary: "s", Since: "1", Group: "g"},
+		{Name: "count", Arity: 1, Flags: command.Fast, Read: func(r *command.Read) { r.Reply.Int(int64(count)) }, Summary: "s", Since: "1", Group: "g"},
+		{Name: "scan", Arity: 1, Read: func(r *command.Read) {
+			inC <- struct{}{}
+			<-outC // as long as a walk over all keys takes
+			r.Reply.Int(int64(count))
+		}, Summary: "s", Since: "1", Group: "g"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newFakeLog(t, 1)
+	n := log.start(1, 1, Config{Table: table}, nil)
+	defer n.stop()
+	eventually(t, "ready", n.store.Ready)
+	var reply recorder
+	var b Batch
+	for _, cmd := range []string{"step", "scan", "step", "count", "step", "scan"} {
+		add(&b, n.store, 0, cmd)
+	}
+	doneC := make(chan struct{})
+	n.store.Submit(&b, &reply, func() { close(doneC) })
+	for _, want := range []string{"1", "3"} {
+		<-inC
+		if got := get(n.store, 0, "count"); got != want {
+			t.Errorf("while it reads, others find %s, want %s", got, want)
+		}
+		outC <- struct{}{}
+	}
+	<-doneC
+	if got := reply.String(); got != "1 1 2 2 3 3" {
+		t.Errorf("replies %s", got)
 	}
 }

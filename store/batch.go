@@ -5,6 +5,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // Batch is what one connection's pipeline asks for between two waits: writes,
@@ -15,7 +16,7 @@ import (
 // do beside them when the request is applied (run a read, answer a PING) is the
 // plan, which never leaves the node.
 type Batch struct {
-	request []byte // room for the head, then the encoded ops
+	request machine.Request
 	plan    []step
 	args    []byte // arguments of the plan's reads
 	ops     int    // commands, as the client counts them
@@ -25,7 +26,8 @@ type Batch struct {
 	// reset.
 	Observe Observer
 	writes  bool
-	blocked bool
+	wait    *Wait // what a stepBlock is for
+	blocked bool  // it has ended without a reply
 	failure Error // of the last Submit
 
 	// While submitted the batch is also its own entry in the registry of
@@ -91,7 +93,8 @@ type step struct {
 	db    int
 	n     int // writes: how many; exec: how many steps follow that are its commands
 	spec  *command.Spec
-	args  int // reads and execReads: where in Batch.args
+	args  int               // reads: where in Batch.args
+	watch []machine.Watched // execReads
 	local func(command.Reply)
 }
 
@@ -117,9 +120,7 @@ const (
 
 // Reset empties the batch. It must not be in flight.
 func (b *Batch) Reset() {
-	if cap(b.request) > keepRequest {
-		b.request = nil
-	}
+	b.request.Reset(keepRequest)
 	if cap(b.args) > keepArgs {
 		b.args = nil
 	}
@@ -127,47 +128,36 @@ func (b *Batch) Reset() {
 		b.plan = nil
 	}
 	clear(b.plan)
-	b.request, b.args, b.plan = b.request[:0], b.args[:0], b.plan[:0]
-	b.ops, b.writes, b.blocked = 0, false, false
+	b.args, b.plan = b.args[:0], b.plan[:0]
+	b.ops, b.writes, b.wait, b.blocked = 0, false, nil, false
 }
 
 // Expect says that commands of about n bytes in all are coming, so that room for
 // them is made at once. The caller has received that much: it is no promise.
 func (b *Batch) Expect(n int) {
-	if len(b.request) == 0 && cap(b.request) < n {
-		b.request = make([]byte, 0, n+maxRequestHead)
-	}
+	b.request.Begin(n)
 }
 
 // Len returns the number of commands in the batch; a transaction is one.
 func (b *Batch) Len() int { return b.ops }
 
 // Bytes returns how much the batch holds.
-func (b *Batch) Bytes() int { return len(b.request) + len(b.args) }
+func (b *Batch) Bytes() int { return b.request.Len() + len(b.args) }
 
 // HasWrites reports whether anything in the batch has to go through the log.
 func (b *Batch) HasWrites() bool { return b.writes }
 
-// requestBody makes sure that the room for the head is there.
-func (b *Batch) requestBody() {
-	if len(b.request) == 0 {
-		b.request = append(b.request, make([]byte, maxRequestHead)...)
-	}
-	b.writes = true
-}
-
 // Write adds a command that writes. argv is copied. It is looked up again, by
 // name, where it is applied.
 func (b *Batch) Write(db int, _ *command.Spec, argv [][]byte) {
-	b.requestBody()
-	b.request = append(b.request, opHead(opWrite, db))
-	b.request = appendArgs(b.request, argv)
+	b.request.Write(db, argv)
 	b.addWrite()
 	b.ops++
 }
 
 // addWrite plans one more op of the request. Runs of them are one step.
 func (b *Batch) addWrite() {
+	b.writes = true
 	if last := len(b.plan) - 1; last >= 0 && b.plan[last].kind == stepWrites {
 		b.plan[last].n++
 		return
@@ -175,25 +165,27 @@ func (b *Batch) addWrite() {
 	b.plan = append(b.plan, step{kind: stepWrites, n: 1})
 }
 
-// WriteBlocking adds a write command that may find nothing to take and wants to
-// wait then (command.Spec.Block). It must be the last of the batch. If it finds
-// nothing it changes nothing and replies nothing, and Blocked says so once the
-// batch is done; the caller waits (see Notify, which it should ask for before it
-// submits) and then submits the command once more, with again set.
-func (b *Batch) WriteBlocking(db int, _ *command.Spec, argv [][]byte, again bool) {
-	kind := opWrite
-	if again {
-		kind = opAgain
-	}
-	b.requestBody()
-	b.request = append(b.request, opHead(kind, db))
-	b.request = appendArgs(b.request, argv)
+// block makes the batch the request that enters a client among those that wait, if
+// its command finds nothing. timeout is in ms, 0 for ever.
+func (b *Batch) block(w *Wait, timeout int64) {
+	b.request.Block(w.db, w.argv, w.reply.RESP3(), timeout)
+	b.writes = true
 	b.plan = append(b.plan, step{kind: stepBlock})
+	b.wait = w
 	b.ops++
 }
 
-// Blocked reports whether the batch's last command ended without a reply.
-func (b *Batch) Blocked() bool { return b.blocked }
+// settle tells the state machine about clients of this node that wait.
+func (b *Batch) settle(all []machine.Settlement) {
+	b.request.Settle(all)
+	b.addWrite()
+}
+
+// giveUp ends the clients of another member's run.
+func (b *Batch) giveUp(origin, incarnation uint64) {
+	b.request.GiveUp(origin, incarnation)
+	b.addWrite()
+}
 
 // Read adds a command that reads and that stands behind a write: it runs on
 // this node between its neighbours, and does not go into the log. argv is
@@ -205,7 +197,7 @@ func (b *Batch) Read(db int, spec *command.Spec, argv [][]byte) {
 
 func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte) {
 	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args)})
-	b.args = appendArgs(b.args, argv)
+	b.args = machine.AppendArgs(b.args, argv)
 }
 
 // Local adds something that is answered without data, in its place.
@@ -235,23 +227,19 @@ func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 		}
 	}
 	if writes > 0 {
-		b.requestBody()
-		b.request = append(b.request, opHead(opExec, 0))
-		b.request = appendWatched(b.request, watched)
-		b.request = appendUvarint(b.request, uint64(writes))
+		b.request.Exec(marks(watched), writes)
+		b.writes = true
 		b.plan = append(b.plan, step{kind: stepExec, n: len(cmds)})
 	} else {
 		// Nothing to replicate: what it reads is this node's state, as for any read.
-		b.plan = append(b.plan, step{kind: stepExecRead, n: len(cmds), args: len(b.args)})
-		b.args = appendWatched(b.args, watched)
+		b.plan = append(b.plan, step{kind: stepExecRead, n: len(cmds), watch: marks(watched)})
 	}
 	for i := range cmds {
 		switch q := &cmds[i]; {
 		case q.Local != nil:
 			b.plan = append(b.plan, step{kind: stepLocal, local: q.Local})
 		case q.Spec.IsWrite():
-			b.request = append(b.request, byte(q.DB))
-			b.request = appendArgs(b.request, q.Argv)
+			b.request.ExecWrite(q.DB, q.Argv)
 			b.plan = append(b.plan, step{kind: stepExecWrite})
 		default:
 			b.addRead(q.DB, q.Spec, q.Argv)
@@ -260,35 +248,28 @@ func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 	b.ops++
 }
 
+// marks returns what goes into the log, or stays when the client lets go of it.
+func marks(watched []Watched) []machine.Watched {
+	if len(watched) == 0 {
+		return nil
+	}
+	own := make([]machine.Watched, len(watched))
+	for i := range watched {
+		own[i] = watched[i].Watched
+	}
+	return own
+}
+
 // expire asks for those of the keys to be deleted whose deadline has passed.
 func (b *Batch) expire(db int, keys []string) {
-	b.requestBody()
-	b.request = append(b.request, opHead(opExpire, db))
-	b.request = appendUvarint(b.request, uint64(len(keys)))
-	for _, key := range keys {
-		b.request = appendUvarint(b.request, uint64(len(key)))
-		b.request = append(b.request, key...)
-	}
+	b.request.Expire(db, keys)
 	b.addWrite()
 }
 
-// seal puts the head right before the ops and returns the whole request, which
-// is a part of the batch's own memory.
-func (b *Batch) seal(h requestHead) []byte {
-	b.requestBody()
-	var room [maxRequestHead]byte
-	head := appendRequestHead(room[:0], h)
-	start := maxRequestHead - len(head)
-	copy(b.request[start:], head)
-	return b.request[start:]
-}
-
-func appendWatched(b []byte, watched []Watched) []byte {
-	b = appendUvarint(b, uint64(len(watched)))
-	for i := range watched {
-		b = append(b, byte(watched[i].DB))
-		b = appendBytes(b, watched[i].Key)
-		b = appendUvarint(b, uint64(watched[i].Mark))
-	}
-	return b
+// greet makes the batch a request without contents, which is answered like a
+// write.
+func (b *Batch) greet() {
+	b.request.Begin(0)
+	b.writes = true
+	b.plan = append(b.plan, step{kind: stepGreeting})
 }

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// machine is a clock that a test turns by hand.
-type machine struct{ now time.Time }
+// turned is a clock that a test turns by hand.
+type turned struct{ now time.Time }
 
-func (m *machine) clock() *clock         { return newClock(func() time.Time { return m.now }) }
-func (m *machine) sleep(d time.Duration) { m.now = m.now.Add(d) }
-func at(ms int64) *machine               { return &machine{time.UnixMilli(ms)} }
+func (m *turned) clock() *clock         { return newClock(func() time.Time { return m.now }) }
+func (m *turned) sleep(d time.Duration) { m.now = m.now.Add(d) }
+func at(ms int64) *turned               { return &turned{time.UnixMilli(ms)} }
 
 const hour = int64(time.Hour / time.Millisecond)
 

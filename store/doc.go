@@ -1,6 +1,6 @@
-// Package store is the state machine: it owns the keyspace, the lock around it
-// and its applied index, turns the writes of connections into requests on
-// proposeC, applies what comes back on commitC, and answers whoever asked.
+// Package store is the shell around the state machine (package machine): it owns
+// the lock around it, turns the writes of connections into requests on proposeC,
+// has what comes back on commitC applied, and answers whoever asked.
 //
 // # The way of a write
 //
@@ -8,16 +8,17 @@
 // gives the request an id, remembers the batch and sends a commit.Proposal on
 // proposeC; it never blocks. The leader's raft loop calls Seal with all the
 // requests that wait at that moment and replicates the one entry that it
-// returns. On every node the apply loop runs the entry's requests in order,
-// dropping the ones that its sessions show as applied already. On the node that
+// returns. On every node the apply loop has the machine run the entry's requests in
+// order, which drops those that its sessions show as applied already. On the node that
 // the request came from, the replies go to the batch, with the reads that stood
 // between the writes run in their places; on all others nobody listens.
 //
 // # Goroutines
 //
-// Start runs five: apply (the only one that changes the keyspace), retry (sends
-// again and gives up), expire (proposes deletions while this node leads) and two of
-// barrier (each has a ReadIndex under way for the linearizable reads that came
+// Start runs six: apply (the only one that changes the state), retry (sends again
+// and gives up), expire (proposes deletions while this node leads), giveUp (looks
+// after members with blocked clients that are away, while this node leads) and two
+// of barrier (each has a ReadIndex under way for the linearizable reads that came
 // before it left), and one that ends after the node's first request, which fetches
 // a stamp of the leader's clock. Another, sender, exists only while proposeC is
 // full. Close ends them all. The store closes none of the channels that it was
@@ -25,10 +26,9 @@
 //
 // # Locks
 //
-// Store.mu guards the keyspace, the sessions and what is in Store.state: the
-// apply loop writes under Lock, readers read under RLock. The locks of
-// inflight, notify, absences, clock and indexWaits are leaves: each may be taken under
-// Store.mu, none is held while another one is taken or while a callback runs
-// (but for Notify's wake, which says so). Nobody waits for raft, a channel or a
-// client while holding any of them.
+// Store.mu guards the machine: the apply loop writes under Lock, readers read
+// under RLock. The locks of inflight, room, blockedReads, absences, clock and
+// indexWaits are leaves: each may be taken under Store.mu, none is held while
+// another one is taken or while a callback runs. Nobody waits for raft, a channel
+// or a client while holding any of them.
 package store

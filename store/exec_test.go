@@ -68,7 +68,7 @@ func TestTransaction(t *testing.T) {
 		{"watched, unchanged", exec(watch(n.store, "k", "nosuch"), "incr k"), "*1 4"},
 		{"only reads", exec(watch(n.store, "k"), "get k", "ping", "get nosuch"), `*3 "4" ping nil`},
 		{"empty", exec(nil), "*0"},
-		{"a blocking command does not wait inside", exec(nil, "wait nosuch", "incr k"), "*2 nil 5"},
+		{"a blocking command does not wait inside", exec(nil, "blpop nosuch 0", "incr k"), "*2 nilarray 5"},
 	} {
 		if x.got != x.want {
 			t.Errorf("%s: got %s, want %s", x.name, x.got, x.want)
@@ -167,10 +167,11 @@ func TestVersionWithinAnEntry(t *testing.T) {
 	var marks []keyspace.Mark
 	changes := 0
 	look := func(command.Reply) {
-		if last := len(marks) - 1; last >= 0 && !n.store.ks.Unchanged(0, []byte("k"), marks[last], n.store.now) {
+		ks, now := n.store.m.Keyspace(), n.store.m.Now()
+		if last := len(marks) - 1; last >= 0 && !ks.Unchanged(0, []byte("k"), marks[last], now) {
 			changes++
 		}
-		marks = append(marks, n.store.ks.Mark(0, []byte("k"), n.store.now))
+		marks = append(marks, ks.Mark(0, []byte("k"), now))
 	}
 	c := client{t: t, s: n.store}
 	c.run(func(b *Batch) {
@@ -247,38 +248,6 @@ func TestWatchOfAnAbsentKeyLasts(t *testing.T) {
 	}
 	if n.store.absences.watching.Load() != 0 || len(n.store.absences.keys) != 0 {
 		t.Errorf("%d absent keys are still watched", len(n.store.absences.keys))
-	}
-	log.settle()
-}
-
-func TestBlockingCommand(t *testing.T) {
-	log := newFakeLog(t, 1)
-	n := log.start(1, 1, Config{}, nil)
-	m := log.start(2, 1, Config{}, nil)
-	defer n.stop()
-	defer m.stop()
-	c := client{t: t, s: n.store}
-	wait := func(again bool) string {
-		return c.run(func(b *Batch) {
-			add(b, n.store, 0, "incr n")
-			b.WriteBlocking(0, n.store.cfg.Table.Lookup([]byte("wait")), args("wait k"), again)
-		})
-	}
-	woken := make(chan struct{}, 10)
-	cancel := n.store.Notify(0, [][]byte{[]byte("k")}, func() { woken <- struct{}{} })
-	defer cancel()
-	if got := wait(false); got != "1" || !c.b.Blocked() {
-		t.Errorf("nothing to take: %q, blocked %v", got, c.b.Blocked())
-	}
-	d := client{t: t, s: m.store}
-	d.do("set k v")
-	<-woken
-	if got := wait(true); got != `2 "again=true"` || c.b.Blocked() {
-		t.Errorf("something to take: %q, blocked %v", got, c.b.Blocked())
-	}
-	d.do("set k v")
-	if got := wait(false); got != `3 "again=false"` || c.b.Blocked() {
-		t.Errorf("something to take at once: %q, blocked %v", got, c.b.Blocked())
 	}
 	log.settle()
 }

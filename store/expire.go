@@ -30,19 +30,6 @@ const (
 	expirePause = 200 * time.Millisecond
 )
 
-// expire applies an opExpire.
-func (s *Store) expire(c *cursor, db int) {
-	d := s.ks.DB(db)
-	before := s.ks.Stats().Expired
-	for n := c.count(); n > 0; n-- {
-		key := c.bytes()
-		if _, alive := d.Expire(key); !alive {
-			d.Delete(key) // what is expired is deleted, what is gone stays so
-		}
-	}
-	s.stats.expiredByLeader.Add(s.ks.Stats().Expired - before)
-}
-
 // earliestDeadline returns the earliest deadline of any key, 0 if there is none.
 func earliestDeadline(ks *keyspace.Keyspace) int64 {
 	earliest := int64(0)
@@ -109,7 +96,7 @@ func (s *Store) proposeExpired(b *Batch, now int64, doneC chan struct{}) bool {
 	for db := range keyspace.Databases {
 		keys = keys[:0]
 		s.mu.RLock()
-		view := s.ks.View(db, now)
+		view := s.m.Keyspace().View(db, now)
 		view.Due(now, func(key string, _ int64) bool {
 			if left == 0 || bytes <= 0 {
 				return false

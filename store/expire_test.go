@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // skewed is a machine whose clock is wrong.
@@ -171,7 +173,7 @@ func TestExpiryIsDecidedWhenApplied(t *testing.T) {
 	seq := uint64(0)
 	apply := func(now int64, build func(*Batch)) {
 		seq++
-		if err := applyData(s, sealEntry(nil, now, 1, [][]byte{request(requestHead{1, 1, seq, seq}, build)})); err != nil {
+		if err := applyData(s, machine.Seal(nil, now, 1, [][]byte{request(head(1, 1, seq, seq), build)})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -183,17 +185,17 @@ func TestExpiryIsDecidedWhenApplied(t *testing.T) {
 	apply(1050, func(b *Batch) { b.Write(0, nil, args("set renewed v PX 1000")) })
 	expire := func(b *Batch) { b.expire(0, []string{"due", "renewed", "plain", "nosuch"}) }
 	apply(1099, expire)
-	if s.ks.Stats().Expired != 0 {
+	if s.m.Keyspace().Stats().Expired != 0 {
 		t.Error("deleted before its time")
 	}
 	apply(1100, expire)
-	view := s.ks.View(0, 0)
+	view := s.m.Keyspace().View(0, 0)
 	if view.Len() != 2 || view.Exists([]byte("due")) || s.stats.expiredByLeader.Load() != 1 {
 		t.Errorf("%d keys left, %d deleted", view.Len(), s.stats.expiredByLeader.Load())
 	}
 	// The state clock never goes back, whatever a leader's clock says.
 	apply(500, func(b *Batch) { b.Write(0, nil, args("set k v PX 100")) })
-	if s.now != 1100 || s.nextDeadline.Load() != 1200 {
-		t.Errorf("state clock %d, next deadline %d", s.now, s.nextDeadline.Load())
+	if s.m.Now() != 1100 || s.nextDeadline.Load() != 1200 {
+		t.Errorf("state clock %d, next deadline %d", s.m.Now(), s.nextDeadline.Load())
 	}
 }

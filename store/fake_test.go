@@ -16,6 +16,7 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // testTable has a few commands that between them show everything that the store
@@ -25,7 +26,7 @@ func testTable(t testing.TB) *command.Table {
 	spec := func(name string, arity int, read func(*command.Read), write func(*command.Write)) *command.Spec {
 		return &command.Spec{Name: name, Arity: arity, Read: read, Write: write, Summary: "s", Since: "1", Group: "g"}
 	}
-	table, err := command.NewTable([]*command.Spec{
+	table, err := command.NewTable(command.Lists(), command.Streams(), []*command.Spec{
 		spec("set", -3, nil, func(w *command.Write) {
 			var at int64
 			if len(w.Args) == 5 && string(w.Args[3]) == "PX" {
@@ -83,17 +84,6 @@ func testTable(t testing.TB) *command.Table {
 			w.Reply.Status("OK")
 		}),
 		spec("boom", 1, nil, func(*command.Write) { panic("invariant") }),
-		spec("wait", 2, nil, func(w *command.Write) {
-			if !w.DB.Exists(w.Args[1]) {
-				if w.WouldBlock() {
-					return
-				}
-				w.Reply.Null()
-				return
-			}
-			w.DB.Delete(w.Args[1])
-			w.Reply.BulkString(fmt.Sprintf("again=%v", w.Again))
-		}),
 		spec("get", 2, func(r *command.Read) {
 			v, ok, err := r.DB.Get(r.Args[1])
 			switch {
@@ -421,7 +411,17 @@ func (n *fakeNode) ReadIndex(ctx context.Context) (uint64, error) {
 	return uint64(len(n.log.entries)), nil
 }
 
-func (n *fakeNode) Status() commit.Status { return commit.Status{ID: n.id, Role: "follower"} }
+// Status says that all members are there, but for those that do not take entries.
+func (n *fakeNode) Status() commit.Status {
+	n.log.mu.Lock()
+	defer n.log.mu.Unlock()
+	st := commit.Status{ID: n.id, Role: "follower", Progress: map[uint64]commit.Progress{}}
+	for id, m := range n.log.members {
+		st.Members = append(st.Members, commit.Member{ID: id})
+		st.Progress[id] = commit.Progress{RecentActive: !m.held}
+	}
+	return st
+}
 
 func (n *fakeNode) Leader() (uint64, string) {
 	n.log.mu.Lock()
@@ -561,4 +561,29 @@ func (l *fakeLog) all() []*fakeNode {
 		ns = append(ns, n)
 	}
 	return ns
+}
+
+func head(origin, incarnation, seq, floor uint64) machine.Head {
+	return machine.Head{Origin: origin, Incarnation: incarnation, Seq: seq, Floor: floor}
+}
+
+// request encodes one as a node would.
+func request(h machine.Head, build func(*Batch)) []byte {
+	var b Batch
+	build(&b)
+	return bytes.Clone(b.request.Seal(h))
+}
+
+// offline returns a store whose apply loop is the test.
+func offline(t testing.TB, cfg Config, incarnation uint64) *Store {
+	if cfg.Table == nil {
+		cfg.Table = testTable(t)
+	}
+	s := New(cfg, nil, nil)
+	s.node.Store(&node{&fakeNode{log: &fakeLog{}}, incarnation})
+	return s
+}
+
+func applyData(s *Store, data []byte) error {
+	return s.apply(&commit.Batch{Entries: []commit.Entry{{Index: s.AppliedIndex() + 1, Term: 1, Data: data}}})
 }

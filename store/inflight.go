@@ -108,7 +108,7 @@ const (
 // proposal returns a proposal of the request, which is b's own memory.
 func (a *arena) proposal(b *Batch, request []byte) *commit.Proposal {
 	if len(request) > arenaMax {
-		b.request = nil // handed over
+		b.request.Release() // handed over
 		return &commit.Proposal{Data: request}
 	}
 	if len(a.proposals) == 0 {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 const (
@@ -57,11 +58,11 @@ func (s *Store) propose(b *Batch) Error {
 	if n == nil {
 		return ErrNoLeader
 	}
-	if len(b.request) > commit.MaxRequestBytes {
+	if b.request.Len() > commit.MaxRequestBytes {
 		return ErrTooBig // the raft node would never take it
 	}
 	now := s.clock.mono()
-	b.size = len(b.request) + flightOverhead
+	b.size = b.request.Len() + flightOverhead
 	f := &s.inflight
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,7 +80,7 @@ func (s *Store) propose(b *Batch) Error {
 		return ErrBusy
 	}
 	f.add(b)
-	b.proposal = f.arena.proposal(b, b.seal(requestHead{s.cfg.Member, n.incarnation, b.seq, f.floor}))
+	b.proposal = f.arena.proposal(b, b.request.Seal(machine.Head{Origin: s.cfg.Member, Incarnation: n.incarnation, Seq: b.seq, Floor: f.floor}))
 	b.sent, b.resent, b.deadline = now, now, now+s.timeout+int64(b.size)*1e6/slowest
 	b.backoff = firstResend.Microseconds()
 	s.stats.proposals.Add(1)
@@ -251,11 +252,11 @@ func (b *Batch) finish() {
 // carries what the state machine may not find out by itself: the time and a source
 // of chance.
 func (s *Store) Seal(dst []byte, requests [][]byte) []byte {
-	return sealEntry(dst, s.clock.Stamp(), s.cfg.seed(), requests)
+	return machine.Seal(dst, s.clock.Stamp(), s.cfg.seed(), requests)
 }
 
 // SealLarge appends the beginning of an entry with one request of size bytes, which
 // the raft node puts behind it. Otherwise it is like Seal.
 func (s *Store) SealLarge(dst []byte, size int) []byte {
-	return appendUvarint(appendEntryHead(dst, s.clock.Stamp(), s.cfg.seed()), uint64(size))
+	return machine.SealLarge(dst, s.clock.Stamp(), s.cfg.seed(), size)
 }

@@ -184,7 +184,7 @@ func TestGivenUpAndLate(t *testing.T) {
 		}
 
 		// The same for a request of an earlier run of this member.
-		old := request(requestHead{1, 0, 99, 99}, func(b *Batch) { b.Write(0, nil, args("append k old")) })
+		old := request(head(1, 0, 99, 99), func(b *Batch) { b.Write(0, nil, args("append k old")) })
 		log.mu.Lock()
 		log.append(n.store.Seal(nil, [][]byte{old}))
 		log.mu.Unlock()
@@ -364,10 +364,11 @@ func TestInflightRing(t *testing.T) {
 
 // TestTooBig: what can never be replicated is refused at once, and clearly.
 func TestTooBig(t *testing.T) {
-	b := &Batch{request: make([]byte, commit.MaxRequestBytes+1), writes: true}
+	var b Batch
+	b.Write(0, nil, [][]byte{make([]byte, commit.MaxRequestBytes)})
 	s := &Store{}
 	s.node.Store(&node{})
-	if got := s.propose(b); got != ErrTooBig {
+	if got := s.propose(&b); got != ErrTooBig {
 		t.Fatalf("%q, want %q", got, ErrTooBig)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // reading is what running a read command needs and a handler must get by
@@ -84,11 +85,10 @@ func (s *Store) countLookups(r *reading) {
 
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
 func (r *reading) encoded(ks *keyspace.Keyspace, now int64, st *step, b *Batch) {
-	c := cursor{b: b.args[st.args:]}
-	r.argv = c.args(r.argv)
+	r.argv = machine.Args(b.args[st.args:], r.argv)
 	r.do(ks, now, st.db, st.spec, r.argv, b.reply)
 	b.observe(&r.watch, st.db, st.spec, r.argv)
-	r.argv = release(r.argv)
+	r.argv = machine.ReleaseArgs(r.argv)
 }
 
 // reading returns one that nobody uses.
@@ -98,18 +98,6 @@ func (s *Store) reading() *reading {
 	}
 	return newReading()
 }
-
-// release empties argv for the next command, so that neither its arguments, which
-// are part of something big, nor an unusual number of them stays in memory.
-func release(argv [][]byte) [][]byte {
-	if cap(argv) > keepArgv {
-		return nil
-	}
-	clear(argv)
-	return argv[:0]
-}
-
-const keepArgv = 1 << 10
 
 // Reader reads the state of this node, all of it at one applied index.
 type Reader struct {
@@ -130,26 +118,27 @@ func (s *Store) BeginRead() Reader {
 // Do runs a command that reads. argv is used until Do returns. If it answers false
 // there is no reply, and the command is to be run as a write.
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
-	r.r.do(r.s.ks, r.now, db, spec, argv, reply)
+	r.r.do(r.s.m.Keyspace(), r.now, db, spec, argv, reply)
 	return !r.r.call.Deferred()
 }
 
-// DoBlocking is Do for a command that may find nothing to read and wants to wait
-// then: see Batch.WriteBlocking. If it returns arguments there is no reply, and
-// the next call is to be made with these: what must not change while the client
-// waits (XREAD's $) is fixed in them. They may alias argv.
-func (r *Reader) DoBlocking(db int, spec *command.Spec, argv [][]byte, reply command.Reply, again bool) (next [][]byte) {
-	call := &r.r.call
-	call.Call = command.Call{Args: argv, Now: r.now, Reply: reply, Rand: &r.r.rand, MayBlock: true, Again: again}
-	r.r.view = r.s.ks.View(db, r.now)
-	spec.Read(call)
+// try runs a command that may find nothing to read and wants to wait then. If it
+// returns arguments there is no reply, and the next call is to be made with these:
+// what must not change while the client waits (XREAD's $) is fixed in them. They may
+// alias argv. ready is the key that something has come for, nil at first. Store.mu is
+// held.
+func (r *reading) try(ks *keyspace.Keyspace, now int64, w *Wait, reply command.Reply, ready []byte) (next [][]byte) {
+	call := &r.call
+	call.Call = command.Call{Args: w.argv, Now: now, Reply: reply, Rand: &r.rand, MayBlock: true, Ready: ready}
+	r.view = ks.View(w.db, now)
+	w.spec.Read(call)
 	if call.Blocked() {
 		next = call.Args
 	}
-	if !again {
-		r.r.count(&r.r.view)
+	if ready == nil {
+		r.count(&r.view)
 	}
-	call.Args, call.Reply = nil, nil
+	call.Call = command.Call{}
 	return next
 }
 
@@ -159,7 +148,7 @@ const MaxAhead = keyspace.MaxAhead
 // LookAhead prepares for reads of these keys, at most MaxAhead of them: see
 // keyspace.View.LookAhead.
 func (r *Reader) LookAhead(db int, keys [][]byte) {
-	r.r.view = r.s.ks.View(db, r.now)
+	r.r.view = r.s.m.Keyspace().View(db, r.now)
 	r.r.view.LookAhead(keys)
 }
 
@@ -206,13 +195,12 @@ func (s *Store) answerWithout(b *Batch) {
 func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
 	switch st := &b.plan[i]; st.kind {
 	case stepRead:
-		r.encoded(s.ks, now, st, b)
+		r.encoded(s.m.Keyspace(), now, st, b)
 	case stepLocal:
 		st.local(b.reply)
 	case stepExecRead:
 		defer b.observeExec(&r.watch, r.watch.last)
-		c := cursor{b: b.args[st.args:]}
-		if !watchedUnchanged(&c, s.ks, now) {
+		if !s.m.Unchanged(st.watch, now) {
 			b.reply.NullArray()
 			return st.n
 		}
@@ -225,17 +213,4 @@ func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
 		panic(fmt.Sprintf("store: step %d of a plan needs an entry", st.kind))
 	}
 	return 0
-}
-
-// watchedUnchanged reads the watched keys of a transaction and reports whether
-// all are as they were when their marks were taken.
-func watchedUnchanged(c *cursor, ks *keyspace.Keyspace, now int64) bool {
-	same := true
-	for n := c.count(); n > 0; n-- {
-		db, key, mark := c.db(), c.bytes(), keyspace.Mark(c.uvarint())
-		if c.err == nil && same {
-			same = ks.Unchanged(db, key, mark, now)
-		}
-	}
-	return same
 }

@@ -93,5 +93,5 @@ func (s *Store) Serving() bool {
 func (s *Store) tookPart() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.sessions[s.cfg.Member] != nil
+	return s.m.Took(s.cfg.Member)
 }

@@ -12,25 +12,20 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
-// body returns a snapshot's body with a bit of everything.
+// body returns a snapshot's body and the store that it is of.
 func body(t testing.TB) (*Store, []byte) {
 	s := offline(t, Config{Member: 9}, 1)
-	for _, data := range sampleEntries() {
-		if err := applyData(s, data); err != nil {
+	for seq, line := range []string{"set k v PX 100", "incr n", "set k v PX 9000", "append k x"} {
+		r := request(head(2, 1, uint64(seq+1), 1), func(b *Batch) { add(b, s, 3, line) })
+		if err := applyData(s, machine.Seal(nil, 5000, 1, [][]byte{r})); err != nil {
 			t.Fatal(err)
 		}
 	}
-	big := request(requestHead{4, 1, 9, 2}, func(b *Batch) {
-		b.Write(3, nil, args("set big "+strings.Repeat("x", 2*maxBlock+17)))
-		b.Write(3, nil, [][]byte{[]byte("set"), {0, 0xff, '\r', '\n'}, {0xfe, 0, 0x80}, []byte("PX"), []byte("100000")})
-	})
-	if err := applyData(s, sealEntry(nil, 5000, 1, [][]byte{big})); err != nil {
-		t.Fatal(err)
-	}
 	var b bytes.Buffer
-	if err := writeSnapshot(&b, s.capture()); err != nil {
+	if err := s.capture().Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	return s, b.Bytes()
@@ -50,7 +45,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		defer r.End()
 		return []Watched{r.Watch(3, []byte(key))}
 	}
-	made, absent := watchIn("big"), watchIn("nosuch")
+	made, absent := watchIn("k"), watchIn("nosuch")
 	if err := loadBody(fresh, 4, b); err != nil {
 		t.Fatal(err)
 	}
@@ -59,20 +54,20 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Error("what is watched was not compared with the snapshot")
 	}
 	r.End()
-	if fresh.AppliedIndex() != 4 || fresh.now != 5000 || fresh.revision != s.revision || fresh.nextDeadline.Load() != s.nextDeadline.Load() {
-		t.Errorf("index %d, clock %d", fresh.AppliedIndex(), fresh.now)
+	if fresh.AppliedIndex() != 4 || fresh.m.Now() != 5000 || fresh.nextDeadline.Load() != s.nextDeadline.Load() {
+		t.Errorf("index %d, clock %d", fresh.AppliedIndex(), fresh.m.Now())
 	}
-	if fresh.capture().digest() != s.capture().digest() {
+	if fresh.capture().Digest() != s.capture().Digest() {
 		t.Error("another digest")
 	}
-	if last := keyspace.Mark(2*s.revision + 1); !fresh.ks.Unchanged(3, []byte("big"), last, fresh.now) || fresh.ks.Unchanged(3, []byte("big"), 1, fresh.now) {
+	if ks, last := fresh.m.Keyspace(), keyspace.Mark(2*s.m.Keyspace().Revision()+1); !ks.Unchanged(3, []byte("k"), last, fresh.m.Now()) || ks.Unchanged(3, []byte("k"), 1, fresh.m.Now()) {
 		t.Error("WATCH would see another version")
 	}
 	if fresh.Now() < 5000 {
 		t.Errorf("the clock is at %d", fresh.Now())
 	}
 	// The same snapshot again, or an older one, changes nothing.
-	if err := applyData(fresh, sealEntry(nil, 6000, 1, [][]byte{request(requestHead{4, 1, 10, 2}, func(b *Batch) { b.Write(3, nil, args("del big")) })})); err != nil {
+	if err := applyData(fresh, machine.Seal(nil, 6000, 1, [][]byte{request(head(4, 1, 1, 1), func(b *Batch) { b.Write(3, nil, args("del k")) })})); err != nil {
 		t.Fatal(err)
 	}
 	if err := loadBody(fresh, 4, b); err != nil || fresh.AppliedIndex() != 5 {
@@ -84,37 +79,24 @@ func TestSnapshotRoundTrip(t *testing.T) {
 func TestDamagedSnapshot(t *testing.T) {
 	_, b := body(t)
 	s := offline(t, Config{Member: 9}, 1)
-	if err := applyData(s, sampleEntries()[0]); err != nil {
+	if err := applyData(s, machine.Seal(nil, 1, 1, [][]byte{request(head(1, 1, 1, 1), func(b *Batch) { add(b, s, 0, "incr n") })})); err != nil {
 		t.Fatal(err)
 	}
-	before := s.capture().digest()
-	check := func(what string, b []byte) {
-		t.Helper()
-		if err := loadBody(s, 4, b); !errors.Is(err, errSnapshot) {
+	before := s.capture().Digest()
+	for what, x := range map[string]struct {
+		index uint64
+		body  []byte
+	}{
+		"cut":                                  {4, b[:len(b)-1]},
+		"the body of another index":            {5, b},
+		"something that is no body":            {4, []byte("whatever")},
+		"a body with something behind its end": {4, append(bytes.Clone(b), 0)},
+	} {
+		if err := loadBody(s, x.index, x.body); !errors.Is(err, machine.ErrSnapshot) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	places := []int{0, 5, 7, 8, 9, 11, 12, 19, 20, 21, 60, len(b) / 2, len(b) - 13, len(b) - 12, len(b) - 1}
-	for _, i := range places {
-		flipped := bytes.Clone(b)
-		flipped[i] ^= 0x10
-		check(fmt.Sprintf("bit flipped at %d", i), flipped)
-		check(fmt.Sprintf("cut at %d", i), b[:i])
-	}
-	check("something behind the end", append(bytes.Clone(b), 0))
-	check("a body of another snapshot's index", b[:0])
-	first, second := b[8:8+blockHead+maxBlock], b[8+blockHead+maxBlock:8+2*(blockHead+maxBlock)]
-	if len(b) < 8+2*(blockHead+maxBlock) || len(first) != len(second) {
-		t.Fatal("the test wants two full blocks")
-	}
-	swapped := append([]byte(snapshotMagic), second...)
-	swapped = append(swapped, first...)
-	check("blocks swapped", append(swapped, b[8+2*(blockHead+maxBlock):]...))
-	check("a block missing", append([]byte(snapshotMagic), b[8+blockHead+maxBlock:]...))
-	if err := loadBody(s, 5, b); !errors.Is(err, errSnapshot) {
-		t.Errorf("raft says 5 and the body 4: %v", err)
-	}
-	if s.capture().digest() != before || s.AppliedIndex() != 1 {
+	if s.capture().Digest() != before || s.AppliedIndex() != 1 {
 		t.Error("the state changed")
 	}
 }
@@ -171,8 +153,6 @@ func TestSnapshotInsteadOfEntries(t *testing.T) {
 		log.elect(0) // what follows is not in the log before the snapshot is taken
 		go func() { c := client{t: t, s: m.store}; openC <- c.do("incr n", "get n") }()
 		synctest.Wait()
-		woken := 0
-		defer m.store.Notify(0, [][]byte{[]byte("whatever")}, func() { woken++ })()
 		m.snapshot.Store(n.take(t))
 		log.mu.Lock()
 		m.sent = len(log.entries)
@@ -183,9 +163,6 @@ func TestSnapshotInsteadOfEntries(t *testing.T) {
 		synctest.Wait()
 		if got := get(m.store, 0, "get n"); got != `"2"` {
 			t.Errorf("after loading: %s", got)
-		}
-		if woken != 1 {
-			t.Errorf("woken %d times by a state that is new as a whole", woken)
 		}
 		m.hold(false)
 		log.elect(1)
@@ -234,13 +211,13 @@ func TestCaptureIsQuick(t *testing.T) {
 	s := offline(t, Config{Member: 9}, 1)
 	const keys = 200_000
 	for i := 0; i < keys; {
-		r := request(requestHead{1, 1, uint64(i + 1), uint64(i + 1)}, func(b *Batch) {
+		r := request(head(1, 1, uint64(i+1), uint64(i+1)), func(b *Batch) {
 			for range 1000 {
 				b.Write(0, nil, args(fmt.Sprintf("set key:%d v", i)))
 				i++
 			}
 		})
-		if err := applyData(s, sealEntry(nil, 1, 1, [][]byte{r})); err != nil {
+		if err := applyData(s, machine.Seal(nil, 1, 1, [][]byte{r})); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -252,52 +229,8 @@ func TestCaptureIsQuick(t *testing.T) {
 		t.Errorf("%v allocations: it grows with the data", allocs)
 	}
 	started = time.Now()
-	digest := c.digest()
+	digest := c.Digest()
 	t.Logf("digest %s took %v", digest, time.Since(started))
-}
-
-func FuzzSnapshot(f *testing.F) {
-	_, b := body(f)
-	f.Add(b[:100])
-	small := offline(f, Config{Member: 9}, 1)
-	for _, data := range sampleEntries() {
-		if err := applyData(small, data); err != nil {
-			f.Fatal(err)
-		}
-	}
-	var whole bytes.Buffer
-	if err := writeSnapshot(&whole, small.capture()); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(whole.Bytes())
-	f.Add(whole.Bytes()[8+blockHead : whole.Len()-blockHead]) // the contents without blocks
-	f.Fuzz(func(t *testing.T, b []byte) {
-		// As a body: hardly anything gets past the checksums.
-		if _, _, err := readSnapshot(bytes.NewReader(b)); err != nil && !errors.Is(err, errSnapshot) {
-			t.Fatal(err)
-		}
-		// As contents that passed them.
-		index, st, err := decodeState(bytes.NewReader(b), false)
-		if err != nil {
-			return
-		}
-		s := offline(t, Config{Member: 9, Table: small.cfg.Table}, 1)
-		s.state = st
-		s.applied.Store(index)
-		c := s.capture()
-		var again bytes.Buffer
-		if err := writeSnapshot(&again, c); err != nil {
-			t.Fatal(err)
-		}
-		_, st2, err := readSnapshot(&again)
-		if err != nil {
-			t.Fatalf("what was read and written again cannot be read: %v", err)
-		}
-		s.state = st2
-		if s.capture().digest() != c.digest() {
-			t.Fatal("what was read and written again differs")
-		}
-	})
 }
 
 var _ commit.Snapshotter = (*fakeNode)(nil)

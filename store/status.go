@@ -140,7 +140,7 @@ func (s *Store) Keyspaces() []DBInfo {
 	var infos []DBInfo
 	now := s.Now()
 	for db := range keyspace.Databases {
-		view := s.ks.View(db, now)
+		view := s.m.Keyspace().View(db, now)
 		if view.Len() == 0 {
 			continue
 		}
@@ -237,7 +237,7 @@ func (s *Store) Stats() Stats {
 		st.Writing = time.Duration(max(0, s.clock.mono()-since+1)) * time.Microsecond
 	}
 	s.mu.RLock()
-	st.Expired = c.expiredBefore.Load() + s.ks.Stats().Expired
+	st.Expired = c.expiredBefore.Load() + s.m.Keyspace().Stats().Expired
 	s.mu.RUnlock()
 	s.inflight.mu.Lock()
 	st.Pending, st.PendingBytes = s.inflight.open, s.inflight.bytes+s.inflight.largeBytes

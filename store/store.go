@@ -11,7 +11,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
-	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // Config says what a Store is made of.
@@ -94,10 +94,11 @@ type Store struct {
 	node         atomic.Pointer[node]
 	clock        *clock
 	stats        counters
-	notify       notify
 	absences     absences
+	room         room
+	reads        blockedReads
 	readings     sync.Pool // *reading
-	applier      *applier
+	applier      applier
 	applied      atomic.Uint64 // index of the last applied entry
 	readiness    readiness
 	lastSnapshot atomic.Int64
@@ -106,9 +107,9 @@ type Store struct {
 	waits        indexWaits
 	barrier      barrier
 
-	// mu guards the state: see the package comment for the order of locks.
+	// mu guards the machine: see the package comment for the order of locks.
 	mu sync.RWMutex
-	state
+	m  *machine.Machine
 
 	inflight   inflight
 	sender     sender // guarded by inflight.mu, as are the next three
@@ -116,7 +117,7 @@ type Store struct {
 	lastLeader uint64 // the last leader that requests were sent to
 	stopped    bool   // nothing is sent any more
 
-	captureC chan chan *capture
+	captureC chan chan *machine.Picture
 	retryC   chan struct{}
 	expiryC  chan struct{}
 	errorC   chan error
@@ -125,17 +126,6 @@ type Store struct {
 	stopC    <-chan struct{} // of ctx
 	stopOnce sync.Once
 	wg       sync.WaitGroup
-}
-
-// state is what the log determines, and what a snapshot holds. The applied index
-// belongs to it as well.
-type state struct {
-	ks       *keyspace.Keyspace
-	sessions sessions
-	parts    commit.Assembly // the large request that has come in part
-	term     uint64          // of the last applied entry
-	now      int64           // the state clock: the highest stamp applied, ms
-	revision uint64          // counts the units applied: the versions of keys
 }
 
 // New returns a store without contents. It sends on both channels until it is
@@ -163,26 +153,18 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 		proposeC:    proposeC,
 		confChangeC: confChangeC,
 		clock:       newClock(cfg.Now),
-		applier:     newApplier(),
 		inflight:    newInflight(),
 		barrier:     barrier{wakeC: make(chan struct{}, 1)},
-		captureC:    make(chan chan *capture),
+		captureC:    make(chan chan *machine.Picture),
 		retryC:      make(chan struct{}, 1),
 		expiryC:     make(chan struct{}, 1),
 		errorC:      make(chan error, 1),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
-	s.state = state{ks: keyspace.New(), sessions: make(sessions)}
-	s.observe(s.ks)
+	s.applier = applier{s: s, read: newReading()}
+	s.m = machine.New(cfg.Table, &s.applier)
 	return s
-}
-
-// observe has ks say what happens to its keys.
-func (s *Store) observe(ks *keyspace.Keyspace) {
-	ks.OnTouch = s.notify.touched
-	ks.OnBirth = func(db int, key string) { s.absences.born(ks.Revision(), db, key) }
-	ks.OnSwap = func(a, b int) { s.absences.swapping(ks, a, b) }
 }
 
 // Start joins the store to the raft node and returns at once: loading the
@@ -190,10 +172,11 @@ func (s *Store) observe(ks *keyspace.Keyspace) {
 func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
 	s.readiness.started = s.clock.mono()
 	s.node.Store(&node{c, c.Incarnation()})
-	s.wg.Add(4 + readsAtOnce)
+	s.wg.Add(5 + readsAtOnce)
 	go s.runApply(commitC, snapshotterReady)
 	go s.runRetry()
 	go s.runExpire()
+	go s.runGiveUp()
 	for range readsAtOnce {
 		go s.runBarrier()
 	}
@@ -209,9 +192,8 @@ func (s *Store) runGreeting() {
 	doneC := make(chan struct{}, 1)
 	for {
 		b.Reset()
-		b.requestBody()
+		b.greet()
 		var outcome greeting
-		b.plan = append(b.plan, step{kind: stepGreeting})
 		s.Submit(&b, &outcome, func() { doneC <- struct{}{} })
 		<-doneC
 		if !outcome.failed {
@@ -258,6 +240,7 @@ func (s *Store) stop() {
 		for _, b := range over {
 			s.abandon(b, ErrStopped)
 		}
+		s.room.stop()
 		s.waits.stop()
 	})
 }

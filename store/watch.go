@@ -5,14 +5,13 @@ import (
 	"sync/atomic"
 
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // Watched is a key as WATCH saw it: see Reader.Watch. It must be given back with
 // Store.Unwatch.
 type Watched struct {
-	DB   int
-	Key  []byte
-	Mark keyspace.Mark
+	machine.Watched
 
 	absence *absence // of a key that was not there
 }
@@ -20,7 +19,7 @@ type Watched struct {
 // Watch notes how a key is now, for a transaction that is to run only if nothing
 // changes it. The key is copied.
 func (r *Reader) Watch(db int, key []byte) Watched {
-	w := Watched{DB: db, Key: append([]byte(nil), key...), Mark: r.s.ks.Mark(db, key, r.now)}
+	w := Watched{Watched: machine.Watched{DB: db, Key: append([]byte(nil), key...), Mark: r.s.m.Keyspace().Mark(db, key, r.now)}}
 	if !w.Mark.Present() {
 		w.absence = r.s.absences.add(db, string(key))
 	}
@@ -36,13 +35,13 @@ func (r *Reader) Unchanged(watched []Watched) bool {
 		w := &watched[i]
 		switch {
 		case w.absence == nil:
-			if !r.s.ks.Unchanged(w.DB, w.Key, w.Mark, r.now) {
+			if !r.s.m.Keyspace().Unchanged(w.DB, w.Key, w.Mark, r.now) {
 				return false
 			}
 		case w.absence.touched > w.Mark.Revision():
 			return false
 		}
-		m := r.s.ks.Mark(w.DB, w.Key, r.now)
+		m := r.s.m.Keyspace().Mark(w.DB, w.Key, r.now)
 		if m.Present() != w.Mark.Present() {
 			return false
 		}

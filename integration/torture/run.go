@@ -58,6 +58,8 @@ type torture struct {
 	next     atomic.Int64
 	clockEra atomic.Int64 // grows whenever every estimate of the leader's clock was lost
 	keys     int
+
+	lists deliveries
 }
 
 func (t *torture) now() time.Duration { return time.Since(t.began) }
@@ -119,7 +121,8 @@ func (t *torture) key(slot int) *history {
 
 // run tortures a cluster and returns what it found wrong.
 func run(ctx context.Context, cfg config) error {
-	t := &torture{config: cfg, began: time.Now(), stop: make(chan struct{}), live: make([]*history, registerKeys), faults: map[string]int{}}
+	t := &torture{config: cfg, began: time.Now(), stop: make(chan struct{}), live: make([]*history, registerKeys), faults: map[string]int{},
+		lists: deliveries{pushed: map[string]bool{}, taken: map[string]int{}}}
 	rng := rand.New(rand.NewPCG(cfg.seed, 0))
 	t.log("seed %d, %d nodes, %v", cfg.seed, cfg.nodes, cfg.duration)
 
@@ -145,9 +148,10 @@ func run(ctx context.Context, cfg config) error {
 		return fmt.Errorf("the cluster does not start: %w", err)
 	}
 
-	for i := range 14 {
+	for i := range 21 {
 		w := &worker{id: i, t: t, rng: rand.New(rand.NewPCG(cfg.seed, uint64(i+1)))}
-		work := []func(){w.registers, w.registers, w.registers, w.pipelines, w.monotonic, w.monotonic, w.expiring}[i%7]
+		work := []func(){w.registers, w.registers, w.registers, w.pipelines, w.monotonic, w.monotonic, w.expiring,
+			w.takes, w.takes, w.pushes}[i%10]
 		t.wg.Add(1)
 		go func() {
 			defer t.wg.Done()
@@ -166,6 +170,7 @@ func run(ctx context.Context, cfg config) error {
 	} else {
 		t.log("all nodes at %s", digest)
 	}
+	t.checkLists()
 	t.checkHistories()
 	return t.summary()
 }

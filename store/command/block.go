@@ -2,26 +2,38 @@ package command
 
 import (
 	"math"
+
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 // Block describes how a blocking command waits. The command itself never does:
 // its handler takes what it finds, or calls WouldBlock and leaves everything as
-// it is. Whoever called it then waits until one of Keys is touched and calls
-// again, first come first served, until the timeout has passed, and replies a
-// null array then.
-//
-// So "exactly one client gets each element" needs no more than the order of the
-// log: taking is an entry like any other, and a client that goes away while it
-// waits has taken nothing.
+// it is. The state machine then enters the client among those that wait for Keys,
+// and calls the handler again for the one that becomes ready, first come first
+// served, until the timeout has passed: then the reply is a null array.
 type Block struct {
+	// Kind is the type of value that is waited for.
+	Kind keyspace.Kind
+
 	// Timeout returns how long to wait in ms, 0 for ever, and the error that the
 	// handler replies as well if that is not in the arguments. ok is false if the
 	// arguments do not ask to wait at all (XREAD without BLOCK).
 	Timeout func(argv [][]byte) (ms int64, ok bool, err string)
 
-	// Keys returns the keys whose change is to be waited for. It is only called
-	// with arguments that the handler has accepted.
+	// Keys returns the keys that are waited for. It is only called with arguments
+	// that the handler has accepted.
 	Keys func(argv [][]byte) [][]byte
+
+	// Line, if not nil, names what clients that wait for one key compete for, where
+	// that is not the key itself: a group of a stream. If the first in a line finds
+	// nothing, nobody behind it would.
+	Line func(argv [][]byte) string
+
+	// Undo, if not nil, returns the command that puts back where it was what a call
+	// has taken, given its reply: that client had gone. It returns nil if nothing was
+	// taken. What was only moved, or is kept in a list of pending entries, needs no
+	// undoing.
+	Undo func(argv [][]byte, reply *Recorded) [][]byte
 }
 
 // maxTimeout keeps a deadline from overflowing: a good quarter of a million

@@ -25,15 +25,14 @@ type Call struct {
 	// Reply takes the reply. Exactly one must be written, unless WouldBlock.
 	Reply Reply
 
-	// MayBlock says that somebody waits for this call, so that it may end without
-	// a reply: it is not part of a transaction. See Block.
+	// MayBlock says that the client waits if the call finds nothing, so that it may
+	// end without a reply. In a transaction, or a script, it may not. See Block.
 	MayBlock bool
 
-	// Again says that the call was made before and would have blocked. Keys of
-	// another type that it might have taken from are then passed over, as Redis
-	// leaves a client waiting whose key was made a string. This changes what the
-	// call does, so for a write it must be the same on all nodes.
-	Again bool
+	// Ready is set if the client has been waiting: it is the one of its keys that
+	// something has come for. The call looks at no other, as Redis serves a client
+	// from the key that became ready.
+	Ready []byte
 
 	blocked  bool
 	deferred bool
@@ -42,11 +41,20 @@ type Call struct {
 // WouldBlock is called by the handler of a blocking command that finds nothing
 // to take, before it has changed or replied anything. If it answers true the
 // handler returns without a reply; otherwise it replies what Redis does in a
-// transaction. The call is then made again with what Args is now: XREAD has put
-// an ID in the place of "$", which must not move while the client waits.
+// transaction. The call is made again, with Ready, once something may have come; with
+// what Args is now: XREAD has put an ID in the place of "$", which must not move
+// while the client waits.
 func (c *Call) WouldBlock() bool {
 	c.blocked = c.MayBlock
 	return c.MayBlock
+}
+
+// waiting narrows the keys of a call down to those that it may look at.
+func (c *Call) waiting(keys [][]byte) [][]byte {
+	if c.Ready != nil {
+		return [][]byte{c.Ready}
+	}
+	return keys
 }
 
 // Blocked reports whether the handler has returned without a reply because it

@@ -1,5 +1,7 @@
 package command
 
+import "github.com/raftredis/raftredis/store/keyspace"
+
 func blpop(w *Write) { blockingPop(w, true) }
 func brpop(w *Write) { blockingPop(w, false) }
 
@@ -52,14 +54,49 @@ func blockingMove(w *Write, fromLeft, toLeft bool) {
 	}
 }
 
+// How the commands above wait.
+func blpopBlock() *Block {
+	return &Block{Kind: keyspace.List, Timeout: timeoutAt(-1), Keys: listsBeforeTimeout, Undo: pushBack("lpush")}
+}
+
+func brpopBlock() *Block {
+	return &Block{Kind: keyspace.List, Timeout: timeoutAt(-1), Keys: listsBeforeTimeout, Undo: pushBack("rpush")}
+}
+
+func blmoveBlock() *Block {
+	return &Block{Kind: keyspace.List, Timeout: timeoutAt(-1), Keys: func(argv [][]byte) [][]byte { return argv[1:2] }}
+}
+
+func blmpopBlock() *Block {
+	return &Block{
+		Kind: keyspace.List, Timeout: timeoutAt(1),
+		Keys: func(argv [][]byte) [][]byte {
+			n, _ := ParseInt(argv[2])
+			return argv[3 : 3+n]
+		},
+		Undo: func(argv [][]byte, reply *Recorded) [][]byte {
+			push := "rpush"
+			if n, _ := ParseInt(argv[2]); EqualFold(argv[3+n], "left") {
+				push = "lpush"
+			}
+			return pushBack(push)(argv, reply)
+		},
+	}
+}
+
 func listsBeforeTimeout(argv [][]byte) [][]byte { return argv[1 : len(argv)-1] }
 
-func sourceList(argv [][]byte) [][]byte { return argv[1:2] }
-
-func listsAfterNumber(argv [][]byte) [][]byte {
-	n, ok := ParseInt(argv[2])
-	if !ok || n < 0 || n > int64(len(argv)-3) {
-		return nil
+// pushBack puts what was popped back at the end that it was popped from.
+func pushBack(push string) func([][]byte, *Recorded) [][]byte {
+	return func(_ [][]byte, reply *Recorded) [][]byte {
+		values := reply.Values()
+		if len(values) < 2 {
+			return nil
+		}
+		undo := [][]byte{[]byte(push), values[0]}
+		for i := len(values) - 1; i > 0; i-- { // what was popped last is the nearest to the rest
+			undo = append(undo, values[i])
+		}
+		return undo
 	}
-	return argv[3 : 3+n]
 }

@@ -121,7 +121,7 @@ func rpoplpush(w *Write) {
 // has not replied, if src is not there.
 func moveElement(w *Write, src, dst []byte, fromLeft, toLeft bool) bool {
 	from, err := w.DB.ListAt(src)
-	if from == nil && (err == nil || w.Again) {
+	if from == nil && err == nil {
 		return false
 	}
 	if err == nil {
@@ -233,9 +233,9 @@ func popAny(w *Write, a popArgs) bool {
 // before that is of another type, firstList has written the error and ok is
 // false.
 func firstList(w *Write, keys [][]byte) (key []byte, ok bool) {
-	for _, key := range keys {
+	for _, key := range w.waiting(keys) {
 		switch l, err := w.DB.ListAt(key); {
-		case err != nil && !w.Again:
+		case err != nil:
 			w.Fail(err)
 			return nil, false
 		case l != nil:

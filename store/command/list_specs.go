@@ -128,7 +128,7 @@ func Lists() []*Spec {
 			Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of provided keys.",
 			Summary: "Remove and get the first element in a list, or block until one is available",
 			Syntax:  "key [key ...] timeout",
-			Block:   &Block{Timeout: timeoutAt(-1), Keys: listsBeforeTimeout},
+			Block:   blpopBlock(),
 			Write:   blpop,
 		},
 		{
@@ -136,7 +136,7 @@ func Lists() []*Spec {
 			Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of provided keys.",
 			Summary: "Remove and get the last element in a list, or block until one is available",
 			Syntax:  "key [key ...] timeout",
-			Block:   &Block{Timeout: timeoutAt(-1), Keys: listsBeforeTimeout},
+			Block:   brpopBlock(),
 			Write:   brpop,
 		},
 		{
@@ -144,7 +144,7 @@ func Lists() []*Spec {
 			Group: "list", Since: "6.2.0", Complexity: "O(1)",
 			Summary: "Pop an element from a list, push it to another list and return it; or block until one is available",
 			Syntax:  "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
-			Block:   &Block{Timeout: timeoutAt(-1), Keys: sourceList},
+			Block:   blmoveBlock(),
 			Write:   blmove,
 		},
 		{
@@ -153,7 +153,7 @@ func Lists() []*Spec {
 			Summary:         "Pop an element from a list, push it to another list and return it; or block until one is available",
 			Syntax:          "source destination timeout",
 			DeprecatedSince: "6.2.0", ReplacedBy: "`BLMOVE` with the `RIGHT` and `LEFT` arguments",
-			Block: &Block{Timeout: timeoutAt(-1), Keys: sourceList},
+			Block: blmoveBlock(),
 			Write: brpoplpush,
 		},
 		{
@@ -161,7 +161,7 @@ func Lists() []*Spec {
 			Group: "list", Since: "7.0.0", Complexity: "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
 			Summary: "Pop elements from a list, or block until one is available",
 			Syntax:  "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
-			Block:   &Block{Timeout: timeoutAt(1), Keys: listsAfterNumber},
+			Block:   blmpopBlock(),
 			Write:   blmpop,
 		},
 	}

@@ -162,6 +162,7 @@ func xadd(w *Write) {
 	if a.trim {
 		s.Trim(a.StreamTrim)
 	}
+	w.DB.Signal(w.Args[1])
 	w.replyStreamID(id)
 }
 

@@ -5,12 +5,15 @@ import (
 	"testing"
 )
 
-// attempt makes a call of a client that can wait. If the call would block, next
-// is what to make it again with.
-func (s *space) attempt(again bool, argv ...[]byte) (reply string, next [][]byte) {
+// attempt makes a call of a client that can wait, for the first time or for a key
+// that has become ready. If the call would block, next is what to make it again with.
+func (s *space) attempt(ready string, argv ...[]byte) (reply string, next [][]byte) {
 	s.t.Helper()
 	spec, rec := s.table.Resolve(argv), &recorder{resp3: s.resp3}
-	call := Call{Args: argv, Now: s.now, Reply: rec, MayBlock: true, Again: again}
+	call := Call{Args: argv, Now: s.now, Reply: rec, MayBlock: true}
+	if ready != "" {
+		call.Ready = []byte(ready)
+	}
 	blocked := false
 	if spec.Read != nil {
 		view := s.ks.View(0, s.now)
@@ -54,15 +57,15 @@ func TestStreamReadBlocks(t *testing.T) {
 	s := newSpace(t)
 	wait := func(line string) [][]byte {
 		t.Helper()
-		reply, next := s.attempt(false, words(line)...)
+		reply, next := s.attempt("", words(line)...)
 		if next == nil {
 			t.Fatalf("%s: does not wait: %s", line, reply)
 		}
 		return next
 	}
-	wake := func(argv [][]byte, want string) {
+	wake := func(key string, argv [][]byte, want string) {
 		t.Helper()
-		reply, next := s.attempt(true, argv...)
+		reply, next := s.attempt(key, argv...)
 		if next != nil {
 			t.Fatalf("%q: waits", argv)
 		}
@@ -70,9 +73,9 @@ func TestStreamReadBlocks(t *testing.T) {
 			t.Fatalf("%q: got %s, want %s", argv, got, want)
 		}
 	}
-	sleep := func(argv [][]byte) [][]byte {
+	sleep := func(key string, argv [][]byte) [][]byte {
 		t.Helper()
-		reply, next := s.attempt(true, argv...)
+		reply, next := s.attempt(key, argv...)
 		if next == nil {
 			t.Fatalf("%q: does not wait: %s", argv, reply)
 		}
@@ -88,23 +91,24 @@ func TestStreamReadBlocks(t *testing.T) {
 	s.do("XADD a 6 f 2")
 	s.do("XADD b 1 g 1")
 	s.do("XDEL a 6")
-	wake(r, `1) 1) "b" 2) 1) 1) "1-0" 2) 1) "g" 2) "1"`)
+	wake("b", r, `1) 1) "b" 2) 1) 1) "1-0" 2) 1) "g" 2) "1"`)
+	wake("a", r, `1) 1) "a" 2) (empty array)`) // Redis, too, tells of an entry that is deleted by now
 	s.do("XADD a 7 f 3")
-	wake(r, `1) 1) "a" 2) 1) 1) "7-0" 2) 1) "f" 2) "3"`) // the first of those that are ready
+	wake("a", r, `1) 1) "a" 2) 1) 1) "7-0" 2) 1) "f" 2) "3"`)
 
 	// A key that becomes another type is waited for; a blocked client gets no more
 	// than a thousand entries.
 	r = wait("XREAD BLOCK 0 STREAMS c 0")
 	s.do("SET c x")
-	r = sleep(r)
+	r = sleep("c", r)
 	s.do("DEL c")
 	for range 1001 {
 		s.do("XADD c * f v")
 	}
-	if reply, _ := s.attempt(true, r...); strings.Count(reply, `"f"`) != 1000 {
+	if reply, _ := s.attempt("c", r...); strings.Count(reply, `"f"`) != 1000 {
 		t.Fatalf("%d entries", strings.Count(reply, `"f"`))
 	}
-	if reply, _ := s.attempt(false, words("XREAD BLOCK 0 STREAMS c 0")...); strings.Count(reply, `"f"`) != 1001 {
+	if reply, _ := s.attempt("", words("XREAD BLOCK 0 STREAMS c 0")...); strings.Count(reply, `"f"`) != 1001 {
 		t.Fatalf("%d entries", strings.Count(reply, `"f"`))
 	}
 
@@ -115,17 +119,17 @@ func TestStreamReadBlocks(t *testing.T) {
 		t.Fatalf("waiting has made a consumer: %s", got)
 	}
 	s.do("XADD a 8 f 4")
-	wake(r, `1) 1) "a" 2) 1) 1) "8-0" 2) 1) "f" 2) "4"`)
+	wake("a", r, `1) 1) "a" 2) 1) 1) "8-0" 2) 1) "f" 2) "4"`)
 	r = wait("XREADGROUP GROUP g c BLOCK 0 STREAMS a >")
 	s.do("XGROUP DESTROY a g")
-	wake(r, "(error) NOGROUP the consumer group this client was blocked on no longer exists")
+	wake("a", r, "(error) NOGROUP the consumer group this client was blocked on no longer exists")
 	s.do("SET a x")
-	wake(r, "(error) UNBLOCKED the stream key no longer exists")
+	wake("a", r, "(error) UNBLOCKED the stream key no longer exists")
 	s.do("DEL a")
-	wake(r, "(error) UNBLOCKED the stream key no longer exists")
+	wake("a", r, "(error) UNBLOCKED the stream key no longer exists")
 
 	// Without BLOCK nobody waits.
-	if reply, next := s.attempt(false, words("XREAD STREAMS b $")...); next != nil || reply != "(nil)\n" {
+	if reply, next := s.attempt("", words("XREAD STREAMS b $")...); next != nil || reply != "(nil)\n" {
 		t.Fatalf("waits, or replies %s", reply)
 	}
 }

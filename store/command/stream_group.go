@@ -181,6 +181,7 @@ func xgroupDestroy(w *Write) {
 		return
 	}
 	w.IntBool(o.DeleteGroup(w.Args[3]))
+	w.DB.Signal(w.Args[2]) // who waits in the group has to hear that it is gone
 }
 
 func xgroupCreateConsumer(w *Write) {

@@ -70,7 +70,8 @@ func parseRead(argv [][]byte, group bool) (a readArgs, err string) {
 
 // readBlock is how XREAD and XREADGROUP wait.
 func readBlock(group bool) *Block {
-	return &Block{
+	b := &Block{
+		Kind: keyspace.Stream,
 		Timeout: func(argv [][]byte) (int64, bool, string) {
 			a, err := parseRead(argv, group)
 			return a.block, err == "" && a.block >= 0, err
@@ -80,6 +81,18 @@ func readBlock(group bool) *Block {
 			return argv[a.keysAt : a.keysAt+a.keys]
 		},
 	}
+	if group {
+		b.Line = func(argv [][]byte) string {
+			a, _ := parseRead(argv, group)
+			return string(a.group)
+		}
+	}
+	return b
+}
+
+// looksAt reports whether a call looks at its i-th stream: see Call.Ready.
+func (c *Call) looksAt(a readArgs, i int) bool {
+	return c.Ready == nil || string(c.Args[a.key(i)]) == string(c.Ready)
 }
 
 // blockedCount is what a client gets at most that had to wait and gave no
@@ -115,14 +128,17 @@ func xread(r *Read) {
 		r.Reply.Error(err)
 		return
 	}
-	if r.Again && a.count == 0 {
+	if r.Ready != nil && a.count == 0 {
 		a.count = blockedCount
 	}
 	ids := make([]keyspace.StreamID, a.keys)
 	streams := make([]*keyspace.StreamView, a.keys)
 	for i := range ids {
+		if !r.looksAt(a, i) {
+			continue
+		}
 		s, wrong := r.DB.StreamAt(r.Args[a.key(i)])
-		if wrong != nil && !r.Again {
+		if wrong != nil && r.Ready == nil {
 			r.Fail(wrong)
 			return
 		}
@@ -147,7 +163,9 @@ func xread(r *Read) {
 		r.DB.Lookups.Count(s != nil) // Redis looks every key up once more
 		switch {
 		case s == nil:
-		case s.Len() == 0 || s.Top().Compare(ids[i]) <= 0, r.Again && ready > 0: // Redis serves the waiting one stream
+		case r.Ready != nil && (s.Last().Compare(ids[i]) <= 0 || ready > 0): // what was added may be deleted by now
+			streams[i] = nil
+		case r.Ready == nil && (s.Len() == 0 || s.Top().Compare(ids[i]) <= 0):
 			streams[i] = nil
 		default:
 			ready++
@@ -195,11 +213,14 @@ func xreadgroup(w *Write) {
 		w.Reply.Error(err)
 		return
 	}
-	if w.Again && a.count == 0 {
+	if w.Ready != nil && a.count == 0 {
 		a.count = blockedCount
 	}
 	ids := make([]keyspace.StreamID, a.keys)
 	for i := range ids {
+		if !w.looksAt(a, i) {
+			continue
+		}
 		if !w.checkGroupRead(a, i) {
 			return
 		}
@@ -218,10 +239,13 @@ func xreadgroup(w *Write) {
 	}
 	var reads []groupRead
 	for i, id := range ids {
+		if !w.looksAt(a, i) {
+			continue
+		}
 		if read, ok := w.groupRead(a, w.Args[a.key(i)], id); ok {
 			reads = append(reads, read)
-			if w.Again {
-				break // Redis serves the waiting one stream
+			if w.Ready != nil {
+				break // a key may be named twice
 			}
 		}
 	}
@@ -247,9 +271,9 @@ func (w *Write) checkGroupRead(a readArgs, i int) bool {
 	switch {
 	case found:
 		return true
-	case w.Again && s == nil:
+	case w.Ready != nil && s == nil:
 		w.Reply.Error("UNBLOCKED the stream key no longer exists")
-	case w.Again:
+	case w.Ready != nil:
 		w.Reply.Error("NOGROUP the consumer group this client was blocked on no longer exists")
 	case wrong != nil:
 		w.Fail(wrong)
@@ -268,7 +292,11 @@ func (w *Write) groupRead(a readArgs, key []byte, id keyspace.StreamID) (read gr
 	}
 	view, _ := v.Group(a.group)
 	fresh := id == keyspace.MaxStreamID()
-	if fresh && (v.Len() == 0 || v.Top().Compare(view.Last()) <= 0) {
+	switch {
+	case !fresh:
+	case w.Ready != nil && v.Last().Compare(view.Last()) <= 0: // what was added may be deleted by now
+		return read, false
+	case w.Ready == nil && (v.Len() == 0 || v.Top().Compare(view.Last()) <= 0):
 		return read, false
 	}
 	s, err := w.DB.StreamForGroups(key)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 // Table is all commands by name. It is built once, by main, and never changes.
@@ -102,6 +104,8 @@ func (s *Spec) check() error {
 		return fmt.Errorf("needs Read or Write, Local, or Subcommands")
 	case s.Answer != nil && !s.Local:
 		return errors.New("only a Local command can have an Answer")
+	case s.Block != nil && (s.Read == nil && s.Write == nil || s.Block.Timeout == nil || s.Block.Keys == nil || s.Block.Kind == keyspace.None):
+		return errors.New("what blocks reads or writes, and says for what kind of value, for which keys and how long")
 	case s.Arity == 0 || s.Summary == "" || s.Since == "" || s.Group == "":
 		return fmt.Errorf("arity, summary, since and group are all needed")
 	}

@@ -83,12 +83,9 @@ func (p zpopShape) run(w *Write, key []byte, z *keyspace.ZSetView) {
 // first pops from the first of keys that is there. It reports whether it has
 // replied, be it an error.
 func (p zpopShape) first(w *Write, keys [][]byte) bool {
-	for _, key := range keys {
+	for _, key := range w.waiting(keys) {
 		z, err := w.DB.ZSetAt(key)
 		if err != nil {
-			if w.Again {
-				continue
-			}
 			w.Fail(err)
 			return true
 		}
@@ -170,17 +167,35 @@ func (p zpopShape) orWait(w *Write, keys [][]byte) {
 // bzpopBlock is how BZPOPMIN and BZPOPMAX wait, bzmpopBlock how BZMPOP does.
 func bzpopBlock() *Block {
 	return &Block{
+		Kind:    keyspace.ZSet,
 		Timeout: timeoutAt(-1),
 		Keys:    func(argv [][]byte) [][]byte { return argv[1 : len(argv)-1] },
+		Undo:    addBack,
 	}
 }
 
 func bzmpopBlock() *Block {
 	return &Block{
+		Kind:    keyspace.ZSet,
 		Timeout: timeoutAt(1),
 		Keys: func(argv [][]byte) [][]byte {
 			n, _ := ParseInt(argv[2])
 			return argv[3 : 3+n]
 		},
+		Undo: addBack,
 	}
+}
+
+// addBack adds what was popped from a sorted set again, but for members that
+// somebody has given another score meanwhile.
+func addBack(_ [][]byte, reply *Recorded) [][]byte {
+	values := reply.Values()
+	if len(values) < 3 {
+		return nil
+	}
+	undo := [][]byte{[]byte("zadd"), values[0], []byte("nx")}
+	for i := 1; i+1 < len(values); i += 2 {
+		undo = append(undo, values[i+1], values[i])
+	}
+	return undo
 }

@@ -246,7 +246,9 @@ func (db *DB) lookupWrite(key []byte) (pos int, val *value) {
 // version. It is the only way to a writable value, and the place where the
 // invariant of value is kept: what a running snapshot may still be reading is
 // forked first.
-func (db *DB) touch(pos int) *value {
+func (db *DB) touch(pos int) *value { return db.touchAs(pos, Changed) }
+
+func (db *DB) touchAs(pos int, change Change) *value {
 	it := db.d.keys.mut(pos)
 	val := &it.val
 	if val.version <= db.ks.frozen {
@@ -257,16 +259,20 @@ func (db *DB) touch(pos int) *value {
 	}
 	val.version = db.ks.revision
 	val.access = uint32(db.now / 1000)
-	db.ks.touched(db.id, it.key)
+	db.ks.touched(db.id, it.key, change, val.kind())
 	return val
 }
+
+// Signal says that the stream at key has something for clients that wait for it:
+// not every change of a stream has.
+func (db *DB) Signal(key []byte) { db.ks.touched(db.id, string(key), Signalled, Stream) }
 
 // put returns a writable value for key, a new one if there is none. The old
 // contents and deadline are still in it.
 func (db *DB) put(key []byte) *value {
 	pos, _ := db.lookupWrite(key)
 	if pos < 0 {
-		pos = db.add(key)
+		return db.touchAs(db.add(key), Created)
 	}
 	return db.touch(pos)
 }
@@ -283,10 +289,10 @@ func (db *DB) removeAt(pos int) {
 	if it.val.expire != 0 {
 		db.d.expires.Delete(deadline{it.val.expire, it.key})
 	}
-	key := it.key
+	key, kind := it.key, it.val.kind()
 	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
 	db.d.keys.remove(pos)
-	db.ks.touched(db.id, key)
+	db.ks.touched(db.id, key, Deleted, kind)
 }
 
 func (db *DB) setExpire(key string, val *value, at int64) {
@@ -306,7 +312,7 @@ func (db *DB) setExpire(key string, val *value, at int64) {
 // it has). It copies s: arguments are slices of a log entry, and keeping one
 // would keep the whole entry.
 func (db *DB) Set(key, s []byte, expire int64) {
-	pos, val := db.replace(key, expire)
+	pos, val, was := db.replace(key, expire)
 	// A value that is overwritten by one of about the same size keeps its memory,
 	// if no snapshot and no other key may be looking at it: overwriting is the
 	// common case, and what it does not allocate nobody needs to collect.
@@ -317,32 +323,34 @@ func (db *DB) Set(key, s []byte, expire int64) {
 		val.private = true
 	}
 	val.raw = false
-	db.replaced(pos, val)
+	db.replaced(pos, val, was)
 }
 
 // SetOwned is Set for a string that was built for this and that nobody else
 // holds.
 func (db *DB) SetOwned(key, s []byte, expire int64) {
-	pos, val := db.replace(key, expire)
+	pos, val, was := db.replace(key, expire)
 	val.setBytes(s)
 	val.private, val.raw = true, false
-	db.replaced(pos, val)
+	db.replaced(pos, val, was)
 }
 
 // SetObject makes key hold o, replacing what was there, with the given deadline
 // (0: none; KeepTTL: what it has). o must not be held by another key.
 func (db *DB) SetObject(key []byte, o Object, expire int64) {
-	pos, val := db.replace(key, expire)
+	pos, val, was := db.replace(key, expire)
 	val.setObject(o)
 	val.private, val.raw = false, false
-	db.replaced(pos, val)
+	db.replaced(pos, val, was)
 }
 
 // replace returns the value of key, a new one if there is none, to be given new
 // contents and then to replaced. The two are touch for the case that there is
 // nothing to fork: val.private says only whether the old string may be reused.
-func (db *DB) replace(key []byte, expire int64) (pos int, val *value) {
-	pos, _ = db.lookupWrite(key)
+// was is the kind of what is replaced.
+func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) {
+	pos, old := db.lookupWrite(key)
+	was = old.kind()
 	if pos < 0 {
 		pos = db.add(key)
 	}
@@ -354,12 +362,24 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value) {
 	if expire != KeepTTL {
 		db.setExpire(it.key, val, expire)
 	}
-	return pos, val
+	return pos, val, was
 }
 
-func (db *DB) replaced(pos int, val *value) {
+func (db *DB) replaced(pos int, val *value, was Kind) {
 	val.version, val.access = db.ks.revision, uint32(db.now/1000)
-	db.ks.touched(db.id, db.d.keys.at(pos).key)
+	if was == None {
+		db.ks.touched(db.id, db.d.keys.at(pos).key, Created, val.kind())
+	} else {
+		db.ks.touched(db.id, db.d.keys.at(pos).key, Replaced, was)
+	}
+}
+
+// renewed is replaced for a key that counts as deleted and then created.
+func (db *DB) renewed(pos int, val *value, was Kind) {
+	if was != None {
+		db.ks.touched(db.id, db.d.keys.at(pos).key, Deleted, was)
+	}
+	db.replaced(pos, val, None)
 }
 
 // KeepTTL as a deadline leaves the deadline as it is.
@@ -467,10 +487,10 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	}
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos)
-	pos, moved := to.replace(dst, val.expire)
+	pos, moved, was := to.replace(dst, val.expire)
 	moved.ptr, moved.strLen, moved.strCap, moved.boxed = val.ptr, val.strLen, val.strCap, val.boxed
 	moved.private, moved.raw = val.private, val.raw
-	to.replaced(pos, moved)
+	to.renewed(pos, moved, was)
 	return true
 }
 
@@ -482,14 +502,19 @@ func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
 		return false
 	}
 	expire, s, raw := val.expire, val.bytes(), val.raw // val points elsewhere once dst comes or goes
-	if !val.boxed {
-		pos, dup := to.replace(dst, expire)
+	var o Object
+	if val.boxed {
+		o = cloneObject(val.object())
+	}
+	pos, dup, was := to.replace(dst, expire)
+	if o != nil {
+		dup.setObject(o)
+		dup.private, dup.raw = false, false
+	} else {
 		dup.setBytes(append(make([]byte, 0, len(s)), s...))
 		dup.private, dup.raw = true, raw
-		to.replaced(pos, dup)
-		return true
 	}
-	to.SetObject(dst, cloneObject(val.object()), expire)
+	to.renewed(pos, dup, was)
 	return true
 }
 
@@ -498,7 +523,7 @@ func (db *DB) Flush() {
 	if db.d.keys.len() == 0 {
 		return // nothing that anybody watches has changed
 	}
-	db.ks.flushed(db.id)
+	db.ks.swept(db.id)
 	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)})
 	fresh := newData()
 	fresh.swapped = db.d.swapped

@@ -8,21 +8,37 @@ type Stats struct {
 	Expired uint64
 }
 
+// Touch says which key is touched, and how.
+type Touch struct {
+	DB   int
+	Key  string // "" if Change is Swept
+	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted or Replaced
+	Change
+}
+
+// Change says what becomes of a key.
+type Change uint8
+
+// The ways in which a key is touched.
+const (
+	Changed   Change = iota // its contents or deadline
+	Created                 // it was not there
+	Replaced                // it has a new value in place of the old one, perhaps of another type
+	Deleted                 //
+	Signalled               // see DB.Signal
+	Swept                   // all keys of the database at once: FLUSHDB, SWAPDB
+)
+
 // Keyspace is the whole of the data: Databases databases, and the revision that
 // they stand at.
 type Keyspace struct {
-	// OnTouch, if not nil, is called for every key that is changed, created or
-	// deleted; key is "" when a whole database was. It runs inside the change,
-	// must be quick and must not call the keyspace. The store uses it for blocked
-	// clients.
-	OnTouch func(db int, key string)
+	// OnTouch, if not nil, is called for every key that is touched, inside the
+	// change: it must be quick and must not call the keyspace.
+	OnTouch func(Touch)
 
-	// OnBirth, if not nil, is called for every key that is created, under the same
-	// conditions, and OnSwap before two databases that are not both empty are
-	// exchanged; it may read the keyspace. The store uses them for WATCH on keys
-	// that are not there.
-	OnBirth func(db int, key string)
-	OnSwap  func(a, b int)
+	// OnSwap, if not nil, is called before two databases that are not both empty are
+	// exchanged. It may read the keyspace.
+	OnSwap func(a, b int)
 
 	dbs      [Databases]*data
 	revision uint64 // of the unit being applied, or last applied: see Begin
@@ -73,27 +89,24 @@ func (ks *Keyspace) Swap(a, b int) {
 	ks.dbs[a], ks.dbs[b] = ks.dbs[b], ks.dbs[a]
 	ks.dbs[a].swapped, ks.dbs[b].swapped = ks.revision, ks.revision
 	ks.journal.add(event{revision: ks.revision, kind: swapped, db: uint8(a), other: uint8(b)})
-	ks.flushed(a)
-	ks.flushed(b)
+	ks.swept(a)
+	ks.swept(b)
 }
 
 // Stats returns the counters since the process started.
 func (ks *Keyspace) Stats() Stats { return ks.stats }
 
-func (ks *Keyspace) touched(db int, key string) {
+func (ks *Keyspace) touched(db int, key string, change Change, kind Kind) {
 	if ks.OnTouch != nil {
-		ks.OnTouch(db, key)
+		ks.OnTouch(Touch{db, key, kind, change})
 	}
 }
 
 func (ks *Keyspace) born(db int, key string) {
 	ks.journal.add(event{revision: ks.revision, key: key, kind: born, db: uint8(db)})
-	if ks.OnBirth != nil {
-		ks.OnBirth(db, key)
-	}
 }
 
-func (ks *Keyspace) flushed(db int) { ks.touched(db, "") }
+func (ks *Keyspace) swept(db int) { ks.touched(db, "", Swept, None) }
 
 // Frozen is a keyspace as it was at one revision. It may be encoded by any
 // goroutine without a lock.

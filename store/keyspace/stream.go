@@ -115,7 +115,7 @@ func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
 	}
 	s.private = db.ks.revision
 	val.access = uint32(db.now / 1000)
-	db.ks.touched(db.id, it.key)
+	db.ks.touched(db.id, it.key, Changed, Stream)
 	return s, nil
 }
 

@@ -1,4 +1,4 @@
-package store
+package machine
 
 import "github.com/raftredis/raftredis/store/keyspace"
 
@@ -22,7 +22,7 @@ func (l *lookahead) stop() {
 	clear(l.keys[:])
 }
 
-// next is called before each op. Store.mu is held.
+// next is called before each op.
 func (l *lookahead) next(ks *keyspace.Keyspace, now int64) {
 	if l.left--; l.left >= 0 {
 		return
@@ -33,7 +33,7 @@ func (l *lookahead) next(ks *keyspace.Keyspace, now int64) {
 		if n == 0 {
 			of = db
 		}
-		if kind != opWrite && kind != opAgain {
+		if kind != opWrite {
 			l.ops = cursor{} // its ops are applied without a hint
 			continue
 		}
@@ -59,7 +59,7 @@ func (l *lookahead) more() bool {
 			return false
 		}
 		l.ops = cursor{b: l.requests.bytes()}
-		l.ops.requestHead()
+		l.ops.head()
 	}
 	return true
 }

@@ -1,12 +1,10 @@
-package store
+package machine
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 
-	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -15,74 +13,44 @@ import (
 //
 //	entry    version(1, not 0) now(uvarint, ms) seed(8) { len(uvarint) request }
 //	request  version(1) origin incarnation seq floor (uvarints) { op }
-//	op       head(1): kind in the low two bits, database above
+//	op       head(1): kind in the low four bits, database above
 //	  write    argc { len arg }
-//	  again    the same, for a blocking command that has waited
 //	  exec     watches { db len key version } commands { db argc { len arg } }
 //	  expire   keys { len key }
+//	  block    resp3(1) timeout(ms) argc { len arg }; the last op of its request
+//	  settle   clients { seq kind(1) }
+//	  give up  origin incarnation
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
 const (
 	entryVersion   = 1
-	requestVersion = 1
+	requestVersion = 2
 )
 
 // Kinds of op.
 const (
-	opWrite  = 0 // one command
-	opExec   = 1 // a transaction: commands that all run, or none if a watched key has changed
-	opExpire = 2 // the leader's: delete those of the keys whose deadline has passed
-	opAgain  = 3 // one command, with command.Call.Again
+	opWrite  = iota // one command
+	opExec          // a transaction: commands that all run, or none if a watched key has changed
+	opExpire        // the leader's: delete those of the keys whose deadline has passed
+	opBlock         // one command that waits if it finds nothing
+	opSettle        // what becomes of clients of the origin that wait or are served
+	opGiveUp        // the leader's: end the clients of a member that it does not hear of
+	opKinds         // how many kinds there are
 )
 
-const opKinds = 0b11
+const (
+	dbShift  = 4
+	kindMask = 1<<dbShift - 1
+)
 
-var errEntry = errors.New("log entry cannot be decoded")
+// ErrEntry says that a log entry cannot be decoded: it is damaged, or comes from a
+// newer version of the program. The node must stop.
+var ErrEntry = errors.New("log entry cannot be decoded")
 
-// requestHead identifies a request. See session for what the fields do.
-type requestHead struct {
-	origin      uint64 // member that the client spoke to
-	incarnation uint64 // which run of that member's process
-	seq         uint64 // counts that run's requests from 1
-	floor       uint64 // every request of that run below it has its outcome
-}
-
-// maxSeq keeps sums of request numbers from overflowing.
-const maxSeq = 1 << 62
-
-// maxRequestHead is the most that appendRequestHead appends.
-const maxRequestHead = 1 + 4*binary.MaxVarintLen64
-
-func appendRequestHead(b []byte, h requestHead) []byte {
-	b = append(b, requestVersion)
-	b = appendUvarint(b, h.origin)
-	b = appendUvarint(b, h.incarnation)
-	b = appendUvarint(b, h.seq)
-	return appendUvarint(b, h.floor)
-}
-
-func opHead(kind, db int) byte { return byte(kind | db<<2) }
-
-func appendArgs(b []byte, argv [][]byte) []byte {
-	b = appendUvarint(b, uint64(len(argv)))
-	for _, arg := range argv {
-		b = appendBytes(b, arg)
-	}
-	return b
-}
-
-func appendBytes(b, s []byte) []byte {
-	b = appendUvarint(b, uint64(len(s)))
-	return command.Append(b, s)
-}
-
-func appendUvarint(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n) }
-
-func uvarintLen(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
-
-// sealEntry builds one log entry of requests, in dst's memory if there is room.
-func sealEntry(dst []byte, now int64, seed uint64, requests [][]byte) []byte {
+// Seal builds one log entry of requests, in dst's memory if there is room. now
+// (ms) and seed are all that a state machine may know of the world.
+func Seal(dst []byte, now int64, seed uint64, requests [][]byte) []byte {
 	size := 1 + binary.MaxVarintLen64 + 8
 	for _, r := range requests {
 		size += uvarintLen(uint64(len(r))) + len(r)
@@ -112,7 +80,7 @@ type cursor struct {
 
 func (c *cursor) fail(what string) {
 	if c.err == nil {
-		c.err = fmt.Errorf("%w: %s", errEntry, what)
+		c.err = fmt.Errorf("%w: %s", ErrEntry, what)
 	}
 	c.b = nil
 }
@@ -198,10 +166,24 @@ func (c *cursor) args(argv [][]byte) [][]byte {
 	return argv
 }
 
+// skipArgs passes over a command.
+func (c *cursor) skipArgs() {
+	n := c.count()
+	if n == 0 {
+		c.fail("empty command")
+	}
+	for ; n > 0; n-- {
+		c.bytes()
+	}
+}
+
 // op reads the head of the next op.
 func (c *cursor) op() (kind, db int) {
 	head := int(c.byte())
-	return head & opKinds, c.checkDB(head >> 2)
+	if kind = head & kindMask; kind >= opKinds {
+		c.fail(fmt.Sprintf("operation %d, this program knows %d", kind, opKinds))
+	}
+	return kind, c.checkDB(head >> dbShift)
 }
 
 // entryHead reads what stands before an entry's requests.
@@ -217,16 +199,22 @@ func (c *cursor) entryHead() (now int64, seed uint64) {
 	return now, seed
 }
 
-func (c *cursor) requestHead() (h requestHead) {
+func (c *cursor) head() (h Head) {
 	if v := c.byte(); v != requestVersion && c.err == nil {
 		c.fail(fmt.Sprintf("request version %d, this program knows %d", v, requestVersion))
 	}
-	h.origin = c.uvarint()
-	h.incarnation = c.uvarint()
-	h.seq = c.uvarint()
-	h.floor = c.uvarint()
-	if c.err == nil && (h.seq == 0 || h.seq > maxSeq || h.floor > h.seq) {
+	h.Origin = c.uvarint()
+	h.Incarnation = c.uvarint()
+	h.Seq = c.uvarint()
+	h.Floor = c.uvarint()
+	if c.err == nil && (h.Seq == 0 || h.Seq > maxSeq || h.Floor > h.Seq) {
 		c.fail("request number out of range")
 	}
 	return h
+}
+
+// SealLarge appends the beginning of an entry with one request of size bytes, which
+// the raft node puts behind it. Otherwise it is like Seal.
+func SealLarge(dst []byte, now int64, seed uint64, size int) []byte {
+	return appendUvarint(appendEntryHead(dst, now, seed), uint64(size))
 }

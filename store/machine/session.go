@@ -1,4 +1,4 @@
-package store
+package machine
 
 import (
 	"maps"
@@ -34,17 +34,17 @@ type session struct {
 type span struct{ lo, hi uint64 }
 
 // admit decides whether the request is to be applied, and notes that it was.
-func (ss sessions) admit(h requestHead) bool {
-	s := ss[h.origin]
+func (ss sessions) admit(h Head) bool {
+	s := ss[h.Origin]
 	switch {
-	case s == nil || s.incarnation < h.incarnation:
-		s = &session{incarnation: h.incarnation}
-		ss[h.origin] = s
-	case s.incarnation > h.incarnation:
+	case s == nil || s.incarnation < h.Incarnation:
+		s = &session{incarnation: h.Incarnation}
+		ss[h.Origin] = s
+	case s.incarnation > h.Incarnation:
 		return false
 	}
-	s.raise(h.floor)
-	return h.seq >= s.floor && s.add(h.seq)
+	s.raise(h.Floor)
+	return h.Seq >= s.floor && s.add(h.Seq)
 }
 
 // raise forgets what is below floor.

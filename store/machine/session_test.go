@@ -1,10 +1,11 @@
-package store
+package machine
 
 import (
 	"testing"
 
-	"github.com/raftredis/raftredis/store/keyspace"
 	"pgregory.net/rapid"
+
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 // modelSession is what a session is meant to be, without spans.
@@ -13,18 +14,18 @@ type modelSession struct {
 	applied            map[uint64]bool
 }
 
-func (m *modelSession) admit(h requestHead) bool {
-	if m.incarnation > h.incarnation {
+func (m *modelSession) admit(h Head) bool {
+	if m.incarnation > h.Incarnation {
 		return false
 	}
-	if m.incarnation < h.incarnation || m.applied == nil {
-		*m = modelSession{incarnation: h.incarnation, applied: make(map[uint64]bool)}
+	if m.incarnation < h.Incarnation || m.applied == nil {
+		*m = modelSession{incarnation: h.Incarnation, applied: make(map[uint64]bool)}
 	}
-	m.floor = max(m.floor, h.floor)
-	if h.seq < m.floor || m.applied[h.seq] {
+	m.floor = max(m.floor, h.Floor)
+	if h.Seq < m.floor || m.applied[h.Seq] {
 		return false
 	}
-	m.applied[h.seq] = true
+	m.applied[h.Seq] = true
 	return true
 }
 
@@ -33,19 +34,19 @@ func TestSessionsAgainstModel(t *testing.T) {
 		ss := make(sessions)
 		models := map[uint64]*modelSession{}
 		for range rapid.IntRange(1, 200).Draw(t, "requests") {
-			h := requestHead{
-				origin:      rapid.Uint64Range(1, 2).Draw(t, "origin"),
-				incarnation: rapid.SampledFrom([]uint64{1, 1, 1, 1, 1, 1, 1, 2}).Draw(t, "incarnation"),
-				seq:         rapid.Uint64Range(1, 40).Draw(t, "seq"),
+			h := Head{
+				Origin:      rapid.Uint64Range(1, 2).Draw(t, "origin"),
+				Incarnation: rapid.SampledFrom([]uint64{1, 1, 1, 1, 1, 1, 1, 2}).Draw(t, "incarnation"),
+				Seq:         rapid.Uint64Range(1, 40).Draw(t, "seq"),
 			}
-			h.floor = rapid.Uint64Range(0, h.seq).Draw(t, "floor")
+			h.Floor = rapid.Uint64Range(0, h.Seq).Draw(t, "floor")
 			if rapid.IntRange(0, 3).Draw(t, "moves floor") > 0 {
-				h.floor = 0
+				h.Floor = 0
 			}
-			m := models[h.origin]
+			m := models[h.Origin]
 			if m == nil {
 				m = &modelSession{}
-				models[h.origin] = m
+				models[h.Origin] = m
 			}
 			if got, want := ss.admit(h), m.admit(h); got != want {
 				t.Fatalf("admit(%+v) = %v, want %v", h, got, want)
@@ -60,8 +61,8 @@ func TestSessionsAgainstModel(t *testing.T) {
 				t.Fatal(d.Err())
 			}
 			for seq := uint64(1); seq <= 40; seq++ {
-				got, inClone := ss.has(h.origin, h.incarnation, seq), copied.has(h.origin, h.incarnation, seq)
-				want := m.incarnation == h.incarnation && seq >= m.floor && m.applied[seq]
+				got, inClone := ss.has(h.Origin, h.Incarnation, seq), copied.has(h.Origin, h.Incarnation, seq)
+				want := m.incarnation == h.Incarnation && seq >= m.floor && m.applied[seq]
 				if got != want || inClone != want {
 					t.Fatalf("has(%d) = %v, in the clone %v, want %v", seq, got, inClone, want)
 				}
@@ -84,7 +85,7 @@ func TestSessionStaysSmall(t *testing.T) {
 		if seq > 64 {
 			floor = seq - 64
 		}
-		ss.admit(requestHead{1, 1, seq ^ 1, min(floor, seq^1)}) // neighbours change places
+		ss.admit(Head{1, 1, seq ^ 1, min(floor, seq^1)}) // neighbours change places
 	}
 	if n := len(ss[1].applied); n > 2 {
 		t.Errorf("%d spans", n)

@@ -1,0 +1,232 @@
+package machine
+
+import (
+	"fmt"
+
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// frame is what running one command needs and a handler must get by pointer.
+// Frames are used again, so that a command allocates nothing.
+type frame struct {
+	call command.Write
+	db   keyspace.DB
+	argv [][]byte
+}
+
+// op applies the op that c stands at.
+func (m *Machine) op(c *cursor, asker Asker) error {
+	m.ahead.next(m.ks, m.now)
+	before := len(c.b)
+	kind, db := c.op()
+	if c.err != nil {
+		return c.err
+	}
+	var err error
+	work := 1
+	if kind == opExec {
+		work, err = m.exec(c, asker)
+	} else {
+		// Before the unit begins: what the asker reads belongs to the one before.
+		reply := asker.Command()
+		m.begin()
+		switch kind {
+		case opWrite:
+			err = m.write(c, db, reply, asker)
+		case opExpire:
+			err = m.expire(c, db)
+		case opBlock:
+			err = m.block(c, db, reply, asker)
+		case opSettle:
+			err = m.settle(c)
+		case opGiveUp:
+			err = m.giveUp(c)
+		}
+	}
+	if err == nil {
+		m.serve()
+		m.obs.Pause(work + (before-len(c.b))>>10)
+	}
+	return err
+}
+
+// begin starts the next unit that WATCH can tell from others. Its number, not
+// the entry's index, is a key's version: an entry holds requests of many
+// clients, and readers are let in between them.
+func (m *Machine) begin() {
+	m.revision++
+	m.ks.Begin(m.revision, m.now)
+	// Every unit draws from its own sequence, so that how much one command draws
+	// is of no consequence for the next.
+	m.rand = keyspace.NewRand(m.seed ^ m.revision*0xd1342543de82ef95)
+}
+
+// write runs the command that c stands at.
+func (m *Machine) write(c *cursor, db int, reply command.Reply, asker Asker) error {
+	f := m.push()
+	defer m.pop()
+	f.argv = c.args(f.argv)
+	if c.err != nil {
+		return c.err
+	}
+	spec, err := m.resolve(f.argv)
+	if err != nil {
+		return err
+	}
+	f.call.Call = command.Call{Args: f.argv, Reply: reply, KeepFrom: m.keep}
+	m.call(f, spec, db)
+	asker.Ran(db, spec, &f.call)
+	return nil
+}
+
+// block runs the command that c stands at, and has its client wait if there is
+// nothing for it.
+func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) error {
+	resp3, timeout := c.byte() != 0, c.uvarint()
+	f := m.push()
+	defer m.pop()
+	f.argv = c.args(f.argv)
+	if c.err != nil {
+		return c.err
+	}
+	spec, err := m.resolve(f.argv)
+	if err != nil {
+		return err
+	}
+	if c.more() || spec.Block == nil {
+		c.fail("a command that blocks must be able to, and be the last of its request")
+		return c.err
+	}
+	f.call.Call = command.Call{Args: f.argv, Reply: reply, MayBlock: true}
+	m.call(f, spec, db)
+	if f.call.Blocked() {
+		m.enter(f, spec, db, resp3, timeout)
+		asker.Blocked()
+	}
+	asker.Ran(db, spec, &f.call)
+	return nil
+}
+
+// Exec runs a write command inside the one that is being run: a command of a
+// script, or what another one is made of. It is part of the same unit, and of the
+// same sequence of chance.
+func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
+	f := m.push()
+	defer m.pop()
+	spec, err := m.resolve(argv)
+	if err != nil {
+		return err
+	}
+	f.call.Call = command.Call{Args: argv, Reply: reply}
+	m.call(f, spec, db)
+	return nil
+}
+
+func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
+	spec := m.table.Resolve(argv)
+	if spec == nil || spec.Write == nil || !spec.ArityOK(len(argv)) {
+		return nil, fmt.Errorf("%w: no write command %.40q with %d arguments: the entry comes from a newer version", ErrEntry, argv[0], len(argv))
+	}
+	return spec, nil
+}
+
+// call runs the handler on the call in f.
+func (m *Machine) call(f *frame, spec *command.Spec, db int) {
+	f.db = m.ks.DB(db)
+	call := &f.call
+	call.Space = m.ks
+	call.Now, call.Rand = m.now, &m.rand
+	spec.Write(call)
+	m.obs.Executed()
+}
+
+func (m *Machine) push() *frame {
+	if m.depth == len(m.frames) {
+		f := &frame{}
+		f.call.DB = &f.db
+		m.frames = append(m.frames, f)
+	}
+	m.depth++
+	return m.frames[m.depth-1]
+}
+
+// pop lets go of what a command held: its arguments are part of something big,
+// its reply is a connection's.
+func (m *Machine) pop() {
+	m.depth--
+	f := m.frames[m.depth]
+	f.call.Call = command.Call{}
+	f.argv = ReleaseArgs(f.argv)
+}
+
+// ReleaseArgs empties argv for the next command, so that neither its arguments,
+// which are part of something big, nor an unusual number of them stays in memory.
+func ReleaseArgs(argv [][]byte) [][]byte {
+	if cap(argv) > keepArgv {
+		return nil
+	}
+	clear(argv)
+	return argv[:0]
+}
+
+const keepArgv = 1 << 10
+
+// exec applies the transaction that c stands at, and returns how many commands
+// that were.
+func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
+	run := true
+	for n := c.count(); n > 0; n-- {
+		w := Watched{DB: c.db(), Key: c.bytes(), Mark: keyspace.Mark(c.uvarint())}
+		run = run && c.err == nil && m.unchanged(&w, m.now)
+	}
+	n := c.count()
+	if c.err != nil {
+		return 0, c.err
+	}
+	asker.Exec(run)
+	m.begin()
+	for i := n; i > 0; i-- {
+		db := c.db()
+		if !run {
+			c.skipArgs()
+			continue
+		}
+		if err := m.write(c, db, asker.Command(), asker); err != nil {
+			return 0, err
+		}
+	}
+	if c.err == nil && run {
+		asker.EndExec()
+	}
+	return 1 + n, c.err
+}
+
+// Unchanged reports whether all keys are as WATCH saw them. now is the time in ms
+// that they are looked at as of.
+func (m *Machine) Unchanged(watched []Watched, now int64) bool {
+	for i := range watched {
+		if !m.unchanged(&watched[i], now) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Machine) unchanged(w *Watched, now int64) bool {
+	return m.ks.Unchanged(w.DB, w.Key, w.Mark, now)
+}
+
+// expire deletes those of the keys that c stands at whose deadline has passed.
+func (m *Machine) expire(c *cursor, db int) error {
+	d := m.ks.DB(db)
+	before := m.ks.Stats().Expired
+	for n := c.count(); n > 0; n-- {
+		key := c.bytes()
+		if _, alive := d.Expire(key); !alive {
+			d.Delete(key) // what is expired is deleted, what is gone stays so
+		}
+	}
+	m.obs.Expired(m.ks.Stats().Expired - before)
+	return c.err
+}

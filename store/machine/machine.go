@@ -1,0 +1,174 @@
+package machine
+
+import (
+	"fmt"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Machine is the state that a log determines, and the interpreter of that log.
+// It has no lock: its owner lets one goroutine call Apply, and nobody else look
+// at it meanwhile but in Observer.Pause.
+type Machine struct {
+	table *command.Table
+	obs   Observer
+
+	// The state. All of it is in the snapshot and in the digest.
+	ks       *keyspace.Keyspace
+	sessions sessions
+	index    uint64 // of the last applied entry
+	term     uint64 // of that entry
+	now      int64  // the state clock: the highest stamp applied, ms
+	revision uint64 // counts the units applied: the versions of keys
+	waiting  waiting
+	parts    commit.Assembly // the large request that has come in part
+
+	// The interpreter's own. Nothing of it outlives an entry.
+	seed   uint64 // the entry's
+	head   Head   // the request's
+	keep   int    // command.Call.KeepFrom
+	rand   keyspace.Rand
+	frames []*frame // of the commands that are being run, one inside the other
+	depth  int
+	ahead  lookahead
+}
+
+// New returns a machine that has applied nothing. Entries name commands, so every
+// member's table must have every write that any member lets in.
+func New(table *command.Table, obs Observer) *Machine {
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting()}
+	m.ks.OnTouch, m.ks.OnSwap = m.touched, m.obs.Swapping
+	return m
+}
+
+// Index returns the index of the last applied entry.
+func (m *Machine) Index() uint64 { return m.index }
+
+// Now returns the state clock in ms: the highest stamp applied.
+func (m *Machine) Now() int64 { return m.now }
+
+// Keyspace returns the data, for reading.
+func (m *Machine) Keyspace() *keyspace.Keyspace { return m.ks }
+
+// Applied reports whether a request was applied, as far as the machine remembers:
+// it forgets what is below the run's floor.
+func (m *Machine) Applied(origin, incarnation, seq uint64) bool {
+	return m.sessions.has(origin, incarnation, seq)
+}
+
+// RunOf returns the latest run of a member whose requests were applied, 0 if none
+// was.
+func (m *Machine) RunOf(origin uint64) uint64 {
+	if s := m.sessions[origin]; s != nil {
+		return s.incarnation
+	}
+	return 0
+}
+
+// Took reports whether a request of a member was ever applied.
+func (m *Machine) Took(origin uint64) bool { return m.sessions[origin] != nil }
+
+// Apply applies one entry of the log. Data is nil for entries that are raft's
+// own. An entry that was applied already is skipped. After an error, or a panic
+// of a handler, the state is not what the log says, and the node must stop.
+func (m *Machine) Apply(index, term uint64, data []byte) error {
+	if index <= m.index {
+		return nil // it is in the snapshot that was loaded, or was sent twice
+	}
+	if index != m.index+1 {
+		return fmt.Errorf("apply entry %d: the state is at %d, there is a gap", index, m.index)
+	}
+	data, err := m.whole(term, data)
+	if err == nil && len(data) > 0 {
+		err = m.entry(data)
+	}
+	if err != nil {
+		return fmt.Errorf("apply entry %d: %w", index, err)
+	}
+	m.index, m.term = index, term
+	return nil
+}
+
+// whole returns what there is to apply when an entry has come: nothing, if it is a
+// part of a large request, until its last one comes.
+func (m *Machine) whole(term uint64, data []byte) ([]byte, error) {
+	m.keep = 0
+	if !commit.IsPart(data) {
+		return m.parts.Add(term, data)
+	}
+	return m.part(term, data)
+}
+
+func (m *Machine) part(term uint64, data []byte) (whole []byte, err error) {
+	m.obs.Aside(func() { whole, err = m.parts.Add(term, data) })
+	if len(whole) > 0 {
+		m.keep = len(whole) - len(whole)/8 // it is in memory of its own
+	}
+	return whole, err
+}
+
+func (m *Machine) entry(data []byte) error {
+	c := cursor{b: data}
+	stamp, seed := c.entryHead()
+	if c.err != nil {
+		return c.err
+	}
+	m.seed = seed
+	m.now = max(m.now, stamp)
+	m.obs.Entry(stamp)
+	m.expireWaiters()
+	m.ahead.start(c)
+	defer m.ahead.stop()
+	for c.more() {
+		request := c.bytes()
+		if c.err != nil {
+			return c.err
+		}
+		if err := m.request(request); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touched is the keyspace's OnTouch.
+func (m *Machine) touched(t keyspace.Touch) {
+	m.waiting.touched(t)
+	m.obs.Touched(t)
+}
+
+func (m *Machine) request(request []byte) error {
+	c := cursor{b: request}
+	h := c.head()
+	if c.err != nil {
+		return c.err
+	}
+	m.head = h
+	before := m.RunOf(h.Origin)
+	fresh := m.sessions.admit(h)
+	asker, err := m.obs.Request(h, fresh)
+	if err != nil || !fresh {
+		return err
+	}
+	if before < h.Incarnation { // the run before it has ended, and so have its clients
+		m.begin()
+		if err := m.endClients(h.Origin); err != nil {
+			return err
+		}
+		m.serve()
+	}
+	for c.more() {
+		if err := m.op(&c, asker); err != nil {
+			return err
+		}
+	}
+	if c.err == nil {
+		asker.End()
+	}
+	return c.err
+}
+
+// Term returns the term of the last applied entry.
+func (m *Machine) Term() uint64 { return m.term }

@@ -1,0 +1,101 @@
+package machine
+
+import (
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Observer is what one node makes of a log that it applies: who waits for a reply,
+// who has to be told, when readers are let in. The machine calls it in the middle
+// of applying, so it must be quick. None of its answers reaches the state: two
+// machines that apply the same log with different observers arrive at the same.
+type Observer interface {
+	// Entry is called before an entry is applied, with its stamp in ms.
+	Entry(stamp int64)
+
+	// Request is called before a request is applied. fresh is false if it was
+	// applied before, or is refused for good: it is dropped then, and the Asker may
+	// be nil. An error is a reason to stop this node.
+	Request(h Head, fresh bool) (Asker, error)
+
+	// Touched is called for every key that is touched, as keyspace.OnTouch.
+	Touched(keyspace.Touch)
+
+	// Swapping is called before two databases are exchanged, as keyspace.OnSwap.
+	Swapping(a, b int)
+
+	// Executed is called after each command, whoever asked for it.
+	Executed()
+
+	// Served is called when something was taken for a client that waited. The
+	// client's member has to claim or return it with a Settlement.
+	Served(WaitID)
+
+	// Claimed is called when a member has claimed what its client was served: the
+	// reply is for that client now, and nobody else will ever see it.
+	Claimed(WaitID, *command.Recorded)
+
+	// Ended is called when a client does not wait any more, or is not served after
+	// all (GivenUp).
+	Ended(WaitID, Ended)
+
+	// Expired is called with how many keys an op has deleted because the leader
+	// found their deadlines passed.
+	Expired(n uint64)
+
+	// Aside calls f, which may take long and changes nothing that others read: they
+	// may do so meanwhile. It is called between two entries.
+	Aside(f func())
+
+	// Pause is called after each op, when those who waited for what it has done are
+	// served: the state may be read by others until it returns. work says how much was done since the last call, in
+	// commands and kilobytes.
+	Pause(work int)
+}
+
+// Asker is who asked for a request that is being applied. Its methods are called
+// in the order of the ops. It may read the state in between, and answer with what
+// it finds there.
+type Asker interface {
+	// Command returns where the reply of the next command goes.
+	Command() command.Reply
+
+	// Ran is called when the command has run. call is valid during Ran only.
+	Ran(db int, spec *command.Spec, call *command.Write)
+
+	// Blocked says that the last command has ended without a reply: its client
+	// waits. It comes in front of Ran.
+	Blocked()
+
+	// Exec is called at the beginning of a transaction, instead of Command. If run
+	// is true, Command is called for each of its commands, and then EndExec;
+	// otherwise a watched key had changed and nothing is run.
+	Exec(run bool)
+	EndExec()
+
+	// End says that the whole request is applied.
+	End()
+}
+
+// Nobody is the Asker of requests that no one here waits for.
+type Nobody struct{}
+
+var _ Asker = Nobody{}
+
+// Command discards the reply.
+func (Nobody) Command() command.Reply { return command.Discard{} }
+
+// Ran does nothing.
+func (Nobody) Ran(int, *command.Spec, *command.Write) {}
+
+// Blocked does nothing.
+func (Nobody) Blocked() {}
+
+// Exec does nothing.
+func (Nobody) Exec(bool) {}
+
+// EndExec does nothing.
+func (Nobody) EndExec() {}
+
+// End does nothing.
+func (Nobody) End() {}
