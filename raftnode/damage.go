@@ -269,7 +269,7 @@ func (v *survey) foreign(s segment) bool {
 	if err != nil {
 		return false // it will be missed
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only
 	head := make([]byte, 4<<10)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -438,7 +438,8 @@ func (v *survey) mend() error {
 
 // newAside makes a folder for what must not stay where it is and must not be lost.
 func newAside(cfg *Config) (string, error) {
-	name := filepath.Join(cfg.Dir, "set-aside-"+time.Now().UTC().Format("20060102T150405"))
+	now := time.Now() //nolint:forbidigo // a name for people
+	name := filepath.Join(cfg.Dir, "set-aside-"+now.UTC().Format("20060102T150405"))
 	for n := 0; ; n++ {
 		dir := name
 		if n > 0 {

@@ -24,10 +24,10 @@ var (
 // schedule drives a sim with random events.
 type schedule struct {
 	*sim
-	t    *testing.T
-	next map[uint64]int // node -> its next request
-	ids_ uint64         // last id given to a new node
-	open []*simRead
+	t      *testing.T
+	next   map[uint64]int // node -> its next request
+	lastID uint64         // last id given to a new node
+	open   []*simRead
 	// churn makes membership changes more frequent, and elections during them.
 	churn int
 }
@@ -97,7 +97,7 @@ func runSchedule(t *testing.T, seed uint64, steps int) *schedule {
 	}
 	s.sim = newSim(cfg, 1+rng.IntN(5), rng)
 	s.forms = true
-	s.ids_ = uint64(len(s.nodes))
+	s.lastID = uint64(len(s.nodes))
 	if *simTrace {
 		s.trace = func(format string, args ...any) { t.Logf(format, args...) }
 		for _, id := range s.sim.ids() {
@@ -364,11 +364,11 @@ func (s *schedule) change(n *simNode) {
 	ch := change{}
 	switch k := s.rng.IntN(4); {
 	case k == 0 && len(members) < 6:
-		s.ids_++
-		ch = change{Op: commit.AddLearner, Member: commit.Member{ID: s.ids_, PeerURL: fmt.Sprintf("http://node:%d", s.ids_)}}
+		s.lastID++
+		ch = change{Op: commit.AddLearner, Member: commit.Member{ID: s.lastID, PeerURL: fmt.Sprintf("http://node:%d", s.lastID)}}
 		if s.rng.IntN(4) > 0 { // else it never comes up
-			s.add(s.ids_)
-			s.start(s.ids_)
+			s.add(s.lastID)
+			s.start(s.lastID)
 		}
 	case k == 1 && len(members) > 1:
 		id := members[s.rng.IntN(len(members))].ID

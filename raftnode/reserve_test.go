@@ -88,7 +88,7 @@ func TestNodeOnFullDisk(t *testing.T) {
 	m.propose("before")
 	reserveThere := func() bool {
 		fi, err := os.Stat(filepath.Join(m.cfg.Dir, reserveName))
-		return err == nil && fi.Size() == int64(wal.SegmentSizeBytes)
+		return err == nil && fi.Size() == wal.SegmentSizeBytes
 	}
 	if !reserveThere() {
 		t.Fatal("there is no reserve")

@@ -285,7 +285,7 @@ func runFullDisks(t *testing.T, seed uint64) {
 	}
 	s.sim = newSim(cfg, 1+rng.IntN(5), rng)
 	s.forms = true
-	s.ids_ = uint64(len(s.nodes))
+	s.lastID = uint64(len(s.nodes))
 	drop, faults := rng.IntN(3)*rng.IntN(8), rng.IntN(3)
 	for range 3000 {
 		s.step(drop, faults)

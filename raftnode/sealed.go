@@ -19,7 +19,7 @@ func seal(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(sealed{content, crc32.Checksum(content, walTable)})
+	b, err := json.Marshal(sealed{content, crc32.Checksum(content, walTable())})
 	return append(b, '\n'), err
 }
 
@@ -29,7 +29,7 @@ func unseal(b []byte, v any) error {
 	err := json.Unmarshal(b, &s)
 	switch {
 	case err != nil:
-	case crc32.Checksum(s.Content, walTable) != s.CRC:
+	case crc32.Checksum(s.Content, walTable()) != s.CRC:
 		return fmt.Errorf("%w: wrong checksum", errDamaged)
 	default:
 		err = json.Unmarshal(s.Content, v)

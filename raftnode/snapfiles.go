@@ -132,7 +132,7 @@ func checkBody(cfg *Config, index uint64, d descriptor) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only
 	crc := newBodyCRC()
 	size, err := io.Copy(crc, f)
 	if err != nil {

@@ -134,7 +134,7 @@ func TestTruncatedEntriesStayTruncated(t *testing.T) {
 	must(d.save(hardState(1, 1, 2), []*raftpb.Entry{entry(1, 1), entry(2, 1), entry(3, 1), entry(4, 1), entry(5, 1), entry(6, 1)}, false))
 	must(d.save(hardState(2, 2, 4), []*raftpb.Entry{entry(3, 2), entry(4, 2)}, false))
 	snap := &raftpb.Snapshot{
-		Data: newMembership().describe(4, crc32.Checksum([]byte("body"), walTable)),
+		Data: newMembership().describe(4, crc32.Checksum([]byte("body"), walTable())),
 		Metadata: &raftpb.SnapshotMetadata{Index: new(uint64(4)), Term: new(uint64(2)),
 			ConfState: &raftpb.ConfState{Voters: []uint64{1}}},
 	}

@@ -36,7 +36,8 @@ const (
 	sectorSize = 512
 )
 
-var walTable = crc32.MakeTable(crc32.Castagnoli)
+// walTable returns the polynomial of the WAL's checksums. MakeTable keeps the tables.
+func walTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // segment is a file of the WAL.
 type segment struct {
@@ -107,8 +108,7 @@ func scanSegment(s segment) (*scan, error) {
 		if err == nil {
 			err = sc.place(n, &r)
 		}
-		if err != nil {
-			sc.bad = err
+		if sc.bad = err; sc.bad != nil {
 			return sc, nil
 		}
 		sc.crc, sc.end = r.crc, r.next
@@ -127,7 +127,7 @@ func (sc *scan) place(n int, r *walRecord) error {
 		}
 		sc.begin = r.crc
 		return nil
-	case crc32.Update(sc.crc, walTable, r.data) != r.crc:
+	case crc32.Update(sc.crc, walTable(), r.data) != r.crc:
 		return errBadCRC
 	case n == 1:
 		sc.meta, sc.head = r.data, r.next
@@ -265,7 +265,7 @@ func (sc *scan) laterWrite() bool {
 		}
 		entry, state := false, false
 		for crc := r.crc; ; off = r.next {
-			if r, err = frameAt(sc.file, r.next); err != nil || crc32.Update(crc, walTable, r.data) != r.crc {
+			if r, err = frameAt(sc.file, r.next); err != nil || crc32.Update(crc, walTable(), r.data) != r.crc {
 				break
 			}
 			switch crc = r.crc; {

@@ -172,10 +172,10 @@ func (c *conn) cmdClientList(argv [][]byte) {
 
 // killFilter says which connections CLIENT KILL means.
 type killFilter struct {
-	id           int64
-	addr, laddr  string
-	kind         string
-	skipMe, none bool
+	id          int64
+	addr, laddr string
+	kind        string
+	skipMe      bool
 }
 
 func (f *killFilter) matches(c, me *conn) bool {

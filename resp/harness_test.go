@@ -201,7 +201,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type client struct {
 	t testing.TB
 	net.Conn
-	buf []byte
 }
 
 func dial(t testing.TB, s *Server) *client {

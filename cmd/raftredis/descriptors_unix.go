@@ -18,8 +18,8 @@ func openFilesLimit() (uint64, error) {
 		higher := l
 		higher.Cur = l.Max
 		if syscall.Setrlimit(syscall.RLIMIT_NOFILE, &higher) == nil {
-			return uint64(higher.Cur), nil
+			return uint64(higher.Cur), nil //nolint:unconvert // int64 on FreeBSD
 		}
 	}
-	return uint64(l.Cur), nil
+	return uint64(l.Cur), nil //nolint:unconvert // as above
 }

@@ -54,7 +54,7 @@ func fillPart(port, from, to int) error {
 		}
 		for range n {
 			if reply, err := cl.Receive(); err != nil || reply != "OK" {
-				return fmt.Errorf("SET answered %v (%v)", reply, err)
+				return fmt.Errorf("SET answered %v (%w)", reply, err)
 			}
 		}
 	}
@@ -80,7 +80,7 @@ func latencies(port int, stop <-chan struct{}) ([]time.Duration, error) {
 		}
 		begin := time.Now()
 		if reply, err := cl.Do("SET", fmt.Sprintf("key:%012d", i*7919%probeKeys), value); err != nil || reply != "OK" {
-			return nil, fmt.Errorf("SET answered %v (%v)", reply, err)
+			return nil, fmt.Errorf("SET answered %v (%w)", reply, err)
 		}
 		took = append(took, time.Since(begin))
 	}
@@ -130,7 +130,7 @@ func held(port int) (time.Duration, error) {
 	field, _, ok := strings.Cut(rest, "\r")
 	usec, err := strconv.Atoi(field)
 	if !ok || err != nil {
-		return 0, fmt.Errorf("INFO has no latest_fork_usec: %q (%v)", field, err)
+		return 0, fmt.Errorf("INFO has no latest_fork_usec: %q (%w)", field, err)
 	}
 	return time.Duration(usec) * time.Microsecond, nil
 }

@@ -61,7 +61,7 @@ func (w *worker) hangUp() {
 // do runs one command and classifies what came of it.
 func (w *worker) do(args ...string) (any, outcome) {
 	reply, err := w.conn.Do(args...)
-	o := classify(reply, err, true)
+	o := classify(reply, err)
 	if err != nil {
 		w.hangUp()
 	}
@@ -148,7 +148,7 @@ func (w *worker) pipelines() {
 			if get, err = w.conn.Receive(); err != nil {
 				break
 			}
-			o := classify(set, nil, true)
+			o := classify(set, nil)
 			w.t.count(o)
 			if o == broken {
 				w.t.fail("SET in a pipeline answered %v", set)
@@ -262,7 +262,7 @@ func (w *worker) look(key string, ttl, asked, answered time.Duration, era int64)
 		}
 	}
 	end := w.t.now()
-	if classify(reply, err, true) != applied || w.t.clockEra.Load() != era {
+	if classify(reply, err) != applied || w.t.clockEra.Load() != era {
 		return
 	}
 	_, gone := reply.(cluster.Nil)

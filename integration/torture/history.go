@@ -23,14 +23,10 @@ const (
 	broken                    // an error that should not have come at all
 )
 
-// classify reads the outcome from a reply. sent says whether the command may
-// have left this process.
-func classify(reply any, err error, sent bool) outcome {
+// classify reads the outcome from the reply to a command that was sent.
+func classify(reply any, err error) outcome {
 	if err != nil {
-		if sent {
-			return unknown
-		}
-		return notApplied
+		return unknown
 	}
 	e, ok := reply.(cluster.Error)
 	if !ok {

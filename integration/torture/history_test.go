@@ -59,7 +59,7 @@ func TestClassify(t *testing.T) {
 		{cluster.Error("ERR syntax error"), nil, broken},
 		{nil, errors.New("connection reset"), unknown},
 	} {
-		if got := classify(c.reply, c.err, true); got != c.want {
+		if got := classify(c.reply, c.err); got != c.want {
 			t.Errorf("%v, %v: %v, want %v", c.reply, c.err, got, c.want)
 		}
 	}

@@ -372,7 +372,7 @@ func (t *torture) addOne(rng *rand.Rand) error {
 	}
 	if err := t.until(func() error {
 		_, err := cluster.Ask(pick(rng, nodes).Addr, "RAFT", "ADD", strconv.FormatUint(id, 10), n.URL)
-		if e, ok := err.(cluster.Error); ok && (e.Code() == "UNKNOWN" || t.member(id)) {
+		if e, ok := errors.AsType[cluster.Error](err); ok && (e.Code() == "UNKNOWN" || t.member(id)) {
 			return nil // it may have been added, and starting it will tell
 		}
 		return err

@@ -218,7 +218,7 @@ func xgroupDelConsumer(w *Write) {
 }
 
 func xack(w *Write) {
-	view, found, ok := w.View().group(1, 2)
+	view, found, ok := w.View().group()
 	if !ok {
 		return
 	}
@@ -253,16 +253,16 @@ func xack(w *Write) {
 	w.Reply.Int(int64(done))
 }
 
-// group finds the group that is named by two arguments. If ok is false the key
-// is of another type, and group has written the error.
-func (r *Read) group(key, name int) (g keyspace.GroupView, found, ok bool) {
-	s, err := r.DB.StreamAt(r.Args[key])
+// group finds the group that is named by the first two arguments. If ok is false
+// the key is of another type, and group has written the error.
+func (r *Read) group() (g keyspace.GroupView, found, ok bool) {
+	s, err := r.DB.StreamAt(r.Args[1])
 	if err != nil {
 		r.Fail(err)
 		return g, false, false
 	}
 	if s != nil {
-		g, found = s.Group(r.Args[name])
+		g, found = s.Group(r.Args[2])
 	}
 	return g, found, true
 }

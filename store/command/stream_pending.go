@@ -19,7 +19,7 @@ func xpending(r *Read) {
 			return
 		}
 	}
-	g, found, ok := r.group(1, 2)
+	g, found, ok := r.group()
 	switch {
 	case !ok:
 	case !found:
@@ -180,7 +180,7 @@ func (w *Write) claimArgs() (a claimArgs, ok bool) {
 }
 
 func xclaim(w *Write) {
-	view, found, ok := w.View().group(1, 2)
+	view, found, ok := w.View().group()
 	if !ok {
 		return
 	}
@@ -307,7 +307,7 @@ func xautoclaim(w *Write) {
 			return
 		}
 	}
-	view, found, ok := w.View().group(1, 2)
+	view, found, ok := w.View().group()
 	w.DB.Lookups = lookups
 	if !ok {
 		return

@@ -24,7 +24,7 @@ func (v *View) HashAt(key []byte) (*HashView, error) {
 	if o == nil {
 		return nil, err
 	}
-	return &o.(*HashObject).HashView, nil
+	return &o.(*HashObject).HashView, nil //nolint:errcheck // object has compared the kinds
 }
 
 // HashForUpdate returns the hash at key for changing, nil if there is none and
@@ -34,7 +34,7 @@ func (db *DB) HashForUpdate(key []byte, create bool) (*HashObject, error) {
 	if o == nil {
 		return nil, err
 	}
-	return o.(*HashObject), nil
+	return o.(*HashObject), nil //nolint:errcheck // objectForUpdate has compared the kinds
 }
 
 // stringBytes returns the bytes of s, which must not be written to.

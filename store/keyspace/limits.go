@@ -35,6 +35,8 @@ const (
 )
 
 // limitTable is in the order of the snapshot format: only ever append to it.
+//
+//nolint:gochecknoglobals // a constant that Go cannot write as one
 var limitTable = [...]Limit{
 	{"hash-max-listpack-entries", "hash-max-ziplist-entries", 0, maxLong, 512, false, func(l *Limits) *int64 { return &l.HashMaxListpackEntries }},
 	{"hash-max-listpack-value", "hash-max-ziplist-value", 0, maxLong, 64, true, func(l *Limits) *int64 { return &l.HashMaxListpackValue }},

@@ -33,7 +33,7 @@ func (v *View) ListAt(key []byte) (*ListView, error) {
 	if o == nil {
 		return nil, err
 	}
-	return &o.(*ListObject).ListView, nil
+	return &o.(*ListObject).ListView, nil //nolint:errcheck // object has compared the kinds
 }
 
 // ListForUpdate returns the list at key for changing, nil if there is none and
