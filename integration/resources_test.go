@@ -101,7 +101,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	refused := func(err error) error {
 		if err == nil || err.Error() != misconf {
-			return fmt.Errorf("a write is answered with %v", err)
+			return fmt.Errorf("a write is answered with %w", err)
 		}
 		return nil
 	}
@@ -178,7 +178,7 @@ func TestDiskFullOfSome(t *testing.T) {
 	w.waitAcked(t, 100)
 	diskLow := func(n *cluster.Node) error {
 		if info, err := n.Info("raft"); err != nil || info["raft_disk_low"] != "1" {
-			return fmt.Errorf("node %d does not know it (%v)", n.ID, err)
+			return fmt.Errorf("node %d does not know it (%w)", n.ID, err)
 		}
 		return nil
 	}
@@ -199,7 +199,7 @@ func TestDiskFullOfSome(t *testing.T) {
 		eventually(t, "a refusal", func() error {
 			v, err := ask(n.Addr, "SET", "a", "1")
 			if err == nil || err.Error() != misconf {
-				return fmt.Errorf("node %d answers %v (%v)", n.ID, v, err)
+				return fmt.Errorf("node %d answers %v (%w)", n.ID, v, err)
 			}
 			return nil
 		})

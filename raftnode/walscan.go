@@ -109,7 +109,7 @@ func scanSegment(s segment) (*scan, error) {
 			err = sc.place(n, &r)
 		}
 		if sc.bad = err; sc.bad != nil {
-			return sc, nil
+			return sc, nil //nolint:nilerr // what is wrong is what was to be found out
 		}
 		sc.crc, sc.end = r.crc, r.next
 	}

@@ -36,7 +36,7 @@ func (v *View) SetAt(key []byte) (*SetView, error) {
 	if o == nil {
 		return nil, err
 	}
-	return &o.(*SetObject).SetView, nil
+	return &o.(*SetObject).SetView, nil //nolint:errcheck // object has compared the kinds
 }
 
 // SetForUpdate returns the set at key for changing, nil if there is none and
@@ -46,7 +46,7 @@ func (db *DB) SetForUpdate(key []byte, create bool) (*SetObject, error) {
 	if o == nil {
 		return nil, err
 	}
-	return o.(*SetObject), nil
+	return o.(*SetObject), nil //nolint:errcheck // objectForUpdate has compared the kinds
 }
 
 // Len returns the number of members.
