@@ -43,7 +43,7 @@ func (db *DB) ListForUpdate(key []byte, create bool) (*ListObject, error) {
 	if o == nil {
 		return nil, err
 	}
-	return o.(*ListObject), nil
+	return o.(*ListObject), nil //nolint:errcheck // the kinds were compared
 }
 
 // creator returns f if create is set.

@@ -78,7 +78,7 @@ func (v *View) StreamAt(key []byte) (*StreamView, error) {
 	if o == nil {
 		return nil, err
 	}
-	return &o.(*StreamObject).StreamView, nil
+	return &o.(*StreamObject).StreamView, nil //nolint:errcheck // the kinds were compared
 }
 
 // StreamForUpdate returns the stream at key for changing, creating it if create
@@ -93,7 +93,7 @@ func (db *DB) StreamForUpdate(key []byte, create bool) (*StreamObject, error) {
 	if o == nil {
 		return nil, err
 	}
-	return o.(*StreamObject), nil
+	return o.(*StreamObject), nil //nolint:errcheck // the kinds were compared
 }
 
 // StreamForGroups is StreamForUpdate for what Redis does not count as a change of

@@ -33,7 +33,7 @@ func (v *View) ZSetAt(key []byte) (*ZSetView, error) {
 	if o == nil {
 		return nil, err
 	}
-	return &o.(*ZSetObject).ZSetView, nil
+	return &o.(*ZSetObject).ZSetView, nil //nolint:errcheck // the kinds were compared
 }
 
 // ZSetForUpdate returns the sorted set at key for changing, nil if there is none
@@ -43,7 +43,7 @@ func (db *DB) ZSetForUpdate(key []byte, create bool) (*ZSetObject, error) {
 	if o == nil {
 		return nil, err
 	}
-	return o.(*ZSetObject), nil
+	return o.(*ZSetObject), nil //nolint:errcheck // the kinds were compared
 }
 
 // Member is a member of a sorted set with its score.
