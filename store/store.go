@@ -95,6 +95,7 @@ type Store struct {
 	clock        *clock
 	stats        counters
 	absences     absences
+	tracking     tracking
 	room         room
 	reads        blockedReads
 	readings     sync.Pool // *reading
