@@ -113,6 +113,8 @@ func secret(argv [][]byte, i int) bool {
 		return i >= 2
 	case command.EqualFold(argv[0], "config"):
 		return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
+	case command.EqualFold(argv[0], "migrate"):
+		return i > 6 && (command.EqualFold(argv[i-1], "auth") || command.EqualFold(argv[i-1], "auth2") || command.EqualFold(argv[i-2], "auth2"))
 	default:
 		return false
 	}
