@@ -80,7 +80,8 @@ func (c *conn) cmdMemoryDoctor([][]byte) {
 	var clients, output int64
 	c.srv.eachClient(func(each *conn) {
 		clients++
-		output += each.sending.Load() + each.owed.Load()
+		obl, _, omem := each.pending()
+		output += obl + omem
 	})
 	issue(output/max(clients, 1) > 200<<10, "Big client buffers: %s of replies wait for %d clients. CLIENT LIST shows which of them do not read.", humanBytes(output), clients)
 	if text.Len() == 0 {
