@@ -71,7 +71,7 @@ func TestRedisCLIModes(t *testing.T) {
 	_, port, _ := strings.Cut(n.Addr, ":")
 	var load strings.Builder
 	for i := range 500 {
-		fmt.Fprintf(&load, "SET string:%d %s\r\nRPUSH list:%d a b c\r\nHSET hash:%d f v\r\n", i, strings.Repeat("x", i%50), i%20, i%10)
+		fmt.Fprintf(&load, "SET string:%d %s\r\nRPUSH list:%d a b c\r\nHSET hash:%d f v\r\n", i, strings.Repeat("x", 1+i%50), i%20, i%10)
 	}
 	run := func(stdin string, limit time.Duration, args ...string) string {
 		t.Helper()
