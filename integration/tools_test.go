@@ -65,7 +65,7 @@ func TestRedisCLI(t *testing.T) {
 // TestRedisCLIModes runs the things that redis-cli does beside sending commands, on a
 // follower.
 func TestRedisCLIModes(t *testing.T) {
-	cli := tool(t, "redis-cli")
+	cli, unbuffered := tool(t, "redis-cli"), tool(t, "stdbuf") // what it prints to no terminal is lost when it is stopped
 	c := start(t, 3)
 	n := c.follower()
 	_, port, _ := strings.Cut(n.Addr, ":")
@@ -77,7 +77,7 @@ func TestRedisCLIModes(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, cli, append([]string{"-p", port}, args...)...)
+		cmd := exec.CommandContext(ctx, unbuffered, append([]string{"-o0", cli, "-p", port}, args...)...)
 		cmd.Stdin = strings.NewReader(stdin)
 		if limit > 0 { // it goes on until it is stopped
 			stop := time.AfterFunc(limit, func() { _ = cmd.Process.Signal(os.Interrupt) })
