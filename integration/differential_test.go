@@ -253,6 +253,7 @@ func TestDifferential(t *testing.T) {
 	t.Logf("%d commands and subcommands in common", len(commands))
 
 	t.Run("table", func(t *testing.T) { compareTables(t, ours, real) })
+	t.Run("help", func(t *testing.T) { compareHelp(t, newPair(t, ours, real, false), commands) })
 	for _, resp3 := range []bool{false, true} {
 		name := map[bool]string{false: "resp2", true: "resp3"}[resp3]
 		t.Run(name, func(t *testing.T) {
@@ -281,6 +282,29 @@ func compareTables(t *testing.T, ours, real string) {
 			continue // ours alone
 		}
 		compareEntry(t, o.Elems[0], r.Elems[0])
+	}
+}
+
+// notHelp are the containers whose HELP has other subcommands than Redis's, with the
+// reason.
+var notHelp = map[string]string{
+	"debug": "most of it looks into Redis itself",
+}
+
+// compareHelp compares what the containers say about themselves.
+func compareHelp(t *testing.T, p *pair, commands []entry) {
+	n := 0
+	for _, e := range commands {
+		if len(e.subs) == 0 && e.name != "debug" || notHelp[e.name] != "" {
+			continue
+		}
+		n++
+		if ours, real := p.do(t, e.name, "HELP"); !bytes.Equal(ours.Raw, real.Raw) {
+			t.Errorf("%s HELP:\n%s", e.name, how{}.differs(ours, real))
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d commands have subcommands", n)
 	}
 }
 

@@ -1,11 +1,14 @@
 package integration
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/raftredis/raftredis/integration/cluster"
 )
@@ -58,6 +61,64 @@ func TestRedisCLI(t *testing.T) {
 	}
 	c.sameDigests()
 }
+
+// TestRedisCLIModes runs the things that redis-cli does beside sending commands, on a
+// follower.
+func TestRedisCLIModes(t *testing.T) {
+	cli, unbuffered := tool(t, "redis-cli"), tool(t, "stdbuf") // what it prints to no terminal is lost when it is stopped
+	c := start(t, 3)
+	n := c.follower()
+	_, port, _ := strings.Cut(n.Addr, ":")
+	var load strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&load, "SET string:%d %s\r\nRPUSH list:%d a b c\r\nHSET hash:%d f v\r\n", i, strings.Repeat("x", 1+i%50), i%20, i%10)
+	}
+	run := func(stdin string, limit time.Duration, args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, unbuffered, append([]string{"-o0", cli, "-p", port}, args...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		if limit > 0 { // it goes on until it is stopped
+			stop := time.AfterFunc(limit, func() { _ = cmd.Process.Signal(os.Interrupt) })
+			defer stop.Stop()
+		}
+		out, err := cmd.CombinedOutput()
+		if err != nil && limit == 0 && !strings.Contains(strings.Join(args, " "), "hotkeys") {
+			t.Fatalf("redis-cli %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+	for _, x := range []struct {
+		args  []string
+		stdin string
+		limit time.Duration
+		want  []string
+	}{
+		{[]string{"--pipe"}, load.String(), 0, []string{"errors: 0, replies: 1500"}},
+		{[]string{"--bigkeys"}, "", 0, []string{"Sampled 530 keys in the keyspace!", "Biggest   list found", "500 strings with"}},
+		{[]string{"--memkeys"}, "", 0, []string{"Sampled 530 keys in the keyspace!", "Biggest string found"}},
+		{[]string{"--hotkeys"}, "", 0, []string{"ERR An LFU maxmemory policy is not selected, access frequency not tracked."}},
+		{[]string{"--scan", "--pattern", "list:1?"}, "", 0, []string{"list:10", "list:19"}},
+		{[]string{"--stat", "-i", "0.05"}, "", time.Second, []string{"------- data ------", "530"}},
+		{[]string{"--latency", "--raw", "-i", "0.1"}, "", 0, []string{"."}},
+		{[]string{"--latency-history", "-i", "0.2"}, "", time.Second, []string{"seconds range"}},
+		{[]string{"--latency-dist", "-i", "0.2"}, "", time.Second, []string{""}},
+		{[]string{"--intrinsic-latency", "1"}, "", 0, []string{"total runs"}},
+		{[]string{"-3", "MEMORY", "DOCTOR"}, "", 0, []string{"Sam"}},
+		{[]string{"MODULE", "LIST"}, "", 0, []string{""}},
+	} {
+		out := run(x.stdin, x.limit, x.args...)
+		for _, want := range x.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("redis-cli %v does not print %q:\n%s", x.args, want, tailOf(out, 2000))
+			}
+		}
+	}
+	c.sameDigests()
+}
+
+func tailOf(s string, n int) string { return s[max(0, len(s)-n):] }
 
 // TestRedisBenchmark: its list of tests, without one error, on leader and
 // follower, with and without pipelining.

@@ -36,6 +36,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 		}
 		c.batchMuted = c.muted()
 		c.addSent(cm)
+		c.batch.By(c.by(cm))
 		c.batch.Write(c.db, cm.spec, argv)
 		c.submit()
 		return false
@@ -50,7 +51,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 		c.sentAt = c.srv.nanotime()
 	}
 	c.wait(forKeys)
-	c.srv.store.Block(&w.wait, w.db, cm.spec, w.argv, &w.enc, c.signal)
+	c.srv.store.Block(&w.wait, c.by(cm), w.db, cm.spec, w.argv, &w.enc, c.signal)
 	c.block.Store(w) // only now may others see it; the reply is taken on this goroutine, later
 	return false
 }

@@ -29,12 +29,13 @@ func clientContainer() local {
 			admin(sub("no-evict", 3, "7.0.0", "Exempt the connection from client eviction", "<ON | OFF>", anytime, (*conn).cmdClientNoEvict)),
 			sub("no-touch", 3, "7.2.0", "Choose whether reads count as use of a key", "<ON | OFF>", anytime, (*conn).cmdClientNoTouch),
 			admin(sub("unblock", -3, "5.0.0", "End the wait of a blocked client", "client-id [TIMEOUT | ERROR]", inOrder, (*conn).cmdClientUnblock)),
-			sub("caching", 3, "6.0.0", "Choose whether the next command's keys are tracked", "<YES | NO>", anytime, func(c *conn, _ [][]byte) {
-				c.enc.Error("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
-			}),
-			sub("getredir", 2, "6.0.0", "Get where tracking notifications of this connection go", "", anytime, func(c *conn, _ [][]byte) { c.enc.Int(-1) }),
+			sub("tracking", -3, "6.0.0", "Be told when what this connection has read changes, for a cache on the client's side", "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", inOrder, (*conn).cmdTracking),
+			sub("caching", 3, "6.0.0", "Choose whether the next command's keys are tracked", "<YES | NO>", anytime, (*conn).cmdCaching),
+			sub("getredir", 2, "6.0.0", "Get where tracking notifications of this connection go", "", anytime, func(c *conn, _ [][]byte) { c.enc.Int(c.redirection()) }),
 			sub("trackinginfo", 2, "6.2.0", "Get the state of this connection's tracking", "", anytime, (*conn).cmdTrackingInfo),
 			{spec: *command.Help("client", "connection", "5.0.0",
+				"CACHING (YES|NO)",
+				"    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
 				"GETREDIR",
 				"    Return the client ID we are redirecting to when tracking is enabled.",
 				"GETNAME",
@@ -71,6 +72,9 @@ func clientContainer() local {
 				"    Assign the name <name> to the current connection.",
 				"UNBLOCK <clientid> [TIMEOUT|ERROR]",
 				"    Unblock the specified blocked client.",
+				"TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+				"         [OPTIN] [OPTOUT] [NOLOOP]",
+				"    Control server assisted client side caching.",
 				"TRACKINGINFO",
 				"    Report tracking status for the current connection.",
 				"NO-EVICT (ON|OFF)",
@@ -342,17 +346,6 @@ func (c *conn) cmdClientNoTouch(argv [][]byte) {
 	if _, ok := c.onOff(argv[2]); ok {
 		c.enc.Status("OK")
 	}
-}
-
-func (c *conn) cmdTrackingInfo([][]byte) {
-	c.enc.Map(3)
-	c.enc.BulkString("flags")
-	c.enc.Set(1)
-	c.enc.BulkString("off")
-	c.enc.BulkString("redirect")
-	c.enc.Int(-1)
-	c.enc.BulkString("prefixes")
-	c.enc.Array(0)
 }
 
 func (c *conn) cmdClientUnblock(argv [][]byte) {

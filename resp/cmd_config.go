@@ -176,6 +176,7 @@ func (s *Server) applyConfig(next *Config) {
 	s.slowlog.mu.Lock()
 	s.slowlog.trim(int(next.SlowlogMaxLen))
 	s.slowlog.mu.Unlock()
+	s.store.LimitTracking(int(next.TrackingKeys))
 }
 
 func (c *conn) cmdConfigResetstat([][]byte) {

@@ -74,6 +74,8 @@ func (c *conn) cmdReset([][]byte) {
 		c.srv.monitors.Add(-1)
 	}
 	c.discard()
+	c.untrack()
+	c.takeInvalidations()
 	c.db, c.name = 0, ""
 	c.enc.resp3 = false
 	c.authed = cfg.RequirePass == ""

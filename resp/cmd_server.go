@@ -24,6 +24,12 @@ func serverFamily() []local {
 		slowlogContainer(),
 		latencyContainer(),
 		memoryContainer(),
+		moduleContainer(),
+		replicaof("replicaof", "5.0.0"),
+		replicaof("slaveof", "1.0.0"),
+		{spec: command.Spec{Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: group, Since: "6.2.0", Complexity: "O(1)",
+			Summary: "Hand leadership over; see RAFT TRANSFER", Syntax: "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]"}, when: inOrder, run: refused(errFailover)},
+		{spec: migrateSpec(), when: slow, run: (*conn).cmdMigrate},
 		{spec: command.Spec{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "Depends on subcommand.",
 			Summary: "A container for debugging commands"}, when: slow, run: (*conn).cmdDebug},
 		{spec: command.Spec{Name: "info", Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Arity: -1, Flags: command.Loading | command.Stale | command.Dangerous, Group: group, Since: "1.0.0", Complexity: "O(1)",
@@ -34,6 +40,8 @@ func serverFamily() []local {
 			Summary: "Return the role of the instance in the context of replication"}, when: inOrder, run: (*conn).cmdRole},
 		{spec: command.Spec{Name: "wait", Tips: "request_policy:all_shards response_policy:agg_min", ACL: "connection", Arity: 3, Flags: command.NoScript, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
 			Summary: "Wait for the replication of all the write commands sent in the context of the current connection", Syntax: "numreplicas timeout"}, when: slow, run: (*conn).cmdWait},
+		{spec: command.Spec{Name: "waitaof", Tips: "request_policy:all_shards response_policy:agg_min", ACL: "connection", Arity: 4, Flags: command.NoScript, Group: "generic", Since: "7.2.0", Complexity: "O(1)",
+			Summary: "Wait until the writes of this connection are on the disks of this node and of others", Syntax: "numlocal numreplicas timeout"}, when: slow, run: (*conn).cmdWaitAOF},
 		{spec: command.Spec{Name: "lastsave", Tips: "nondeterministic_output", ACL: "admin dangerous", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get the UNIX time stamp of the last successful save to disk"}, when: inOrder, run: func(c *conn, _ [][]byte) { c.enc.Int(c.srv.lastSave()) }},
 		{spec: command.Spec{Name: "save", Arity: 1, Flags: admin | command.NoMulti | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the total number of keys in all databases",
@@ -116,21 +124,57 @@ func (c *conn) cmdWait(argv [][]byte) {
 		c.enc.Error("ERR timeout is negative")
 		return
 	}
+	c.enc.Int(c.waitForHolders(want, ms))
+}
+
+// waitForHolders waits up to ms, 0 for ever, until so many members beside the leader
+// are known to hold what this node has applied, and returns how many do.
+func (c *conn) waitForHolders(want, ms int64) int64 {
 	index := c.srv.store.AppliedIndex()
 	start := time.Now()
 	for {
 		have := c.srv.holders(index)
 		timeIsUp := ms > 0 && time.Since(start).Milliseconds() >= ms
 		if have >= want || timeIsUp || c.executing || c.gone.Load() {
-			c.enc.Int(have)
-			return
+			return have
 		}
 		select {
 		case <-c.srv.stopC:
-			c.enc.Int(have)
-			return
+			return have
 		case <-time.After(2 * time.Millisecond):
 		}
+	}
+}
+
+// cmdWaitAOF is younger than Redis 7.0, but today's client libraries know it. Here
+// the log is what the append-only file is in Redis, and with appendfsync always
+// nothing is applied, here or on any member that holds it, before it is on disk.
+func (c *conn) cmdWaitAOF(argv [][]byte) {
+	var n [3]int64
+	for i := range n {
+		var ok bool
+		if n[i], ok = command.ParseInt(argv[i+1]); !ok && i < 2 {
+			c.enc.Error(command.ErrNotInteger)
+			return
+		} else if !ok {
+			c.enc.Error("ERR timeout is not an integer or out of range")
+			return
+		}
+	}
+	switch {
+	case n[0] < 0 || n[0] > 1:
+		c.enc.Error("ERR value is out of range, must be between 0 and 1")
+	case n[1] < 0:
+		c.enc.Error("ERR value is out of range, must be positive")
+	case n[2] < 0:
+		c.enc.Error("ERR timeout is negative")
+	case c.srv.extraValue("appendfsync") != "always":
+		c.enc.Error("ERR WAITAOF cannot be used unless appendfsync is 'always': it is not known when the log is on disk")
+	default:
+		have := c.waitForHolders(n[1], n[2])
+		c.enc.Array(2)
+		c.enc.Int(1)
+		c.enc.Int(have)
 	}
 }
 
@@ -312,37 +356,4 @@ func (c *conn) cmdSlowlogGet(argv [][]byte) {
 		c.enc.BulkString(e.addr)
 		c.enc.BulkString(e.name)
 	}
-}
-
-func memoryContainer() local {
-	return local{
-		spec: command.Spec{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on subcommand.", Summary: "A container for memory diagnostics commands"},
-		subs: []local{
-			{spec: command.Spec{Name: "stats", Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Arity: 2, Since: "4.0.0", Complexity: "O(1)", Summary: "Show memory usage details"}, when: inOrder, run: (*conn).cmdMemoryStats},
-			{spec: command.Spec{Name: "purge", Tips: "request_policy:all_shards response_policy:all_succeeded", Arity: 2, Since: "4.0.0", Complexity: "Depends on how much memory is allocated, could be slow", Summary: "Ask the allocator to release memory"}, when: slow, run: func(c *conn, _ [][]byte) {
-				freeMemory()
-				c.enc.Status("OK")
-			}},
-		},
-	}
-}
-
-func (c *conn) cmdMemoryStats([][]byte) {
-	m := memoryUse()
-	peak := c.srv.peakMemory(m.used)
-	var keys int64
-	for _, db := range c.srv.store.Keyspaces() {
-		keys += int64(db.Keys)
-	}
-	c.enc.Map(9)
-	for _, p := range []pair{
-		{"peak.allocated", peak}, {"total.allocated", m.used}, {"overhead.total", m.overhead},
-		{"keys.count", keys}, {"keys.bytes-per-key", max(0, m.used-c.srv.startMemory) / max(keys, 1)},
-		{"allocator.allocated", m.used}, {"allocator.active", m.active}, {"allocator.resident", m.resident},
-	} {
-		c.enc.BulkString(p.name)
-		c.enc.Int(p.value.(int64))
-	}
-	c.enc.BulkString("fragmentation")
-	c.enc.Double(float64(m.rss) / float64(max(m.used, 1)))
 }

@@ -30,6 +30,7 @@ type Config struct {
 	SlowlogMaxLen   int64
 	LatencyLimit    int64 // milliseconds, 0: off
 	LatencyTracking bool
+	TrackingKeys    int64 // most keys that CLIENT TRACKING remembers for all clients, 0: any number
 	Databases       int
 	ShutdownTimeout int // seconds that clients get for their last replies
 	IOThreads       int // event loops, 0: one for each two CPUs

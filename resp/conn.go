@@ -117,6 +117,9 @@ type conn struct {
 
 	out output
 
+	tracking tracking
+	invalid  invalidations
+
 	push pushQueue
 	face face
 }
@@ -150,6 +153,7 @@ type face struct {
 	argvMem  int
 	output   int
 	flags    string
+	redirect int64
 	lastCmd  *cmd
 	active   int64 // ms
 	blocked  bool
@@ -352,6 +356,9 @@ func (c *conn) abandon() {
 	}
 	c.srv.store.Unwatch(c.multi.watched)
 	c.srv.forget(c)
+	if c.state != forTask || c.over.Load() {
+		c.abandonTracking()
+	}
 }
 
 // publish updates what others see.
@@ -370,7 +377,7 @@ func (c *conn) publish() {
 	if !c.borrowed {
 		f.qbufFree = len(c.in) - c.w
 	}
-	f.flags = c.flags()
+	f.flags, f.redirect = c.flags(), c.redirection()
 	if !c.ownedByOthers() {
 		f.output = cap(c.enc.buf)
 		c.out.owed.Store(int64(len(c.enc.buf)))
@@ -386,7 +393,7 @@ func (c *conn) publish() {
 
 // flags are CLIENT LIST's letters.
 func (c *conn) flags() string {
-	if !c.monitor && !c.multi.on && !c.linear && !c.noEvict && !c.closing && c.state != forKeys {
+	if !c.monitor && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys {
 		return "N" // the common case, without an allocation
 	}
 	var f []byte
@@ -399,6 +406,7 @@ func (c *conn) flags() string {
 	if c.state == forKeys {
 		f = append(f, 'b')
 	}
+	f = c.trackingFlags(f)
 	if c.closing {
 		f = append(f, 'c')
 	}

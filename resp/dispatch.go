@@ -15,7 +15,11 @@ func (c *conn) run() {
 		return
 	}
 	c.takePushes()
-	if c.resume() {
+	c.takeInvalidations()
+	resumed := c.resume()
+	c.takePushes() // what came while others owned the replies
+	c.takeInvalidations()
+	if resumed {
 		c.commands()
 	}
 	c.endRead()
@@ -94,6 +98,7 @@ func (c *conn) commands() {
 			break // not yet: it will be looked at again after the wait
 		}
 		c.r += n
+		c.endCaching(c.args[0])
 		if c.skip || c.skipNext {
 			c.skip, c.skipNext = c.skipNext, false
 		}
@@ -321,6 +326,7 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 	case cm.spec.IsWrite():
 		c.addWrite(cm, argv)
 	default:
+		c.batch.By(c.by(cm))
 		c.batch.Read(c.db, cm.spec, argv)
 		c.batchFull()
 	}
@@ -339,6 +345,9 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 	from, errs := len(c.enc.buf), c.enc.errs
 	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
 		return false
+	}
+	if c.tracking.on && c.caches(cm, c.tracking.caching) {
+		c.reader.Remember(c.tracking.tracker, cm.spec, argv)
 	}
 	c.ranRead(cm, argv, len(c.enc.buf)-from, c.enc.errs > errs)
 	if c.muted() {
@@ -384,6 +393,7 @@ func (c *conn) addWrite(cm *cmd, argv [][]byte) {
 		c.batch.Expect(min(c.w-c.r, maxBatchSize))
 	}
 	c.batchMuted = c.muted()
+	c.batch.By(c.by(cm))
 	c.batch.Write(c.db, cm.spec, argv)
 	c.batchFull()
 }
@@ -448,7 +458,15 @@ func (c *conn) task(cm *cmd, argv [][]byte) {
 		c.clock = c.srv.nanotime()
 		cm.run(c, own)
 		c.ran(cm, own, c.db, c.lap(), c.enc.errs > errs)
-		c.signal()
+		c.endTask()
+	}
+}
+
+// endTask gives the connection back to its driver.
+func (c *conn) endTask() {
+	c.signal()
+	if c.gone.Load() {
+		c.abandonTracking() // abandon has left it to us
 	}
 }
 

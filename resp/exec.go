@@ -153,14 +153,16 @@ func (c *conn) exec(t *transaction) {
 	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
+	caching := c.tracking.caching
 	for i, q := range t.queue {
 		if q.cmd.run == nil {
-			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv}
+			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
 			continue
 		}
 		if n, ok := selectedDB(q); ok {
 			db = n
 		}
+		caching = caching || c.queuedCaching(q)
 		l := &later{cmd: q.cmd, argv: q.argv, db: db}
 		after = append(after, l)
 		cmds[i] = store.Queued{Local: func(command.Reply) {
@@ -181,6 +183,9 @@ func (c *conn) exec(t *transaction) {
 	}
 	c.reported = true
 	c.addSent(c.srv.execCmd)
+	if c.tracking.on {
+		c.batch.By(store.By{Tracker: c.tracking.tracker})
+	}
 	c.batch.Exec(t.watched, cmds)
 	c.batchMuted = c.taskMuted
 	if len(after) == 0 {
@@ -212,6 +217,9 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 			errs := c.enc.errs
 			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
 			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.errs > errs)
+			if q.Remember {
+				c.reader.Remember(c.tracking.tracker, q.Spec, q.Argv)
+			}
 		}
 	}
 }
@@ -247,7 +255,7 @@ func (c *conn) runLater(after []*later) {
 					c.signal()
 				})
 				c.splice(after)
-				c.signal()
+				c.endTask()
 			}
 			return
 		}
@@ -257,7 +265,7 @@ func (c *conn) runLater(after []*later) {
 
 func (c *conn) splice(after []*later) {
 	c.executing = true
-	defer func() { c.executing = false }()
+	defer func() { c.executing, c.tracking.caching = false, false }()
 	replies := c.enc.buf
 	spliced := make([]byte, 0, len(replies)+64*len(after))
 	from := 0

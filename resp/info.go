@@ -142,7 +142,7 @@ func (t *infoText) clients() {
 	t.line("client_recent_max_output_buffer", maxOut)
 	blocked := s.store.Blocked()
 	t.line("blocked_clients", blocked)
-	t.line("tracking_clients", 0)
+	t.line("tracking_clients", s.store.TrackingStats().Clients)
 	t.line("clients_in_timeout_table", blocked)
 }
 
@@ -317,8 +317,12 @@ func (t *infoText) stats() {
 	t.line("total_forks", snapshots)
 	t.zeros("migrate_cached_sockets", "slave_expires_tracked_keys",
 		"active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses",
-		"total_active_defrag_time", "current_active_defrag_time",
-		"tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies")
+		"total_active_defrag_time", "current_active_defrag_time")
+	tracked := s.store.TrackingStats()
+	t.line("tracking_total_keys", tracked.Keys)
+	t.line("tracking_total_items", tracked.Items)
+	t.line("tracking_total_prefixes", tracked.Prefixes)
+	t.zeros("unexpected_error_replies")
 	t.line("total_error_replies", errs)
 	t.line("dump_payload_sanitizations", 0)
 	t.line("total_reads_processed", s.stats.reads.Load())

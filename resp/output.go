@@ -98,6 +98,7 @@ func (c *conn) pending() (obl, oll, omem int64) {
 	c.push.mu.Lock()
 	owed := o.owed.Load() + int64(len(c.push.bytes))
 	c.push.mu.Unlock()
+	owed += c.invalid.bytes.Load()
 	if bytes := o.unsent.Load() + owed; bytes <= staticReply {
 		return bytes, 0, 0
 	}

@@ -22,6 +22,9 @@ var oracle = flag.String("oracle", "", "address of a redis-server 7.0.15 to rewr
 //	< bytes    is what has to come back, all of it
 //	< EOF      the server has closed the connection
 //	new        opens a new connection
+//	on name    goes on with the connection of that name, a new one the first time;
+//	           {name} in bytes is its id
+//	hear       what follows comes without anything being sent
 //
 // with Go's escapes in bytes. A # begins a comment. What scripts in
 // testdata/redis expect is what a redis-server 7.0.15 answered.
@@ -53,20 +56,22 @@ func TestWire(t *testing.T) {
 }
 
 func playWire(t *testing.T, s *Server, file, script string) {
-	c := dial(t, s)
+	c, named := dial(t, s), make(cast)
 	for i, line := range strings.Split(script, "\n") {
 		at := fmt.Sprintf("%s:%d", filepath.Base(file), i+1)
 		switch {
 		case line == "new":
 			c = dial(t, s)
+		case strings.HasPrefix(line, "on "):
+			c = named.on(t, line[3:], func() net.Conn { return dial(t, s).Conn })
 		case line == "< EOF":
 			if rest := c.expectEOF(); len(rest) > 0 {
 				t.Fatalf("%s: %q before the end", at, rest)
 			}
 		case strings.HasPrefix(line, "> "):
-			c.send(unquote(t, line[2:]))
+			c.send(named.expand(unquote(t, line[2:])))
 		case strings.HasPrefix(line, "< "):
-			want := unquote(t, line[2:])
+			want := named.expand(unquote(t, line[2:]))
 			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 			got := make([]byte, len(want))
 			n := 0
@@ -84,17 +89,52 @@ func playWire(t *testing.T, s *Server, file, script string) {
 	}
 }
 
+// cast is a script's connections by their names.
+type cast map[string]*actor
+
+type actor struct {
+	client
+	id string
+}
+
+// on returns the connection of that name.
+func (named cast) on(t *testing.T, name string, connect func() net.Conn) *client {
+	a := named[name]
+	if a == nil {
+		a = &actor{client: client{t: t, Conn: connect()}}
+		a.id = strconv.FormatInt(a.client.id(), 10)
+		named[name] = a
+	}
+	return &a.client
+}
+
+// expand puts ids in the place of names.
+func (named cast) expand(s string) string {
+	for name, a := range named {
+		s = strings.ReplaceAll(s, "{"+name+"}", a.id)
+	}
+	return s
+}
+
+// fold puts names in the place of ids.
+func (named cast) fold(s string) string {
+	for name, a := range named {
+		s = strings.ReplaceAll(s, ":"+a.id+"\r\n", ":{"+name+"}\r\n")
+	}
+	return s
+}
+
 // rewriteWire replaces what is expected by what a real server answers.
 func rewriteWire(t *testing.T, file, script string) {
 	var out strings.Builder
-	var nc net.Conn
-	connect := func() {
-		var err error
-		if nc, err = net.Dial("tcp", *oracle); err != nil {
+	dialReal := func() net.Conn {
+		nc, err := net.Dial("tcp", *oracle)
+		if err != nil {
 			t.Fatal(err)
 		}
+		return nc
 	}
-	connect()
+	nc, named := dialReal(), make(cast)
 	if _, err := nc.Write([]byte("FLUSHALL\r\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +148,15 @@ func rewriteWire(t *testing.T, file, script string) {
 		out.WriteString(line + "\n")
 		switch {
 		case line == "new":
-			connect()
-		case strings.HasPrefix(line, "> "):
-			if _, err := nc.Write([]byte(unquote(t, line[2:]))); err != nil {
-				t.Fatal(err)
+			nc = dialReal()
+		case strings.HasPrefix(line, "on "):
+			nc = named.on(t, line[3:], dialReal).Conn
+		case line == "hear" || strings.HasPrefix(line, "> "):
+			if line != "hear" {
+				_ = nc.SetWriteDeadline(time.Time{}) // that of asking for the id
+				if _, err := nc.Write([]byte(named.expand(unquote(t, line[2:])))); err != nil {
+					t.Fatal(err)
+				}
 			}
 			var got []byte
 			b := make([]byte, 1<<16)
@@ -121,7 +166,7 @@ func rewriteWire(t *testing.T, file, script string) {
 				got = append(got, b[:n]...)
 				if err != nil {
 					if len(got) > 0 {
-						q := strconv.Quote(string(got))
+						q := strconv.Quote(named.fold(string(got)))
 						out.WriteString("< " + strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`) + "\n")
 					}
 					if !os.IsTimeout(err) {

@@ -131,6 +131,7 @@ type applier struct {
 	over     []*Wait  // likewise
 	reenter  []*Wait  // to be entered once more
 	ready    []dbKey  // keys that blocked reads wait for and that the op has touched
+	caller   caller
 }
 
 var _ machine.Observer = (*applier)(nil)
@@ -143,6 +144,7 @@ func (a *applier) lock() {
 }
 
 func (a *applier) unlock() {
+	a.s.tracking.broadcast()
 	held := int64(time.Since(a.started))
 	a.s.mu.Unlock()
 	a.s.countLookups(a.read)
@@ -225,6 +227,7 @@ func (a *applier) endEntry() {
 // Request finds out who waits for the request.
 func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	s := a.s
+	a.caller.tracker = nil
 	own := false
 	if h.Origin == s.cfg.Member {
 		run := s.node.Load().incarnation
@@ -269,8 +272,11 @@ type orphan struct {
 // Blocked returns what the client that is gone will be served.
 func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
 
-// Executed counts.
-func (a *applier) Executed() { a.s.stats.commands.Add(1) }
+// Executed counts, and tells clients that cache of commands about all keys.
+func (a *applier) Executed(spec *command.Spec) {
+	a.s.stats.commands.Add(1)
+	a.s.tracking.ran(spec, &a.caller)
+}
 
 // Expired counts.
 func (a *applier) Expired(n uint64) { a.s.stats.expiredByLeader.Add(n) }
@@ -288,6 +294,8 @@ type asker struct {
 	end  int           // step behind the transaction that is being run
 	exec time.Duration // when that began
 	now  int64         // that reads are as of
+
+	remember bool // the keys of the command that is being run: it reads, and had to write
 }
 
 var _ machine.Asker = (*asker)(nil)
@@ -295,6 +303,7 @@ var _ machine.Asker = (*asker)(nil)
 func (k *asker) begin(a *applier, b *Batch) {
 	*k = asker{a: a, b: b}
 	a.read.watch.start()
+	a.caller.tracker = b.tracker
 	if len(b.plan) > 1 { // there may be a read
 		k.now = a.s.Now()
 	}
@@ -331,8 +340,17 @@ func (k *asker) answer(whole bool) {
 	k.a.work++
 }
 
+// between is called between two ops: for what belongs behind the reply of the one
+// before.
+func (k *asker) between() {
+	if k.next >= k.end { // not into the reply of a transaction
+		k.a.caller.flush(k.b.reply)
+	}
+}
+
 // Command takes the next write of the plan.
 func (k *asker) Command() command.Reply {
+	k.between()
 	if k.left > 0 {
 		k.left--
 		return k.b.reply
@@ -344,6 +362,7 @@ func (k *asker) Command() command.Reply {
 	case st.kind == stepWrites:
 		k.left = st.n - 1
 	}
+	k.remember = st.remember
 	return k.b.reply
 }
 
@@ -353,6 +372,9 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 		k.a.read.count(&w.DB.View)
 	}
 	k.b.observe(&k.a.read.watch, db, spec, w.Args)
+	if k.remember {
+		k.a.s.tracking.remember(k.b.tracker, spec, w.Args)
+	}
 }
 
 // Blocked notes that the client waits.
@@ -363,6 +385,7 @@ func (k *asker) Blocked() {
 
 // Exec takes the next transaction of the plan.
 func (k *asker) Exec(run bool) {
+	k.between()
 	st := k.advance()
 	switch {
 	case k.left > 0 || st == nil || st.kind != stepExec:
@@ -388,9 +411,11 @@ func (k *asker) EndExec() {
 
 // End answers what stands behind the last write.
 func (k *asker) End() {
+	k.between()
 	if k.left > 0 || k.advance() != nil {
 		panic("store: not the request that was sent")
 	}
+	k.a.caller.tracker = nil
 	k.a.finished = append(k.a.finished, k.b)
 	k.b = nil
 }

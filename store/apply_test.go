@@ -344,3 +344,15 @@ func TestReadsBehindWritesLetReadersIn(t *testing.T) {
 		t.Errorf("replies %s", got)
 	}
 }
+
+// An entry of raft's own, with which every log begins, says nothing about the time.
+func TestEntryWithoutRequestsIsNoClock(t *testing.T) {
+	wall := time.UnixMilli(1_700_000_000_000)
+	s := offline(t, Config{Member: 1, Now: func() time.Time { return wall }}, 1)
+	if err := applyData(s, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Now(); got != wall.UnixMilli() {
+		t.Errorf("it is %d, want %d", got, wall.UnixMilli())
+	}
+}

@@ -30,6 +30,9 @@ type Batch struct {
 	blocked bool  // it has ended without a reply
 	failure Error // of the last Submit
 
+	tracker  *Tracker // of the client
+	remember bool     // whether what is added reads for its cache
+
 	// While submitted the batch is also its own entry in the registry of
 	// requests in flight, so that a write needs no allocation for one.
 	flight
@@ -96,6 +99,8 @@ type step struct {
 	args  int               // reads: where in Batch.args
 	watch []machine.Watched // execReads
 	local func(command.Reply)
+
+	remember bool // the keys that it reads become the tracker's
 }
 
 type stepKind uint8
@@ -130,6 +135,7 @@ func (b *Batch) Reset() {
 	clear(b.plan)
 	b.args, b.plan = b.args[:0], b.plan[:0]
 	b.ops, b.writes, b.wait, b.blocked = 0, false, nil, false
+	b.tracker, b.remember = nil, false
 }
 
 // Expect says that commands of about n bytes in all are coming, so that room for
@@ -147,18 +153,27 @@ func (b *Batch) Bytes() int { return b.request.Len() + len(b.args) }
 // HasWrites reports whether anything in the batch has to go through the log.
 func (b *Batch) HasWrites() bool { return b.writes }
 
+// By says who runs the commands that are added from here on, all of which are one
+// client's.
+func (b *Batch) By(by By) { b.tracker, b.remember = by.Tracker, by.Remember }
+
 // Write adds a command that writes. argv is copied. It is looked up again, by
 // name, where it is applied.
-func (b *Batch) Write(db int, _ *command.Spec, argv [][]byte) {
+func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
 	b.request.Write(db, argv)
-	b.addWrite()
 	b.ops++
+	if b.remember && spec.Read != nil {
+		b.writes = true
+		b.plan = append(b.plan, step{kind: stepWrites, n: 1, remember: true})
+		return
+	}
+	b.addWrite()
 }
 
 // addWrite plans one more op of the request. Runs of them are one step.
 func (b *Batch) addWrite() {
 	b.writes = true
-	if last := len(b.plan) - 1; last >= 0 && b.plan[last].kind == stepWrites {
+	if last := len(b.plan) - 1; last >= 0 && b.plan[last].kind == stepWrites && !b.plan[last].remember {
 		b.plan[last].n++
 		return
 	}
@@ -191,12 +206,12 @@ func (b *Batch) giveUp(origin, incarnation uint64) {
 // this node between its neighbours, and does not go into the log. argv is
 // copied.
 func (b *Batch) Read(db int, spec *command.Spec, argv [][]byte) {
-	b.addRead(db, spec, argv)
+	b.addRead(db, spec, argv, b.remember)
 	b.ops++
 }
 
-func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte) {
-	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args)})
+func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte, remember bool) {
+	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args), remember: remember})
 	b.args = machine.AppendArgs(b.args, argv)
 }
 
@@ -213,6 +228,8 @@ type Queued struct {
 	Spec  *command.Spec
 	Argv  [][]byte
 	Local func(command.Reply)
+
+	Remember bool // as By.Remember
 }
 
 // Exec adds a transaction. All its commands run with nothing in between, or,
@@ -240,9 +257,9 @@ func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 			b.plan = append(b.plan, step{kind: stepLocal, local: q.Local})
 		case q.Spec.IsWrite():
 			b.request.ExecWrite(q.DB, q.Argv)
-			b.plan = append(b.plan, step{kind: stepExecWrite})
+			b.plan = append(b.plan, step{kind: stepExecWrite, remember: q.Remember && q.Spec.Read != nil})
 		default:
-			b.addRead(q.DB, q.Spec, q.Argv)
+			b.addRead(q.DB, q.Spec, q.Argv, q.Remember)
 		}
 	}
 	b.ops++

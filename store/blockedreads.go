@@ -45,6 +45,9 @@ func (s *Store) blockRead(w *Wait) {
 	next := r.try(s.m.Keyspace(), s.Now(), w, w.reply, nil)
 	w.Took = r.watch.lap()
 	w.begins(next != nil)
+	if w.by.Remember {
+		s.tracking.remember(w.by.Tracker, w.spec, w.argv)
+	}
 	if next != nil {
 		w.argv = next
 		s.reads.add(s, w)
@@ -109,8 +112,9 @@ func (s *Store) endRead(w *Wait, err string, client bool) bool {
 func (s *Store) dropRead(w *Wait) { s.reads.take(w) }
 
 // Touched notes what blocked reads may wait for, and births of keys that are
-// watched.
+// watched, and tells clients that cache.
 func (a *applier) Touched(t keyspace.Touch) {
+	a.s.tracking.invalidate(t, &a.caller)
 	if t.Change == keyspace.Created {
 		a.s.absences.born(a.s.m.Keyspace().Revision(), t.DB, t.Key)
 	}

@@ -84,10 +84,13 @@ func (s *Store) countLookups(r *reading) {
 }
 
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
-func (r *reading) encoded(ks *keyspace.Keyspace, now int64, st *step, b *Batch) {
+func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
-	r.do(ks, now, st.db, st.spec, r.argv, b.reply)
+	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
 	b.observe(&r.watch, st.db, st.spec, r.argv)
+	if st.remember {
+		s.tracking.remember(b.tracker, st.spec, r.argv)
+	}
 	r.argv = machine.ReleaseArgs(r.argv)
 }
 
@@ -120,6 +123,12 @@ func (s *Store) BeginRead() Reader {
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
 	r.r.do(r.s.m.Keyspace(), r.now, db, spec, argv, reply)
 	return !r.r.call.Deferred()
+}
+
+// Remember notes for a client that caches which keys the command has read: after Do,
+// and before End.
+func (r *Reader) Remember(t *Tracker, spec *command.Spec, argv [][]byte) {
+	r.s.tracking.remember(t, spec, argv)
 }
 
 // try runs a command that may find nothing to read and wants to wait then. If it
@@ -195,7 +204,7 @@ func (s *Store) answerWithout(b *Batch) {
 func (s *Store) answerStep(b *Batch, i int, r *reading, now int64) int {
 	switch st := &b.plan[i]; st.kind {
 	case stepRead:
-		r.encoded(s.m.Keyspace(), now, st, b)
+		s.encoded(r, now, st, b)
 	case stepLocal:
 		st.local(b.reply)
 	case stepExecRead:

@@ -95,6 +95,7 @@ type Store struct {
 	clock        *clock
 	stats        counters
 	absences     absences
+	tracking     tracking
 	room         room
 	reads        blockedReads
 	readings     sync.Pool // *reading
@@ -162,7 +163,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
-	s.applier = applier{s: s, read: newReading()}
+	s.applier = applier{s: s, read: newReading(), sent: -1}
 	s.m = machine.New(cfg.Table, &s.applier)
 	return s
 }

@@ -36,6 +36,7 @@ type Wait struct {
 	argv  [][]byte
 	reply command.Reply
 	done  func()
+	by    By
 	until int64 // when its time is up, µs of clock.mono; 0: never
 	batch Batch // of the request that enters it
 
@@ -67,8 +68,8 @@ const waitSlack = 10 * time.Millisecond
 // asks for that. argv must stay as it is. The reply is written to reply, then done is
 // called exactly once, from any goroutine, unless Leave was called before. Until then
 // w may be given to Unblock and Leave only, and reply not be touched.
-func (s *Store) Block(w *Wait, db int, spec *command.Spec, argv [][]byte, reply command.Reply, done func()) {
-	*w = Wait{Waits: w.Waits, db: db, spec: spec, argv: argv, reply: reply, done: done}
+func (s *Store) Block(w *Wait, by By, db int, spec *command.Spec, argv [][]byte, reply command.Reply, done func()) {
+	*w = Wait{Waits: w.Waits, db: db, spec: spec, argv: argv, reply: reply, done: done, by: by}
 	if ms, _, _ := spec.Block.Timeout(argv); ms > 0 {
 		w.until = s.clock.mono() + min(ms, maxTimer.Milliseconds())*1000
 	}
@@ -97,6 +98,7 @@ func (s *Store) enter(w *Wait) {
 	s.room.mu.Unlock()
 	w.batch.Reset()
 	w.batch.Observe = w.ran
+	w.batch.By(w.by)
 	w.batch.block(w, w.left(s.clock.mono()))
 	reply := command.NewRecorded(w.reply.RESP3())
 	s.Submit(&w.batch, reply, func() {

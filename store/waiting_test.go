@@ -21,7 +21,7 @@ type blocked struct {
 func block(s *Store, line string) *blocked {
 	b := &blocked{s: s, doneC: make(chan struct{})}
 	argv := args(line)
-	s.Block(&b.w, 0, s.cfg.Table.Resolve(argv), argv, &b.reply, func() { close(b.doneC) })
+	s.Block(&b.w, By{}, 0, s.cfg.Table.Resolve(argv), argv, &b.reply, func() { close(b.doneC) })
 	return b
 }
 

@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// Client is a minimal RESP2 client: it shows replies as they are, errors
+// Client is a minimal client, RESP2 unless HELLO has changed that: it shows replies as they are, errors
 // included, and hides nothing behind retries.
 type Client struct {
 	conn    net.Conn
 	r       *bufio.Reader
 	out     []byte
 	Timeout time.Duration // of one Do or Receive; 10 s if zero
+	OnPush  func([]any)   // called for pushes that stand in front of a reply
 }
 
 // Error is an error reply, without the '-'.
@@ -101,6 +102,27 @@ func (c *Client) reply() (any, error) {
 		return nil, errors.New("empty line for a reply")
 	}
 	switch line[0] {
+	case '_':
+		return Nil{}, nil
+	case '>':
+		n, err := strconv.Atoi(line[1:])
+		if err != nil {
+			return nil, err
+		}
+		push, err := c.list(n)
+		if err != nil {
+			return nil, err
+		}
+		if c.OnPush != nil {
+			c.OnPush(push)
+		}
+		return c.reply()
+	case '%':
+		n, err := strconv.Atoi(line[1:])
+		if err != nil {
+			return nil, err
+		}
+		return c.list(2 * n)
 	case '+':
 		return line[1:], nil
 	case '-':
@@ -122,15 +144,19 @@ func (c *Client) reply() (any, error) {
 		if err != nil || n < 0 {
 			return Nil{}, err
 		}
-		list := make([]any, n)
-		for i := range list {
-			if list[i], err = c.reply(); err != nil {
-				return nil, err
-			}
-		}
-		return list, nil
+		return c.list(n)
 	}
 	return nil, fmt.Errorf("not a reply: %q", line)
+}
+
+func (c *Client) list(n int) (list []any, err error) {
+	list = make([]any, n)
+	for i := range list {
+		if list[i], err = c.reply(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // Ask opens a connection, runs one command and closes it. An error reply is

@@ -60,6 +60,7 @@ type torture struct {
 	keys     int
 
 	lists deliveries
+	told  atomic.Int64 // what caches were told
 }
 
 func (t *torture) now() time.Duration { return time.Since(t.began) }
@@ -148,10 +149,10 @@ func run(ctx context.Context, cfg config) error {
 		return fmt.Errorf("the cluster does not start: %w", err)
 	}
 
-	for i := range 21 {
+	for i := range 24 {
 		w := &worker{id: i, t: t, rng: rand.New(rand.NewPCG(cfg.seed, uint64(i+1)))}
 		work := []func(){w.registers, w.registers, w.registers, w.pipelines, w.monotonic, w.monotonic, w.expiring,
-			w.takes, w.takes, w.pushes}[i%10]
+			w.takes, w.takes, w.pushes, w.caches}[i%11]
 		t.wg.Add(1)
 		go func() {
 			defer t.wg.Done()
@@ -223,6 +224,7 @@ func (t *torture) summary() error {
 	}
 	t.log("%d operations applied, %d certainly not, %d unknown; %d in %d histories checked", t.outcomes[applied].Load(),
 		t.outcomes[notApplied].Load(), t.outcomes[unknown].Load(), ops, len(t.histories))
+	t.log("caches: told of changes %d times", t.told.Load())
 	var names []string
 	for name, n := range t.faults {
 		names = append(names, fmt.Sprintf("%s %d", name, n))

@@ -28,6 +28,18 @@ func keyFlagNames(flags string) []string {
 	return names
 }
 
+// OnlyKey returns where a command has its key, if it always has exactly one and
+// always there; otherwise 0.
+func (s *Spec) OnlyKey() int {
+	if len(s.Keys) != 1 || s.FindKeys != nil {
+		return 0
+	}
+	if k := &s.Keys[0]; k.Keyword == "" && !k.NumKeys && k.Last == 0 && k.Limit == 0 && !k.Unknown {
+		return k.Index
+	}
+	return 0
+}
+
 // HasKeys reports whether a command can have keys at all.
 func (s *Spec) HasKeys() bool { return len(s.Keys) > 0 }
 

@@ -235,7 +235,7 @@ func (db *DB) lookupWrite(key []byte) (pos int, val *value) {
 	}
 	val = &db.d.keys.at(pos).val
 	if val.expire != 0 && val.expire <= db.now {
-		db.removeAt(pos)
+		db.removeAt(pos, Expired)
 		db.ks.stats.Expired++
 		return -1, nil
 	}
@@ -284,7 +284,7 @@ func (db *DB) add(key []byte) (pos int) {
 	return pos
 }
 
-func (db *DB) removeAt(pos int) {
+func (db *DB) removeAt(pos int, change Change) {
 	it := db.d.keys.at(pos)
 	if it.val.expire != 0 {
 		db.d.expires.Delete(deadline{it.val.expire, it.key})
@@ -292,7 +292,7 @@ func (db *DB) removeAt(pos int) {
 	key, kind := it.key, it.val.kind()
 	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
 	db.d.keys.remove(pos)
-	db.ks.touched(db.id, key, Deleted, kind)
+	db.ks.touched(db.id, key, change, kind)
 }
 
 func (db *DB) setExpire(key string, val *value, at int64) {
@@ -471,7 +471,7 @@ func (db *DB) Delete(key []byte) bool {
 	if pos < 0 {
 		return false
 	}
-	db.removeAt(pos)
+	db.removeAt(pos, Deleted)
 	return true
 }
 
@@ -486,7 +486,7 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 		return true // and no change, as in Redis
 	}
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
-	db.removeAt(pos)
+	db.removeAt(pos, Deleted)
 	pos, moved, was := to.replace(dst, val.expire)
 	moved.ptr, moved.strLen, moved.strCap, moved.boxed = val.ptr, val.strLen, val.strCap, val.boxed
 	moved.private, moved.raw = val.private, val.raw

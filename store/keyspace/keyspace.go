@@ -12,7 +12,7 @@ type Stats struct {
 type Touch struct {
 	DB   int
 	Key  string // "" if Change is Swept
-	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted or Replaced
+	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted, Expired or Replaced
 	Change
 }
 
@@ -25,6 +25,7 @@ const (
 	Created                 // it was not there
 	Replaced                // it has a new value in place of the old one, perhaps of another type
 	Deleted                 //
+	Expired                 // deleted because its deadline has passed, whoever came by
 	Signalled               // see DB.Signal
 	Swept                   // all keys of the database at once: FLUSHDB, SWAPDB
 )

@@ -138,7 +138,7 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	call.Space = m.ks
 	call.Now, call.Rand = m.now, &m.rand
 	spec.Write(call)
-	m.obs.Executed()
+	m.obs.Executed(spec)
 }
 
 func (m *Machine) push() *frame {

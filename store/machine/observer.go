@@ -25,7 +25,7 @@ type Observer interface {
 	Swapping(a, b int)
 
 	// Executed is called after each command, whoever asked for it.
-	Executed()
+	Executed(*command.Spec)
 
 	// Served is called when something was taken for a client that waited. The
 	// client's member has to claim or return it with a Settlement.

@@ -265,7 +265,7 @@ func (ws *waiting) touched(t keyspace.Touch) {
 		if t.Kind == keyspace.List || t.Kind == keyspace.ZSet || t.Kind == keyspace.Stream {
 			ws.markReady(t.DB, t.Key)
 		}
-	case keyspace.Replaced, keyspace.Deleted:
+	case keyspace.Replaced, keyspace.Deleted, keyspace.Expired:
 		if t.Kind == keyspace.Stream {
 			ws.markReady(t.DB, t.Key)
 		}
