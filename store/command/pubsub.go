@@ -52,6 +52,19 @@ func Events() []*Spec {
 	}
 }
 
+// EventsOK reports whether all letters of notify-keyspace-events are classes.
+func EventsOK(classes string) bool {
+	_, ok := keyspace.ParseEvents(classes)
+	return ok
+}
+
+// SameEvents reports whether two values of notify-keyspace-events mean the same.
+func SameEvents(a, b string) bool {
+	x, _ := keyspace.ParseEvents(a)
+	y, _ := keyspace.ParseEvents(b)
+	return x == y
+}
+
 func setEvents(w *Write) {
 	classes, ok := keyspace.ParseEvents(string(w.Args[1]))
 	if !ok {

@@ -1,0 +1,255 @@
+package machine
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/tidwall/btree"
+
+	"github.com/raftredis/raftredis/store/glob"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Topic is a kind of name that clients subscribe to.
+type Topic byte
+
+// The topics.
+const (
+	Channels Topic = iota
+	Patterns
+	ShardChannels
+	Topics // how many there are
+)
+
+// Message is one that the log has a place for.
+type Message struct {
+	Shard            bool   // its channel is a shard channel
+	Channel, Payload []byte // valid during the call that gets it
+}
+
+// audience is how many clients subscribe to what, by member: what PUBLISH answers.
+// It is state, because a script may go by that answer. Each member says how many
+// clients of its own a name has, when that changes (Announcement); who they are only
+// it knows.
+type audience struct {
+	members map[uint64]*listeners
+	all     listeners // of all members together: follows from members
+}
+
+func newAudience() audience { return audience{members: make(map[uint64]*listeners)} }
+
+// listeners are those of one member's run.
+type listeners [Topics]btree.Map[string, uint64]
+
+// Announcement is how many clients of a member subscribe to a name now.
+type Announcement struct {
+	Topic   Topic
+	Name    string
+	Clients uint64
+}
+
+// set notes how many clients of a member subscribe to a name now.
+func (a *audience) set(origin uint64, t Topic, name string, clients uint64) {
+	l := a.members[origin]
+	if l == nil {
+		l = &listeners{}
+		a.members[origin] = l
+	}
+	before, _ := l[t].Get(name)
+	all, _ := a.all[t].Get(name)
+	l.set(t, name, clients)
+	a.all.set(t, name, all-before+clients)
+}
+
+// drop forgets all clients of a member, and reports whether there were any.
+func (a *audience) drop(origin uint64) bool {
+	l := a.members[origin]
+	if l == nil {
+		return false
+	}
+	for t := range l {
+		l[t].Scan(func(name string, clients uint64) bool {
+			all, _ := a.all[t].Get(name)
+			a.all.set(Topic(t), name, all-clients)
+			return true
+		})
+	}
+	delete(a.members, origin)
+	return true
+}
+
+func (l *listeners) set(t Topic, name string, clients uint64) {
+	if clients == 0 {
+		l[t].Delete(name)
+	} else {
+		l[t].Set(name, clients)
+	}
+}
+
+func (l *listeners) empty() bool {
+	return l[Channels].Len()+l[Patterns].Len()+l[ShardChannels].Len() == 0
+}
+
+// count returns how many clients a name has.
+func (a *audience) count(t Topic, name string) int64 {
+	clients, _ := a.all[t].Get(name)
+	return int64(clients)
+}
+
+// hearing returns how many clients a message to channel is for. As in Redis, one that
+// has subscribed to the channel and to a pattern counts twice.
+func (a *audience) hearing(channel string) int64 {
+	n := a.count(Channels, channel)
+	a.all[Patterns].Scan(func(pattern string, clients uint64) bool {
+		if glob.MatchString([]byte(pattern), channel) {
+			n += int64(clients)
+		}
+		return true
+	})
+	return n
+}
+
+// clone freezes the audience. It costs little: what is in it is copied when it is
+// first changed.
+func (a *audience) clone() audience {
+	c := newAudience()
+	for origin, l := range a.members {
+		own := &listeners{}
+		for t := range l {
+			own[t] = *l[t].Copy()
+		}
+		c.members[origin] = own
+	}
+	return c
+}
+
+func (a *audience) encode(e *keyspace.Encoder) {
+	e.Uvarint(uint64(len(a.members)))
+	for _, origin := range slices.Sorted(maps.Keys(a.members)) {
+		e.Uvarint(origin)
+		for t := range a.members[origin] {
+			names := &a.members[origin][t]
+			e.Uvarint(uint64(names.Len()))
+			names.Scan(func(name string, clients uint64) bool {
+				e.String(name)
+				e.Uvarint(clients)
+				return true
+			})
+		}
+	}
+}
+
+// decodeAudience needs the sessions.
+func (m *Machine) decodeAudience(d *keyspace.Decoder) error {
+	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
+		origin := d.Uvarint()
+		if m.sessions[origin] == nil || m.audience.members[origin] != nil {
+			d.Fail("subscribers of a member that cannot be")
+			break
+		}
+		for t := range Topics {
+			last := ""
+			names := d.Uvarint()
+			for i := uint64(0); i < names && d.Err() == nil; i++ {
+				name, clients := d.String(), d.Uvarint()
+				if clients == 0 || i > 0 && name <= last {
+					d.Fail("subscribers are out of order")
+				}
+				m.audience.set(origin, t, name, clients)
+				last = name
+			}
+		}
+		if d.Err() == nil && m.audience.members[origin] == nil {
+			d.Fail("a member without subscribers")
+		}
+	}
+	return nil
+}
+
+// decodeEvents reads which keyspace events are told.
+func (m *Machine) decodeEvents(d *keyspace.Decoder) error {
+	if events := d.Uvarint(); !m.ks.SetEvents(keyspace.Events(events)) || events > uint64(m.ks.Events()) {
+		d.Fail("classes of events that there are not")
+	}
+	return nil
+}
+
+// announce applies an opAnnounce.
+func (m *Machine) announce(c *cursor) error {
+	upTo := c.uvarint()
+	origin := m.head.Origin
+	for n := c.count(); n > 0; n-- {
+		t, name, clients := Topic(c.byte()), c.bytes(), c.uvarint()
+		if t >= Topics {
+			c.fail("no such topic")
+		}
+		if c.err != nil {
+			return c.err
+		}
+		m.audience.set(origin, t, string(name), clients)
+	}
+	if l := m.audience.members[origin]; l != nil && l.empty() {
+		m.audience.drop(origin)
+	}
+	if c.err == nil {
+		m.obs.Announced(m.head, upTo)
+	}
+	return c.err
+}
+
+// silence drops the listeners of a member: its run has ended, or it is given up.
+func (m *Machine) silence(origin uint64) {
+	if m.audience.drop(origin) {
+		m.obs.Silenced(origin, m.RunOf(origin))
+	}
+}
+
+// Publish sends a message at this place of the log, and returns how many clients it
+// is for. It is how all messages go: of PUBLISH, of a transaction, of a script.
+func (m *Machine) Publish(shard bool, channel, payload []byte) int64 {
+	m.obs.Published(Message{shard, channel, payload})
+	if shard {
+		return m.audience.count(ShardChannels, string(channel))
+	}
+	return m.audience.hearing(string(channel))
+}
+
+// event is the keyspace's OnEvent. Nobody asks how many hear of it.
+func (m *Machine) event(db int, name, key string) {
+	events := m.ks.Events()
+	send := func(channel, payload string) {
+		m.obs.Published(Message{Channel: []byte(channel), Payload: []byte(payload)})
+	}
+	in := "@" + strconv.Itoa(db) + "__:"
+	if events&keyspace.EventKeyspace != 0 {
+		send("__keyspace"+in+key, name)
+	}
+	if events&keyspace.EventKeyevent != 0 {
+		send("__keyevent"+in+name, key)
+	}
+}
+
+// Subscribers returns how many clients of all members subscribe to a name.
+func (m *Machine) Subscribers(t Topic, name string) int64 { return m.audience.count(t, name) }
+
+// Subscribed visits the names of a topic that any client of any member subscribes to,
+// each once and in order.
+func (m *Machine) Subscribed(t Topic, visit func(name string)) {
+	m.audience.all[t].Scan(func(name string, _ uint64) bool {
+		visit(name)
+		return true
+	})
+}
+
+// CountSubscribed returns how many names those are.
+func (m *Machine) CountSubscribed(t Topic) int { return m.audience.all[t].Len() }
+
+// Listening lists the runs of members that have subscribers, in no particular order.
+func (m *Machine) Listening() []Clients {
+	all := make([]Clients, 0, len(m.audience.members))
+	for origin, l := range m.audience.members {
+		all = append(all, Clients{origin, m.RunOf(origin), l[Channels].Len() + l[Patterns].Len() + l[ShardChannels].Len()})
+	}
+	return all
+}
