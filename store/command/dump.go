@@ -108,6 +108,7 @@ func restore(w *Write) {
 	if ttl != 0 && ttl <= w.Now {
 		w.remove(key)
 	} else {
+		w.DB.Delete(key) // as in Redis it is another key, not another value
 		w.DB.Restore(key, value, ttl, a.idle, a.freq)
 		w.event(keyspace.EventGeneric, "restore", key)
 	}
