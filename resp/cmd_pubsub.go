@@ -46,6 +46,19 @@ func pubsubContainer() local {
 		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: since, Complexity: complexity, Summary: summary, Syntax: syntax}, when: inOrder, run: run}
 	}
 	const matching = "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short channels and patterns)"
+	help := command.Help("pubsub", "pubsub", "6.2.0",
+		"CHANNELS [<pattern>]",
+		"    Return the currently active channels matching a <pattern> (default: '*').",
+		"NUMPAT",
+		"    Return number of subscriptions to patterns.",
+		"NUMSUB [<channel> ...]",
+		"    Return the number of subscribers for the specified channels, excluding",
+		"    pattern subscriptions(default: no channels).",
+		"SHARDCHANNELS [<pattern>]",
+		"    Return the currently active shard level channels matching a <pattern> (default: '*').",
+		"SHARDNUMSUB [<shardchannel> ...]",
+		"    Return the number of subscribers for the specified shard level channel(s)")
+	help.ACL = "slow"
 	return local{
 		spec: command.Spec{Name: "pubsub", Arity: -2, Since: "2.8.0", Complexity: "Depends on subcommand.", Summary: "A container for Pub/Sub commands"},
 		subs: []local{
@@ -58,18 +71,7 @@ func pubsubContainer() local {
 			sub("shardchannels", -2, "7.0.0", matching, "List active shard channels", "[pattern]", func(c *conn, argv [][]byte) { c.pubsubChannels(store.ShardChannels, argv) }),
 			sub("shardnumsub", -2, "7.0.0", "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels",
 				"Get the count of subscribers for shard channels", "[shardchannel [shardchannel ...]]", func(c *conn, argv [][]byte) { c.pubsubNumsub(store.ShardChannels, argv[2:]) }),
-			{spec: *command.Help("pubsub", "pubsub", "6.2.0",
-				"CHANNELS [<pattern>]",
-				"    Return the currently active channels matching a <pattern> (default: '*').",
-				"NUMPAT",
-				"    Return number of subscriptions to patterns.",
-				"NUMSUB [<channel> ...]",
-				"    Return the number of subscribers for the specified channels, excluding",
-				"    pattern subscriptions(default: no channels).",
-				"SHARDCHANNELS [<pattern>]",
-				"    Return the currently active shard level channels matching a <pattern> (default: '*').",
-				"SHARDNUMSUB [<shardchannel> ...]",
-				"    Return the number of subscribers for the specified shard level channel(s)")},
+			{spec: *help},
 		},
 	}
 }

@@ -232,7 +232,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 // refused on a full disk, other than with Redis: whoever asks by it whether a node
 // is alive might restart it, and reads are served.
 func (c *conn) writes(cm *cmd) bool {
-	return cm.flags&command.WriteFlag != 0 || cm.name == "exec" && c.multi.writes
+	return cm.spec.Write != nil && cm.spec.Read == nil || cm.name == "exec" && c.multi.writes
 }
 
 // muted reports whether the command being run gets no reply.

@@ -33,13 +33,19 @@ type Message struct {
 // clients of its own a name has, when that changes (Announcement); who they are only
 // it knows.
 type audience struct {
-	members map[uint64]*listeners
+	members map[uint64]*crowd
 	all     listeners // of all members together: follows from members
 }
 
-func newAudience() audience { return audience{members: make(map[uint64]*listeners)} }
+func newAudience() audience { return audience{members: make(map[uint64]*crowd)} }
 
-// listeners are those of one member's run.
+// crowd is one member's run.
+type crowd struct {
+	listeners
+	upTo uint64 // of its last announcement: one that comes late must not undo a later one
+}
+
+// listeners are how many clients subscribe to a name.
 type listeners [Topics]btree.Map[string, uint64]
 
 // Announcement is how many clients of a member subscribe to a name now.
@@ -51,31 +57,36 @@ type Announcement struct {
 
 // set notes how many clients of a member subscribe to a name now.
 func (a *audience) set(origin uint64, t Topic, name string, clients uint64) {
-	l := a.members[origin]
-	if l == nil {
-		l = &listeners{}
-		a.members[origin] = l
-	}
-	before, _ := l[t].Get(name)
+	c := a.of(origin)
+	before, _ := c.listeners[t].Get(name)
 	all, _ := a.all[t].Get(name)
-	l.set(t, name, clients)
+	c.listeners.set(t, name, clients)
 	a.all.set(t, name, all-before+clients)
+}
+
+func (a *audience) of(origin uint64) *crowd {
+	c := a.members[origin]
+	if c == nil {
+		c = &crowd{}
+		a.members[origin] = c
+	}
+	return c
 }
 
 // drop forgets all clients of a member, and reports whether there were any.
 func (a *audience) drop(origin uint64) bool {
-	l := a.members[origin]
-	if l == nil {
+	c := a.members[origin]
+	if c == nil || c.empty() {
 		return false
 	}
-	for t := range l {
-		l[t].Scan(func(name string, clients uint64) bool {
+	for t := range c.listeners {
+		c.listeners[t].Scan(func(name string, clients uint64) bool {
 			all, _ := a.all[t].Get(name)
 			a.all.set(Topic(t), name, all-clients)
 			return true
 		})
 	}
-	delete(a.members, origin)
+	c.listeners = listeners{}
 	return true
 }
 
@@ -114,10 +125,10 @@ func (a *audience) hearing(channel string) int64 {
 // first changed.
 func (a *audience) clone() audience {
 	c := newAudience()
-	for origin, l := range a.members {
-		own := &listeners{}
-		for t := range l {
-			own[t] = *l[t].Copy()
+	for origin, from := range a.members {
+		own := &crowd{upTo: from.upTo}
+		for t := range from.listeners {
+			own.listeners[t] = *from.listeners[t].Copy()
 		}
 		c.members[origin] = own
 	}
@@ -128,8 +139,10 @@ func (a *audience) encode(e *keyspace.Encoder) {
 	e.Uvarint(uint64(len(a.members)))
 	for _, origin := range slices.Sorted(maps.Keys(a.members)) {
 		e.Uvarint(origin)
-		for t := range a.members[origin] {
-			names := &a.members[origin][t]
+		c := a.members[origin]
+		e.Uvarint(c.upTo)
+		for t := range c.listeners {
+			names := &c.listeners[t]
 			e.Uvarint(uint64(names.Len()))
 			names.Scan(func(name string, clients uint64) bool {
 				e.String(name)
@@ -148,6 +161,7 @@ func (m *Machine) decodeAudience(d *keyspace.Decoder) error {
 			d.Fail("subscribers of a member that cannot be")
 			break
 		}
+		m.audience.of(origin).upTo = d.Uvarint()
 		for t := range Topics {
 			last := ""
 			names := d.Uvarint()
@@ -159,9 +173,6 @@ func (m *Machine) decodeAudience(d *keyspace.Decoder) error {
 				m.audience.set(origin, t, name, clients)
 				last = name
 			}
-		}
-		if d.Err() == nil && m.audience.members[origin] == nil {
-			d.Fail("a member without subscribers")
 		}
 	}
 	return nil
@@ -179,6 +190,8 @@ func (m *Machine) decodeEvents(d *keyspace.Decoder) error {
 func (m *Machine) announce(c *cursor) error {
 	upTo := c.uvarint()
 	origin := m.head.Origin
+	from := m.audience.of(origin)
+	late := upTo <= from.upTo
 	for n := c.count(); n > 0; n-- {
 		t, name, clients := Topic(c.byte()), c.bytes(), c.uvarint()
 		if t >= Topics {
@@ -187,12 +200,12 @@ func (m *Machine) announce(c *cursor) error {
 		if c.err != nil {
 			return c.err
 		}
-		m.audience.set(origin, t, string(name), clients)
+		if !late {
+			m.audience.set(origin, t, string(name), clients)
+		}
 	}
-	if l := m.audience.members[origin]; l != nil && l.empty() {
-		m.audience.drop(origin)
-	}
-	if c.err == nil {
+	if c.err == nil && !late {
+		from.upTo = upTo
 		m.obs.Announced(m.head, upTo)
 	}
 	return c.err
@@ -248,8 +261,10 @@ func (m *Machine) CountSubscribed(t Topic) int { return m.audience.all[t].Len() 
 // Listening lists the runs of members that have subscribers, in no particular order.
 func (m *Machine) Listening() []Clients {
 	all := make([]Clients, 0, len(m.audience.members))
-	for origin, l := range m.audience.members {
-		all = append(all, Clients{origin, m.RunOf(origin), l[Channels].Len() + l[Patterns].Len() + l[ShardChannels].Len()})
+	for origin, c := range m.audience.members {
+		if !c.empty() {
+			all = append(all, Clients{origin, m.RunOf(origin), c.listeners[Channels].Len() + c.listeners[Patterns].Len() + c.listeners[ShardChannels].Len()})
+		}
 	}
 	return all
 }

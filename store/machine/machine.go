@@ -164,6 +164,7 @@ func (m *Machine) request(request []byte) error {
 	if before < h.Incarnation { // the run before it has ended, and so have its clients
 		m.begin()
 		m.silence(h.Origin)
+		delete(m.audience.members, h.Origin) // the new run counts its announcements from 1
 		if err := m.endClients(h.Origin); err != nil {
 			return err
 		}

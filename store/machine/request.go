@@ -130,7 +130,7 @@ func (r *Request) GiveUp(origin, incarnation uint64) {
 }
 
 // Announce says how many clients of the member subscribe to names, now that it has
-// changed. upTo is for the member: see Observer.Announced.
+// changed. upTo is higher in each: see Observer.Announced.
 func (r *Request) Announce(upTo uint64, all []Announcement) {
 	r.op(opAnnounce, 0)
 	r.b = appendUvarint(r.b, upTo)
