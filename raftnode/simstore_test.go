@@ -179,3 +179,9 @@ func (st *simStore) Ended(machine.WaitID, machine.Ended)       {}
 func (st *simStore) Expired(uint64)                            {}
 func (st *simStore) Aside(f func())                            { f() }
 func (st *simStore) Pause(int)                                 {}
+
+// Published does nothing.
+func (st *simStore) Published(machine.Message) {}
+
+// Announced does nothing.
+func (st *simStore) Announced(machine.Head, uint64) {}

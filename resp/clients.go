@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -32,9 +33,9 @@ func (c *conn) info(now time.Time) string {
 	if omem == 0 {
 		total += int64(f.output)
 	}
-	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d",
-		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.multi,
+		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.subs[store.Channels], f.subs[store.Patterns], f.subs[store.ShardChannels], f.multi,
 		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.redirect, f.resp)
 }
 
@@ -58,19 +59,30 @@ func (c *conn) takePushes() {
 	}
 	p := &c.push
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.bytes) > 0 {
-		c.enc.raw(p.bytes)
-		p.bytes = recycle(p.bytes)
+	items := p.items
+	p.items, p.size = nil, 0
+	p.mu.Unlock()
+	for _, it := range items {
+		if it.message != nil {
+			c.enc.message(it.message)
+		} else {
+			c.enc.raw(it.bytes)
+		}
 	}
 }
 
 // pushBytes sends an encoded message to the connection's client, from any
 // goroutine.
 func (c *conn) pushBytes(b []byte) {
+	c.pushItem(pushed{bytes: append([]byte(nil), b...)}, int64(len(b)))
+}
+
+// pushItem is pushBytes for what takes about size bytes on the wire.
+func (c *conn) pushItem(it pushed, size int64) {
 	p := &c.push
 	p.mu.Lock()
-	p.bytes = append(p.bytes, b...)
+	p.items = append(p.items, it)
+	p.size += size
 	p.mu.Unlock()
 	c.link.wake()
 }

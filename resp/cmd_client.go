@@ -125,8 +125,8 @@ func (c *conn) cmdClientInfo([][]byte) {
 	c.enc.Verbatim("txt", c.info(c.srv.now())+"\n")
 }
 
-// clientTypes are the classes that CLIENT LIST and KILL know. All clients here
-// are normal ones: replication does not come in by this door.
+// clientType reads one of the classes that CLIENT LIST and KILL know. No client here
+// is a master or replica: replication does not come in by this door.
 func clientType(b []byte) (name string, ok bool) {
 	name = strings.ToLower(string(b))
 	switch name {
@@ -137,6 +137,16 @@ func clientType(b []byte) (name string, ok bool) {
 	default:
 		return "", false
 	}
+}
+
+// kind is the connection's class.
+func (c *conn) kind() string {
+	c.face.mu.Lock()
+	defer c.face.mu.Unlock()
+	if c.face.listens() {
+		return "pubsub"
+	}
+	return "normal"
 }
 
 func (c *conn) cmdClientList(argv [][]byte) {
@@ -153,9 +163,11 @@ func (c *conn) cmdClientList(argv [][]byte) {
 			c.enc.Error(fmt.Sprintf("ERR Unknown client type '%s'", cString(argv[3], len(argv[3]))))
 			return
 		}
-		if kind == "normal" {
-			c.srv.eachClient(list)
-		}
+		c.srv.eachClient(func(each *conn) {
+			if each.kind() == kind {
+				list(each)
+			}
+		})
 	case len(argv) > 3 && command.EqualFold(argv[2], "id"):
 		for _, a := range argv[3:] {
 			id, ok := command.ParseInt(a)
@@ -185,7 +197,7 @@ type killFilter struct {
 func (f *killFilter) matches(c, me *conn) bool {
 	return (f.addr == "" || c.addr == f.addr) &&
 		(f.laddr == "" || c.laddr == f.laddr) &&
-		(f.kind == "" || f.kind == "normal") &&
+		(f.kind == "" || f.kind == c.kind()) &&
 		(f.id == 0 || c.id == f.id) &&
 		!(c == me && f.skipMe)
 }

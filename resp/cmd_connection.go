@@ -36,13 +36,21 @@ func connectionFamily() []local {
 }
 
 func (c *conn) cmdPing(argv [][]byte) {
-	switch len(argv) {
-	case 1:
-		c.enc.Status("PONG")
-	case 2:
+	switch {
+	case len(argv) > 2:
+		c.enc.Error(command.ErrArity("ping"))
+	case c.inSubscribedMode(): // as a message, which is all that such a client expects
+		c.enc.Array(2)
+		c.enc.BulkString("pong")
+		if len(argv) == 2 {
+			c.enc.Bulk(argv[1])
+		} else {
+			c.enc.BulkString("")
+		}
+	case len(argv) == 2:
 		c.enc.Bulk(argv[1])
 	default:
-		c.enc.Error(command.ErrArity("ping"))
+		c.enc.Status("PONG")
 	}
 }
 
@@ -76,6 +84,7 @@ func (c *conn) cmdReset([][]byte) {
 	c.discard()
 	c.untrack()
 	c.takeInvalidations()
+	c.unlisten()
 	c.db, c.name = 0, ""
 	c.enc.resp3 = false
 	c.authed = cfg.RequirePass == ""

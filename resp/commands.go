@@ -38,7 +38,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), transactionFamily(), serverFamily(), raftFamily(), clusterFamily()}
+	return [][]local{connectionFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for
@@ -78,9 +78,11 @@ type cmd struct {
 	when  when
 	run   func(c *conn, argv [][]byte) // nil for data commands
 
-	tx      bool // about transactions: MULTI does not queue it
-	waits   bool // it waits for others: its time is not one of execution
-	guarded bool // refused unless enable-debug-command allows it
+	tx         bool // about transactions: MULTI does not queue it
+	waits      bool // it waits for others: its time is not one of execution
+	subscribes bool // changes what the client listens to
+	subscribed bool // allowed to a RESP2 client that listens
+	guarded    bool // refused unless enable-debug-command allows it
 
 	calls, nanos, rejected, failed atomic.Int64 // nanos: of execution
 	latency                        histogram    // of execution
@@ -130,7 +132,10 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 		cm.guarded = true
 	case "wait":
 		cm.waits = true
+	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe":
+		cm.subscribes = true
 	}
+	cm.subscribed = cm.subscribes || cm.name == "ping" || cm.name == "quit" || cm.name == "reset"
 	for _, s := range spec.Subcommands {
 		sub, err := newCommand(s, spec.Name, handlers)
 		if err != nil {

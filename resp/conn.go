@@ -22,12 +22,13 @@ type link interface {
 type waiting uint8
 
 const (
-	forNothing waiting = iota
-	forBatch           // the outcome of the writes it has submitted
-	forBarrier         // the point from which reads are linearizable
-	forTask            // a command that runs on a goroutine of its own
-	forPause           // the end of CLIENT PAUSE
-	forKeys            // a blocking command's keys
+	forNothing  waiting = iota
+	forBatch            // the outcome of the writes it has submitted
+	forBarrier          // the point from which reads are linearizable
+	forTask             // a command that runs on a goroutine of its own
+	forPause            // the end of CLIENT PAUSE
+	forKeys             // a blocking command's keys
+	forAudience         // its subscriptions to be in force
 )
 
 // conn is one client: a state machine with bytes going in and bytes coming out
@@ -78,6 +79,8 @@ type conn struct {
 	skip                bool // CLIENT REPLY SKIP: the command being run is not answered
 	skipNext            bool
 	monitor             bool
+	listen              listening
+	listens             atomic.Bool // it subscribes to something: for others to look at
 	multi               transaction
 	block               atomic.Pointer[waiter] // the blocking command that it waits with
 	after               []*later               // what an EXEC on its way leaves to be run afterwards
@@ -157,14 +160,26 @@ type face struct {
 	lastCmd  *cmd
 	active   int64 // ms
 	blocked  bool
-	working  bool // has input to answer, or replies to send
+	subs     [3]int // channels, patterns, shard channels
+	working  bool   // has input to answer, or replies to send
 }
+
+// listens reports whether the client has subscribed to anything. mu is held.
+func (f *face) listens() bool { return f.subs != [3]int{} }
 
 // pushQueue holds messages from other goroutines until the connection may write
 // them between two replies.
 type pushQueue struct {
 	mu    sync.Mutex
-	bytes []byte
+	items []pushed
+	size  int64 // of items on the wire, about
+}
+
+// pushed is a message that is encoded already, or one that other connections get as
+// well.
+type pushed struct {
+	bytes   []byte
+	message *store.Message
 }
 
 func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn {
@@ -288,6 +303,11 @@ func (c *conn) intent() intent {
 		return toWait
 	case c.state == forKeys || c.state == forPause:
 		return toRead
+	case c.state == forAudience && !c.over.Load():
+		if c.w-c.r >= readAhead {
+			return toWait
+		}
+		return toRead
 	case c.state == forBarrier && !c.over.Load():
 		return toWait // like a batch, it comes to its end by itself
 	default:
@@ -355,6 +375,7 @@ func (c *conn) abandon() {
 		c.srv.store.Leave(&w.wait)
 	}
 	c.srv.store.Unwatch(c.multi.watched)
+	c.unlisten()
 	c.srv.forget(c)
 	if c.state != forTask || c.over.Load() {
 		c.abandonTracking()
@@ -387,18 +408,22 @@ func (c *conn) publish() {
 	}
 	f.active = c.srv.coarse.Load()
 	f.blocked = c.state == forKeys
-	f.working = c.state == forBatch || c.state == forBarrier || c.state == forTask || c.runnable()
+	f.subs = c.listen.counts
+	f.working = c.state == forBatch || c.state == forBarrier || c.state == forTask || c.state == forAudience || c.runnable()
 	f.mu.Unlock()
 }
 
 // flags are CLIENT LIST's letters.
 func (c *conn) flags() string {
-	if !c.monitor && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys {
+	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys {
 		return "N" // the common case, without an allocation
 	}
 	var f []byte
 	if c.monitor {
 		f = append(f, 'O')
+	}
+	if c.listen.total() > 0 {
+		f = append(f, 'P')
 	}
 	if c.multi.on {
 		f = append(f, 'x')

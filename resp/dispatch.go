@@ -14,18 +14,21 @@ func (c *conn) run() {
 	if c.ownedByOthers() || c.dead {
 		return
 	}
-	c.takePushes()
 	c.takeInvalidations()
-	resumed := c.resume()
-	c.takePushes() // what came while others owned the replies
+	ready := c.resume()
+	c.takePushes() // behind the replies that it has waited for
 	c.takeInvalidations()
-	if resumed {
+	if ready {
 		c.commands()
 	}
 	c.endRead()
-	if c.state == forNothing && c.batch.Len() > 0 {
+	switch {
+	case c.state == forNothing && c.batch.Len() > 0:
 		c.submit()
-	} else if !c.ownedByOthers() || c.startTask != nil {
+	case c.state == forNothing && c.listen.announcing:
+		c.endStats()
+		c.announce()
+	case !c.ownedByOthers() || c.startTask != nil:
 		c.endStats()
 	}
 	c.checkQuery()
@@ -128,7 +131,7 @@ func (c *conn) resume() bool {
 		c.batch.Reset()
 		c.batchMuted = false
 		return c.afterBatch()
-	case forBarrier:
+	case forBarrier, forAudience:
 	case forTask:
 		c.dropTask()
 	}
@@ -164,6 +167,10 @@ func (c *conn) parse(b []byte) bool {
 func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	s := c.srv
 	cm, container := s.lookup(argv)
+	if c.listen.announcing && (cm == nil || !cm.subscribes) {
+		c.announce()
+		return true
+	}
 	if cm == nil {
 		if cm := argv[0]; command.EqualFold(cm, "post") || command.EqualFold(cm, "host:") {
 			// Somebody makes a browser talk to us: not a word back.
@@ -184,6 +191,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	}
 	if c.multi.on && cm.flags&command.NoMulti != 0 {
 		return c.reject(cm, errNotInMulti)
+	}
+	if c.inSubscribedMode() && !cm.subscribed {
+		return c.reject(cm, errSubscribed(cm.name))
 	}
 	if c.writes(cm) && s.store.RefusesWrites() {
 		return c.reject(cm, string(store.ErrDiskFull))
@@ -225,7 +235,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 // refused on a full disk, other than with Redis: whoever asks by it whether a node
 // is alive might restart it, and reads are served.
 func (c *conn) writes(cm *cmd) bool {
-	return cm.flags&command.WriteFlag != 0 || cm.name == "exec" && c.multi.writes
+	return cm.spec.Write != nil && cm.spec.Read == nil || cm.name == "exec" && c.multi.writes
 }
 
 // muted reports whether the command being run gets no reply.
@@ -436,7 +446,9 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 	if c.state != forNothing {
 		return false // EXEC has sent a batch on its way, or left work for a task
 	}
-	c.dropMuted(from)
+	if !cm.subscribes { // the replies to these are messages, which nothing mutes
+		c.dropMuted(from)
+	}
 	if c.batch.Len() > 0 && len(c.enc.buf) > from {
 		c.behindBatch(from)
 	}

@@ -12,6 +12,11 @@ func loadingError(r store.Readiness) string {
 	return errLoading + ": " + strings.ReplaceAll(r.Reason, "\n", " ")
 }
 
+// errSubscribed is the answer to what a RESP2 client that listens may not do.
+func errSubscribed(name string) string {
+	return "ERR Can't execute '" + name + "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+}
+
 // Error texts, byte for byte Redis's.
 const (
 	errNoAuth         = "NOAUTH Authentication required."

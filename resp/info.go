@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/raftredis/raftredis/store"
 )
 
 // infoText writes INFO: sections with lines of name:value. Monitoring tools
@@ -306,7 +308,9 @@ func (t *infoText) stats() {
 		"total_eviction_exceeded_time", "current_eviction_exceeded_time")
 	t.line("keyspace_hits", st.Hits-base.store.Hits)
 	t.line("keyspace_misses", st.Misses-base.store.Misses)
-	t.zeros("pubsub_channels", "pubsub_patterns", "pubsubshard_channels")
+	t.line("pubsub_channels", s.store.CountSubscribed(store.Channels))
+	t.line("pubsub_patterns", s.store.CountSubscribed(store.Patterns))
+	t.line("pubsubshard_channels", s.store.CountSubscribed(store.ShardChannels))
 	// Nothing forks here. What Redis stands still for while it does is for us the
 	// capture of the state.
 	snapshots := st.Snapshots - base.store.Snapshots

@@ -38,7 +38,7 @@ const staticReply = 16 * 1024
 // gather makes a block of the replies so far, if they are many: so that they need not
 // be copied when others join them.
 func (c *conn) gather() {
-	if c.state == forBatch || c.state == forTask || len(c.enc.buf) < flushAt || c.out.unsent.Load() == 0 {
+	if c.state == forBatch || c.state == forTask || c.state == forAudience || len(c.enc.buf) < flushAt || c.out.unsent.Load() == 0 {
 		return // nothing is in their way, or somebody is adding to them
 	}
 	c.out.blocks = append(c.out.blocks, c.enc.buf)
@@ -56,7 +56,7 @@ func (o *output) add(block []byte) {
 
 // output hands the next block to the driver, which reports with sent and blockSent what
 // becomes of it, and gives a buffer to go on with. It returns nil if there is none, or
-// if it is not to be touched now because the store is adding to it.
+// if it is not to be touched now because the store is adding to it, or sent.
 func (c *conn) output(spare []byte) []byte {
 	o := &c.out
 	if len(o.blocks) > 0 {
@@ -67,7 +67,7 @@ func (c *conn) output(spare []byte) []byte {
 		}
 		return block
 	}
-	if c.state == forBatch || c.state == forTask || len(c.enc.buf) == 0 {
+	if c.state == forBatch || c.state == forTask || c.state == forAudience || len(c.enc.buf) == 0 {
 		return nil
 	}
 	block := c.enc.buf
@@ -96,7 +96,7 @@ func (c *conn) blockSent(block []byte) {
 func (c *conn) pending() (obl, oll, omem int64) {
 	o := &c.out
 	c.push.mu.Lock()
-	owed := o.owed.Load() + int64(len(c.push.bytes))
+	owed := o.owed.Load() + c.push.size
 	c.push.mu.Unlock()
 	owed += c.invalid.bytes.Load()
 	if bytes := o.unsent.Load() + owed; bytes <= staticReply {
@@ -114,6 +114,9 @@ func (c *conn) pending() (obl, oll, omem int64) {
 // asked for MONITOR is a normal one.) verdict is how Redis ends the line in its log.
 func (c *conn) overOutputLimit(verdict string) bool {
 	limit := c.srv.config().OutputLimits.Normal
+	if c.listens.Load() {
+		limit = c.srv.config().OutputLimits.PubSub
+	}
 	if limit.Hard == 0 && limit.Soft == 0 {
 		return false
 	}

@@ -24,7 +24,55 @@ func (s *Server) replicated() []setting {
 		}
 		all = append(all, setting{name: l.Name, alias: l.Alias, get: func(*Config) string { return e.Get() }, extra: e})
 	}
-	return all
+	events := &Extra{Name: "notify-keyspace-events", Get: s.events, Set: s.setEvents}
+	return append(all, setting{name: events.Name, get: func(*Config) string { return events.Get() }, extra: events})
+}
+
+// eventClasses takes the reply of command.GetEvents.
+type eventClasses struct {
+	command.Discard
+	classes string
+}
+
+// BulkString takes the classes.
+func (e *eventClasses) BulkString(s string) { e.classes = s }
+
+func (s *Server) events() string {
+	var e eventClasses
+	r := s.store.BeginRead()
+	defer r.End()
+	r.Do(0, s.opts.Table.Internal(command.GetEvents), [][]byte{[]byte(command.GetEvents)}, &e)
+	return e.classes
+}
+
+// WantEvents is WantLimits for notify-keyspace-events.
+func (s *Server) WantEvents(want string, forming bool) {
+	switch {
+	case command.SameEvents(want, s.events()):
+	case !forming:
+		s.log.Warn("notify-keyspace-events of the options is not that of the cluster, which counts: CONFIG SET changes it for all members",
+			zap.String("option", want), zap.String("cluster", s.events()))
+	default:
+		if err := s.setEvents(want); err != nil {
+			s.log.Warn("notify-keyspace-events of the options could not be set: CONFIG SET does it", zap.Error(err))
+		}
+	}
+}
+
+// setEvents proposes which keyspace events are told: see setLimit.
+func (s *Server) setEvents(classes string) error {
+	if err := CheckEvents(classes); err != nil {
+		return err
+	}
+	return s.change([][]byte{[]byte(command.SetEvents), []byte(classes)})
+}
+
+// CheckEvents checks a value of notify-keyspace-events as CONFIG SET does.
+func CheckEvents(classes string) error {
+	if !command.EventsOK(classes) {
+		return errors.New(command.ErrEvents)
+	}
+	return nil
 }
 
 // limitValues takes the reply of command.GetLimits.
@@ -86,16 +134,20 @@ func (s *Server) WantLimits(want map[string]int64, forming bool) {
 	}
 }
 
-// setLimit proposes the change and waits for its outcome: it must not be called
-// on the goroutine of an event loop.
+// setLimit proposes the change: see change.
 func (s *Server) setLimit(l command.Limit, v string) error {
 	n, err := ParseLimit(l, v)
 	if err != nil {
 		return err
 	}
+	return s.change([][]byte{[]byte(command.SetLimits), []byte(l.Name), strconv.AppendInt(nil, n, 10)})
+}
+
+// change proposes an internal command and waits for its outcome: it must not be
+// called on the goroutine of an event loop.
+func (s *Server) change(argv [][]byte) error {
 	var b store.Batch
-	b.Write(0, s.opts.Table.Internal(command.SetLimits),
-		[][]byte{[]byte(command.SetLimits), []byte(l.Name), strconv.AppendInt(nil, n, 10)})
+	b.Write(0, s.opts.Table.Internal(string(argv[0])), argv)
 	var o outcome
 	doneC := make(chan struct{})
 	s.store.Submit(&b, &o, func() { close(doneC) })

@@ -430,14 +430,15 @@ func (s *Server) cron() {
 
 func (s *Server) closeIdle(now int64) {
 	cfg := s.config()
-	if limit := cfg.OutputLimits.Normal; cfg.Timeout == 0 && limit.Soft == 0 && limit.Hard == 0 {
+	if cfg.Timeout == 0 && cfg.OutputLimits == (OutputLimits{}) {
 		return
 	}
 	s.eachClient(func(c *conn) {
 		c.face.mu.Lock()
-		idle, blocked := now-c.face.active, c.face.blocked
+		idle, blocked, listens := now-c.face.active, c.face.blocked, c.face.listens()
 		c.face.mu.Unlock()
-		if cfg.Timeout > 0 && !blocked && !c.isMonitor() && idle > int64(cfg.Timeout)*1000 {
+		monitor := c.isMonitor()
+		if cfg.Timeout > 0 && !blocked && !listens && !monitor && idle > int64(cfg.Timeout)*1000 {
 			c.link.kill()
 			return
 		}

@@ -165,7 +165,7 @@ func (c *conn) writeInvalidation(inv *invalidation) {
 const invalidateChannel = "__redis__:invalidate"
 
 // subscriber reports whether the connection has subscribed to anything.
-func (c *conn) subscriber() bool { return false }
+func (c *conn) subscriber() bool { return c.listen.total() > 0 }
 
 // abandonTracking is the end of a connection that is gone, whose fields may be in
 // use still. Either abandon or, if that comes while a task has the connection, the

@@ -130,6 +130,8 @@ type applier struct {
 	finished []*Batch // answered, to be told once the lock is released
 	over     []*Wait  // likewise
 	reenter  []*Wait  // to be entered once more
+	heard    []heard  // messages, and what concerns them
+	silenced bool     // the others have forgotten the subscriptions of this node
 	ready    []dbKey  // keys that blocked reads wait for and that the op has touched
 	caller   caller
 }
@@ -155,6 +157,7 @@ func (a *applier) unlock() {
 
 // tell tells those who asked. It runs without the lock.
 func (a *applier) tell() {
+	a.tellSubscribers()
 	for i, b := range a.finished {
 		a.finished[i] = nil
 		b.finish()
@@ -244,6 +247,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	if !own {
 		return machine.Nobody{}, nil
 	}
+	s.hearing.Store(true)
 	s.inflight.mu.Lock()
 	b := s.inflight.take(h.Seq)
 	s.inflight.mu.Unlock()

@@ -196,6 +196,12 @@ func (b *Batch) settle(all []machine.Settlement) {
 	b.addWrite()
 }
 
+// announce says how many clients of this node subscribe to what.
+func (b *Batch) announce(upTo uint64, all []machine.Announcement) {
+	b.request.Announce(upTo, all)
+	b.addWrite()
+}
+
 // giveUp ends the clients of another member's run.
 func (b *Batch) giveUp(origin, incarnation uint64) {
 	b.request.GiveUp(origin, incarnation)

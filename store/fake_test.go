@@ -26,7 +26,7 @@ func testTable(t testing.TB) *command.Table {
 	spec := func(name string, arity int, read func(*command.Read), write func(*command.Write)) *command.Spec {
 		return &command.Spec{Name: name, Arity: arity, Read: read, Write: write, Summary: "s", Since: "1", Group: "g"}
 	}
-	table, err := command.NewTable(command.Lists(), command.Streams(), []*command.Spec{
+	table, err := command.NewTable(command.Lists(), command.Streams(), command.PubSubs(), []*command.Spec{
 		spec("set", -3, nil, func(w *command.Write) {
 			var at int64
 			if len(w.Args) == 5 && string(w.Args[3]) == "PX" {

@@ -99,6 +99,10 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.clock.Load(m.Now())
 	s.endSkipped()
 	s.reconcile()
+	if s.hearing.Load() {
+		s.hub.cut()
+	}
+	s.hub.again(s)
 	s.applier.tell()
 	s.waits.applied(m.Index())
 	s.wakeExpiry()

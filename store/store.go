@@ -98,7 +98,9 @@ type Store struct {
 	tracking     tracking
 	room         room
 	reads        blockedReads
-	readings     sync.Pool // *reading
+	hub          hub
+	hearing      atomic.Bool // this run has caught up: what is published is news
+	readings     sync.Pool   // *reading
 	applier      applier
 	applied      atomic.Uint64 // index of the last applied entry
 	readiness    readiness
@@ -242,6 +244,7 @@ func (s *Store) stop() {
 			s.abandon(b, ErrStopped)
 		}
 		s.room.stop()
+		s.hub.stop()
 		s.waits.stop()
 	})
 }

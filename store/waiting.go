@@ -534,7 +534,7 @@ func (s *Store) lookAfter(away map[uint64]int) {
 		return
 	}
 	s.mu.RLock()
-	clients := slices.DeleteFunc(s.m.Clients(), func(c machine.Clients) bool { return c.Origin == s.cfg.Member })
+	clients := slices.DeleteFunc(append(s.m.Clients(), s.m.Listening()...), func(c machine.Clients) bool { return c.Origin == s.cfg.Member })
 	s.mu.RUnlock()
 	if len(clients) == 0 {
 		clear(away)
@@ -546,7 +546,12 @@ func (s *Store) lookAfter(away map[uint64]int) {
 		member[m.ID] = true
 	}
 	var b Batch
+	seen := make(map[uint64]bool)
 	for _, c := range clients {
+		if seen[c.Origin] { // one that has clients that wait and clients that listen
+			continue
+		}
+		seen[c.Origin] = true
 		switch {
 		case st.Progress[c.Origin].RecentActive:
 			delete(away, c.Origin)

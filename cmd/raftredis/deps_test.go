@@ -84,7 +84,7 @@ var rules = map[string]rule{
 			"github.com/tidwall/redcon": whyNoWire, "go.etcd.io/raft": whyStateOnly, "go.etcd.io/etcd": whyStateOnly,
 		},
 	},
-	"store/machine":  {ours: []string{"store/command", "store/keyspace", "raftnode/commit"}, banned: impure},
+	"store/machine":  {ours: []string{"store/command", "store/glob", "store/keyspace", "raftnode/commit"}, banned: impure},
 	"store/command":  {ours: []string{"store/keyspace", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
 	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
 	// Theory: it knows nothing of what it is for.

@@ -71,7 +71,6 @@ func foreignDirectives() map[string]foreign {
 		"unixsocket":     {why: "clients come over TCP", is: []string{""}, refuse: true},
 		"loadmodule":     {why: noModules, refuse: true},
 
-		"notify-keyspace-events":            {why: "there are no notifications", is: []string{""}, refuse: true},
 		"bind-source-addr":                  {why: "the system chooses where connections to members come from", is: []string{""}},
 		"latency-tracking-info-percentiles": {why: "INFO has 50, 99 and 99.9", is: []string{"50 99 99.9"}},
 

@@ -67,6 +67,7 @@ type options struct {
 	idle    []string
 	// limits are the replicated settings.
 	limits []*limitValue
+	events eventsValue
 	// given says where an option's value comes from; what is not in it has its
 	// default.
 	given map[string]string
@@ -191,6 +192,9 @@ func (o *options) declare() {
 			addFront(name)
 		}
 	}
+
+	group = "Keyspace events, of a new cluster (then CONFIG SET changes them for all members)"
+	add(&o.events, "notify-keyspace-events", "classes of events that are published: K or E for how, A or some of g$lshzxetdnm for what")
 
 	group = "Compact forms, of a new cluster (then CONFIG SET changes them for all members)"
 	for _, l := range command.AllLimits() {

@@ -86,7 +86,7 @@ func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
 	look := time.NewTicker(eager)
 	defer look.Stop()
 	var was store.Readiness
-	limits := p.o.givenLimits()
+	limits, wanted := p.o.givenLimits(), false
 	for {
 		select {
 		case s := <-signalC:
@@ -118,6 +118,10 @@ func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
 				// Not before: what the cluster has is state, and only now known.
 				go p.server.WantLimits(limits, !p.o.restart && !bool(p.o.join)) // it ends with the store at the latest
 				limits = nil
+			}
+			if events := p.o.given["notify-keyspace-events"]; events != "" && !wanted {
+				wanted = true
+				go p.server.WantEvents(p.o.events.classes, !p.o.restart && !bool(p.o.join))
 			}
 		} else {
 			look.Reset(eager)

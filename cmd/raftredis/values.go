@@ -192,6 +192,22 @@ func (v *limitValue) Set(s string) error {
 	return err
 }
 
+// eventsValue is notify-keyspace-events: what it is to be in a new cluster.
+type eventsValue struct{ classes string }
+
+func (v *eventsValue) String() string { return v.classes }
+
+// Type names the value in --help.
+func (v *eventsValue) Type() string { return "classes" }
+
+func (v *eventsValue) Set(s string) error {
+	err := resp.CheckEvents(s)
+	if err == nil {
+		v.classes = s
+	}
+	return err
+}
+
 // text is any string; kind is its placeholder in --help.
 type text struct {
 	value string

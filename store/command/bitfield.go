@@ -49,6 +49,7 @@ func bitfield(w *Write) {
 		}
 	}
 	w.Reply.Array(len(ops))
+	changed := false
 	for i := range ops {
 		op := &ops[i]
 		old := op.load(s)
@@ -71,7 +72,11 @@ func bitfield(w *Write) {
 			}
 			op.store(s, value)
 		}
+		changed = changed || private
 		w.Reply.Int(reply)
+	}
+	if changed {
+		w.event(keyspace.EventString, "setbit", key)
 	}
 }
 

@@ -75,6 +75,7 @@ func setbit(w *Write) {
 		if s[offset>>3] &^= mask; on == 1 {
 			s[offset>>3] |= mask
 		}
+		w.event(keyspace.EventString, "setbit", w.Args[1])
 	}
 	w.Reply.Int(int64(old))
 }
@@ -290,7 +291,7 @@ func bitop(w *Write) {
 		sources[i], longest = s, max(longest, len(s))
 	}
 	if longest == 0 {
-		w.DB.Delete(w.Args[2])
+		w.remove(w.Args[2])
 		w.Reply.Int(0)
 		return
 	}
@@ -303,6 +304,7 @@ func bitop(w *Write) {
 		op(result, src)
 	}
 	setRaw(w.DB, w.Args[2], result, 0)
+	w.event(keyspace.EventString, "set", w.Args[2])
 	w.Reply.Int(int64(longest))
 }
 

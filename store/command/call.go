@@ -83,6 +83,23 @@ type Write struct {
 	DB *keyspace.DB
 	// Space is for the few commands that reach beyond one database.
 	Space *keyspace.Keyspace
+	// Publish sends a message to a channel, or a shard channel, and returns how many
+	// clients of all nodes subscribe to it. It copies both.
+	Publish func(shard bool, channel, message []byte) int64
+}
+
+// event tells of what the command has done to a key: see keyspace.DB.Event. It comes
+// after the change.
+func (w *Write) event(class keyspace.Events, name string, key []byte) { w.DB.Event(class, name, key) }
+
+// remove deletes a key, be it only because nothing is left in it, and tells of that.
+// It reports whether the key was there.
+func (w *Write) remove(key []byte) bool {
+	there := w.DB.Delete(key)
+	if there {
+		w.event(keyspace.EventGeneric, "del", key)
+	}
+	return there
 }
 
 // setArg makes key the string arg, one of the call's arguments.

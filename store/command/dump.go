@@ -106,9 +106,11 @@ func restore(w *Write) {
 		ttl += w.Now // what overflows is over, as in Redis
 	}
 	if ttl != 0 && ttl <= w.Now {
-		w.DB.Delete(key)
+		w.remove(key)
 	} else {
+		w.DB.Delete(key) // as in Redis it is another key, not another value
 		w.DB.Restore(key, value, ttl, a.idle, a.freq)
+		w.event(keyspace.EventGeneric, "restore", key)
 	}
 	w.OK()
 }

@@ -69,7 +69,11 @@ func geoSearchWrite(w *Write, form geoForm) {
 				members[i].Score = p.dist / s.unit
 			}
 		}
-		zstore(w, s.dst, members)
+		event := "georadiusstore"
+		if form.dst {
+			event = "geosearchstore"
+		}
+		zstore(w, s.dst, members, event)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/raftredis/raftredis/store/cfloat"
+	"github.com/raftredis/raftredis/store/keyspace"
 )
 
 func hset(w *Write) {
@@ -34,17 +35,19 @@ func setFields(w *Write, name string) (created int, ok bool) {
 			created++
 		}
 	}
+	w.event(keyspace.EventHash, "hset", w.Args[1])
 	return created, true
 }
 
-// setField sets one field of the hash at argument 1, creating that.
-func setField(w *Write, field, value []byte) bool {
+// setField sets one field of the hash at argument 1, creating that, and tells of it.
+func setField(w *Write, field, value []byte, event string) bool {
 	h, err := w.DB.HashForUpdate(w.Args[1], true)
 	if err != nil {
 		w.Fail(err)
 		return false
 	}
 	h.Set(field, value, w.DB.Limits())
+	w.event(keyspace.EventHash, event, w.Args[1])
 	return true
 }
 
@@ -59,7 +62,7 @@ func hsetnx(w *Write) {
 			return
 		}
 	}
-	if setField(w, w.Args[2], w.Args[3]) {
+	if setField(w, w.Args[2], w.Args[3], "hset") {
 		w.Reply.Int(1)
 	}
 }
@@ -88,8 +91,9 @@ func hdel(w *Write) {
 			deleted++
 		}
 	}
+	w.event(keyspace.EventHash, "hdel", w.Args[1])
 	if h.Len() == 0 {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	}
 	w.Reply.Int(int64(deleted))
 }
@@ -125,7 +129,7 @@ func hincrby(w *Write) {
 		return
 	}
 	n += by
-	if setField(w, w.Args[2], strconv.AppendInt(nil, n, 10)) {
+	if setField(w, w.Args[2], strconv.AppendInt(nil, n, 10), "hincrby") {
 		w.Reply.Int(n)
 	}
 }
@@ -156,7 +160,7 @@ func hincrbyfloat(w *Write) {
 		return
 	}
 	sum := n.Append(nil)
-	if setField(w, w.Args[2], sum) {
+	if setField(w, w.Args[2], sum, "hincrbyfloat") {
 		w.Reply.Bulk(sum)
 	}
 }

@@ -78,6 +78,9 @@ func pfadd(w *Write) {
 	if built {
 		setRaw(w.DB, key, h, keyspace.KeepTTL)
 	}
+	if built || inPlace {
+		w.event(keyspace.EventString, "pfadd", key)
+	}
 	w.IntBool(built || inPlace)
 }
 
@@ -190,6 +193,7 @@ func pfmerge(w *Write) {
 	}
 	h.Invalidate()
 	setRaw(w.DB, w.Args[1], h, keyspace.KeepTTL)
+	w.event(keyspace.EventString, "pfadd", w.Args[1])
 	w.OK()
 }
 

@@ -13,7 +13,7 @@ func count(c *Call, f func(key []byte) bool) {
 	c.Reply.Int(n)
 }
 
-func del(w *Write)   { count(&w.Call, w.DB.Delete) }
+func del(w *Write)   { count(&w.Call, w.remove) }
 func exists(r *Read) { count(&r.Call, r.DB.Exists) }
 func touch(r *Read)  { count(&r.Call, r.DB.Touch) }
 func typeOf(r *Read) {
@@ -37,6 +37,8 @@ func renameKey(w *Write, nx bool) {
 		return
 	case string(from) != string(to):
 		w.DB.Move(from, w.DB, to)
+		w.event(keyspace.EventGeneric, "rename_from", from)
+		w.event(keyspace.EventGeneric, "rename_to", to)
 	}
 	if nx {
 		w.Reply.Int(1)
@@ -72,7 +74,11 @@ func copyKey(w *Write) {
 		w.Reply.Int(0)
 		return
 	}
-	w.IntBool(w.DB.Copy(from, &dst, to))
+	copied := w.DB.Copy(from, &dst, to)
+	if copied {
+		dst.Event(keyspace.EventGeneric, "copy_to", to)
+	}
+	w.IntBool(copied)
 }
 
 func move(w *Write) {
@@ -85,5 +91,10 @@ func move(w *Write) {
 		return
 	}
 	key, dst := w.Args[1], w.Space.DB(db)
-	w.IntBool(w.DB.Exists(key) && !dst.Exists(key) && w.DB.Move(key, &dst, key))
+	moved := w.DB.Exists(key) && !dst.Exists(key) && w.DB.Move(key, &dst, key)
+	if moved {
+		w.event(keyspace.EventGeneric, "move_from", key)
+		dst.Event(keyspace.EventGeneric, "move_to", key)
+	}
+	w.IntBool(moved)
 }

@@ -1,6 +1,10 @@
 package command
 
-import "math"
+import (
+	"math"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // expireCondition says when EXPIRE and its like do anything.
 type expireCondition struct{ nx, xx, gt, lt bool }
@@ -67,9 +71,10 @@ func expireKey(w *Write, unit, base int64) {
 		w.Reply.Int(0)
 		return
 	case deadline <= w.Now:
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	default:
 		w.DB.SetExpire(w.Args[1], deadline)
+		w.event(keyspace.EventGeneric, "expire", w.Args[1])
 	}
 	w.Reply.Int(1)
 }
@@ -98,5 +103,9 @@ func persist(w *Write) { w.IntBool(persistKey(w, w.Args[1])) }
 // persistKey takes away the deadline of key and reports whether it had one.
 func persistKey(w *Write, key []byte) bool {
 	at, ok := w.DB.Expire(key)
-	return ok && at != 0 && w.DB.SetExpire(key, 0)
+	if !ok || at == 0 || !w.DB.SetExpire(key, 0) {
+		return false
+	}
+	w.event(keyspace.EventGeneric, "persist", key)
+	return true
 }

@@ -50,8 +50,9 @@ func popOne(w *Write, key []byte, left bool) {
 	} else {
 		w.Reply.Bulk(l.PopBack())
 	}
+	w.popped(key, left)
 	if l.Len() == 0 {
-		w.DB.Delete(key)
+		w.remove(key)
 	}
 }
 
@@ -78,8 +79,9 @@ func popMany(w *Write, key []byte, left bool, count int64) {
 		}
 		l.Trim(0, l.Len()-n)
 	}
+	w.popped(key, left)
 	if l.Len() == 0 {
-		w.DB.Delete(key)
+		w.remove(key)
 	}
 }
 
@@ -158,8 +160,10 @@ func moveElement(w *Write, src, dst []byte, fromLeft, toLeft bool) bool {
 	} else {
 		to.PushBack(b, w.DB.Limits())
 	}
+	w.pushed(dst, toLeft)
+	w.popped(src, fromLeft)
 	if l.Len() == 0 {
-		w.DB.Delete(src)
+		w.remove(src)
 	}
 	return true
 }

@@ -1,6 +1,10 @@
 package command
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 const errIndex = "ERR index out of range"
 
@@ -26,7 +30,25 @@ func push(w *Write, left, onlyIfThere bool) {
 			l.PushBack(b, w.DB.Limits())
 		}
 	}
+	w.pushed(w.Args[1], left)
 	w.Reply.Int(int64(l.Len()))
+}
+
+// pushed tells that something was pushed to a list, popped that it was popped.
+func (w *Write) pushed(key []byte, left bool) {
+	event := "rpush"
+	if left {
+		event = "lpush"
+	}
+	w.event(keyspace.EventList, event, key)
+}
+
+func (w *Write) popped(key []byte, left bool) {
+	event := "rpop"
+	if left {
+		event = "lpop"
+	}
+	w.event(keyspace.EventList, event, key)
 }
 
 func linsert(w *Write) {
@@ -65,6 +87,7 @@ func linsert(w *Write) {
 		return
 	}
 	l.Insert(i+behind, w.Args[4], w.DB.Limits())
+	w.event(keyspace.EventList, "linsert", w.Args[1])
 	w.Reply.Int(int64(l.Len()))
 }
 
@@ -93,6 +116,7 @@ func lset(w *Write) {
 		return
 	}
 	l.Set(i, w.Args[3], w.DB.Limits())
+	w.event(keyspace.EventList, "lset", w.Args[1])
 	w.OK()
 }
 
@@ -125,8 +149,9 @@ func lrem(w *Write) {
 	}
 	limit := max(count, -count) // the one number that has no opposite stays negative: all
 	w.Reply.Int(int64(l.Remove(w.Args[3], int(limit), count < 0, w.DB.Limits())))
+	w.event(keyspace.EventList, "lrem", w.Args[1])
 	if l.Len() == 0 {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	}
 }
 
@@ -143,8 +168,10 @@ func ltrim(w *Write) {
 	if l != nil {
 		if from, count := clip(start, stop, l.Len()); count > 0 {
 			l.Trim(from, count)
+			w.event(keyspace.EventList, "ltrim", w.Args[1])
 		} else {
-			w.DB.Delete(w.Args[1])
+			w.event(keyspace.EventList, "ltrim", w.Args[1])
+			w.remove(w.Args[1])
 		}
 	}
 	w.OK()

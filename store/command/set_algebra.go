@@ -10,9 +10,9 @@ func sinter(r *Read) { algebra(r, inter) }
 func sunion(r *Read) { algebra(r, union) }
 func sdiff(r *Read)  { algebra(r, diff) }
 
-func sinterstore(w *Write) { algebraStore(w, inter) }
-func sunionstore(w *Write) { algebraStore(w, union) }
-func sdiffstore(w *Write)  { algebraStore(w, diff) }
+func sinterstore(w *Write) { algebraStore(w, inter, "sinterstore") }
+func sunionstore(w *Write) { algebraStore(w, union, "sunionstore") }
+func sdiffstore(w *Write)  { algebraStore(w, diff, "sdiffstore") }
 
 // setOp gives every member of the result to yield, more than once perhaps,
 // until that answers false. A set that is not there is nil.
@@ -113,16 +113,17 @@ func algebra(r *Read, op setOp) {
 	replySet(r.Reply, &collectSet(op, sets, r.DB.Limits()).SetView)
 }
 
-func algebraStore(w *Write, op setOp) {
+func algebraStore(w *Write, op setOp, event string) {
 	sets, ok := w.View().sets(w.Args[2:])
 	if !ok {
 		return
 	}
 	result := collectSet(op, sets, w.DB.Limits())
 	if result.Len() == 0 {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	} else {
 		w.DB.SetObject(w.Args[1], result, 0)
+		w.event(keyspace.EventSet, event, w.Args[1])
 	}
 	w.Reply.Int(int64(result.Len()))
 }

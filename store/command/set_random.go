@@ -66,7 +66,8 @@ func spop(w *Write) {
 		w.Reply.Set(0)
 	case many && count >= int64(view.Len()):
 		replySet(w.Reply, view)
-		w.DB.Delete(w.Args[1])
+		w.event(keyspace.EventSet, "spop", w.Args[1])
+		w.remove(w.Args[1])
 	default:
 		if many {
 			w.Reply.Set(int(count))
@@ -89,8 +90,9 @@ func popMembers(w *Write, count int) {
 		w.Reply.Bulk(s.At(i))
 		s.RemoveAt(i)
 	}
+	w.event(keyspace.EventSet, "spop", w.Args[1])
 	if rest == 0 {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 		return
 	}
 	// When little is left Redis makes a new set of that, which may change its form.

@@ -1,6 +1,10 @@
 package command
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 func sadd(w *Write) {
 	view, ok := w.View().set()
@@ -26,6 +30,7 @@ func sadd(w *Write) {
 			added++
 		}
 	}
+	w.event(keyspace.EventSet, "sadd", w.Args[1])
 	w.Reply.Int(int64(added))
 }
 
@@ -53,8 +58,9 @@ func srem(w *Write) {
 			removed++
 		}
 	}
+	w.event(keyspace.EventSet, "srem", w.Args[1])
 	if s.Len() == 0 {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	}
 	w.Reply.Int(int64(removed))
 }
@@ -84,8 +90,9 @@ func smove(w *Write) {
 		return
 	}
 	src.Remove(member)
+	w.event(keyspace.EventSet, "srem", w.Args[1])
 	if src.Len() == 0 {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	}
 	if to == nil || !to.Has(member) {
 		dst, err := w.DB.SetForUpdate(w.Args[2], true)
@@ -94,6 +101,7 @@ func smove(w *Write) {
 			return
 		}
 		dst.Add(member, w.DB.Limits())
+		w.event(keyspace.EventSet, "sadd", w.Args[2])
 	}
 	w.Reply.Int(1)
 }

@@ -138,9 +138,10 @@ func storeSorted(w *Write, o *sorting, elements [][]byte) {
 		l.PushBack(value, w.DB.Limits()) // what is not there is stored empty
 	})
 	if l.Len() == 0 {
-		w.DB.Delete(o.store)
+		w.remove(o.store)
 	} else {
 		w.DB.SetObject(o.store, l, 0)
+		w.event(keyspace.EventList, "sortstore", o.store)
 	}
 	w.Reply.Int(int64(l.Len()))
 }

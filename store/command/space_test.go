@@ -122,7 +122,7 @@ func (s *space) run(ks *keyspace.Keyspace, db int, spec *Spec, argv [][]byte) *n
 	if write {
 		ks.Begin(s.index, s.now)
 		d := ks.DB(db)
-		spec.Write(&Write{Call: call, DB: &d, Space: ks})
+		spec.Write(&Write{Call: call, DB: &d, Space: ks, Publish: func(bool, []byte, []byte) int64 { return 0 }})
 	}
 	for _, a := range own {
 		for i := range a {

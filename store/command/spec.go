@@ -148,7 +148,7 @@ func (s *Spec) AllFlags() Flags {
 	if s.Read != nil {
 		f |= Readonly
 	}
-	if s.Write != nil && s.Read == nil {
+	if s.Write != nil && s.Read == nil && s.Flags&PubSub == 0 { // a message goes through the log and changes nothing
 		f |= WriteFlag
 	}
 	return f

@@ -159,8 +159,9 @@ func xadd(w *Write) {
 		w.failAdd(err)
 		return
 	}
-	if a.trim {
-		s.Trim(a.StreamTrim)
+	w.event(keyspace.EventStream, "xadd", w.Args[1])
+	if a.trim && s.Trim(a.StreamTrim) > 0 {
+		w.event(keyspace.EventStream, "xtrim", w.Args[1])
 	}
 	w.DB.Signal(w.Args[1])
 	w.replyStreamID(id)
@@ -199,6 +200,7 @@ func xtrim(w *Write) {
 	}
 	if s, ok := w.streamForUpdate(); ok {
 		w.Reply.Int(int64(s.Trim(a.StreamTrim)))
+		w.event(keyspace.EventStream, "xtrim", w.Args[1])
 	}
 }
 
@@ -232,6 +234,7 @@ func xdel(w *Write) {
 			deleted++
 		}
 	}
+	w.event(keyspace.EventStream, "xdel", w.Args[1])
 	w.Reply.Int(int64(deleted))
 }
 
@@ -285,5 +288,6 @@ func xsetid(w *Write) {
 		return
 	}
 	s.SetLast(id, added, maxDeleted)
+	w.event(keyspace.EventStream, "xsetid", w.Args[1])
 	w.OK()
 }

@@ -134,6 +134,7 @@ func xgroupCreate(w *Write) {
 		return
 	}
 	o.CreateGroup(w.Args[3], id, read)
+	w.event(keyspace.EventStream, "xgroup-create", w.Args[2])
 	w.OK()
 }
 
@@ -163,6 +164,7 @@ func xgroupSetID(w *Write) {
 		id = s.Last()
 	}
 	g.SetLast(id, read)
+	w.event(keyspace.EventStream, "xgroup-setid", w.Args[2])
 	w.OK()
 }
 
@@ -181,6 +183,7 @@ func xgroupDestroy(w *Write) {
 		return
 	}
 	w.IntBool(o.DeleteGroup(w.Args[3]))
+	w.event(keyspace.EventStream, "xgroup-destroy", w.Args[2])
 	w.DB.Signal(w.Args[2]) // who waits in the group has to hear that it is gone
 }
 
@@ -198,6 +201,7 @@ func xgroupCreateConsumer(w *Write) {
 		return
 	}
 	w.IntBool(g.CreateConsumer(w.Args[4], w.Now))
+	w.event(keyspace.EventStream, "xgroup-createconsumer", w.Args[2])
 }
 
 func xgroupDelConsumer(w *Write) {
@@ -214,6 +218,7 @@ func xgroupDelConsumer(w *Write) {
 		return
 	}
 	pending, _ := g.DeleteConsumer(w.Args[4])
+	w.event(keyspace.EventStream, "xgroup-delconsumer", w.Args[2])
 	w.Reply.Int(int64(pending))
 }
 
@@ -251,6 +256,13 @@ func xack(w *Write) {
 		}
 	}
 	w.Reply.Int(int64(done))
+}
+
+// see notes that a consumer of the group has been heard of, and tells if it is new.
+func (w *Write) see(key []byte, g *keyspace.Group, consumer []byte) {
+	if g.See(consumer, w.Now) {
+		w.event(keyspace.EventStream, "xgroup-createconsumer", key)
+	}
 }
 
 // group finds the group that is named by the first two arguments. If ok is false

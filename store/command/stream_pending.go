@@ -260,7 +260,7 @@ type claimer struct {
 func (c *claimer) claim(p keyspace.Pending) {
 	name := c.w.Args[3]
 	if len(c.ids) == 0 {
-		c.g.See(name, c.w.Now)
+		c.w.see(c.w.Args[1], c.g, name)
 	}
 	p.Consumer = string(name)
 	c.g.SetPending(p)

@@ -304,7 +304,7 @@ func (w *Write) groupRead(a readArgs, key []byte, id keyspace.StreamID) (read gr
 		return read, false
 	}
 	g, _ := s.GroupForUpdate(a.group)
-	g.See(a.consumer, w.Now)
+	w.see(key, g, a.consumer)
 	read.key = key
 	if fresh {
 		w.deliver(a, s, g, &read)

@@ -32,7 +32,7 @@ func replyString(c *Call, v *keyspace.View, key []byte) bool {
 
 func set(w *Write) {
 	if len(w.Args) == 3 {
-		w.setArg(w.Args[1], w.Args[2], 0)
+		w.setString(w.Args[1], w.Args[2], 0)
 		w.OK()
 		return
 	}
@@ -73,11 +73,22 @@ func setKeys(argv [][]byte) []KeyRef {
 // is there for a moment then, which is a change for those who watch it.
 func setUntil(w *Write, key, value []byte, deadline int64) {
 	if deadline > 0 && deadline <= w.Now {
-		w.DB.Set(key, nil, 0)
+		w.setString(key, nil, 0)
 		w.DB.Delete(key)
+		w.event(keyspace.EventGeneric, "expire", key)
+		w.event(keyspace.EventExpired, "expired", key)
 		return
 	}
-	w.setArg(key, value, deadline)
+	w.setString(key, value, deadline)
+	if deadline > 0 {
+		w.event(keyspace.EventGeneric, "expire", key)
+	}
+}
+
+// setString is setArg, and tells of it.
+func (w *Write) setString(key, arg []byte, expire int64) {
+	w.setArg(key, arg, expire)
+	w.event(keyspace.EventString, "set", key)
 }
 
 // setOptions are what SET and GETEX take after their key and value.
@@ -158,7 +169,7 @@ func setnx(w *Write) {
 		w.Reply.Int(0)
 		return
 	}
-	w.setArg(w.Args[1], w.Args[2], 0)
+	w.setString(w.Args[1], w.Args[2], 0)
 	w.Reply.Int(1)
 }
 
@@ -171,19 +182,20 @@ func setexUnit(w *Write, unit int64) {
 	if !ok {
 		return
 	}
-	w.setArg(w.Args[1], w.Args[3], deadline)
+	w.setString(w.Args[1], w.Args[3], deadline)
+	w.event(keyspace.EventGeneric, "expire", w.Args[1])
 	w.OK()
 }
 
 func getset(w *Write) {
 	if replyString(&w.Call, &w.DB.View, w.Args[1]) {
-		w.setArg(w.Args[1], w.Args[2], 0)
+		w.setString(w.Args[1], w.Args[2], 0)
 	}
 }
 
 func getdel(w *Write) {
 	if replyString(&w.Call, &w.DB.View, w.Args[1]) {
-		w.DB.Delete(w.Args[1])
+		w.remove(w.Args[1])
 	}
 }
 
@@ -210,9 +222,10 @@ func getex(w *Write) {
 	w.Reply.Bulk(s)
 	switch {
 	case o.deadline > 0 && o.deadline <= w.Now:
-		w.DB.Delete(key)
+		w.remove(key)
 	case o.deadline > 0:
 		w.DB.SetExpire(key, o.deadline)
+		w.event(keyspace.EventGeneric, "expire", key)
 	case o.persist:
 		lookups := w.DB.Lookups
 		persistKey(w, key)
@@ -258,6 +271,7 @@ func msetnx(w *Write) {
 func msetAll(w *Write) {
 	for i := 1; i < len(w.Args); i += 2 {
 		w.DB.Set(w.Args[i], w.Args[i+1], 0)
+		w.event(keyspace.EventString, "set", w.Args[i])
 	}
 }
 
@@ -298,6 +312,7 @@ func incrBy(w *Write, by int64) {
 	n += by
 	var buf [20]byte
 	w.DB.Set(w.Args[1], strconv.AppendInt(buf[:0], n, 10), keyspace.KeepTTL)
+	w.event(keyspace.EventString, "incrby", w.Args[1])
 	w.Reply.Int(n)
 }
 
@@ -325,5 +340,6 @@ func incrbyfloat(w *Write) {
 	}
 	result := sum.Append(nil)
 	w.DB.Set(w.Args[1], result, keyspace.KeepTTL)
+	w.event(keyspace.EventString, "incrbyfloat", w.Args[1])
 	w.Reply.Bulk(result)
 }

@@ -1,5 +1,7 @@
 package command
 
+import "github.com/raftredis/raftredis/store/keyspace"
+
 // fits reports whether a string may be so long; if not, it has written the error.
 func fits(c *Call, size, more int64) bool {
 	if size > maxString || more > maxString || size+more > maxString {
@@ -23,6 +25,7 @@ func appendString(w *Write) {
 		w.Fail(err)
 		return
 	}
+	w.event(keyspace.EventString, "append", w.Args[1])
 	w.Reply.Int(int64(n))
 }
 
@@ -62,6 +65,7 @@ func setrange(w *Write) {
 		return
 	}
 	copy(buf[offset:], value)
+	w.event(keyspace.EventString, "setrange", key)
 	w.Reply.Int(int64(len(buf)))
 }
 

@@ -36,6 +36,8 @@ func Data() []*Spec {
 		Sorting(),
 		Dump(),
 		Limits(),
+		PubSubs(),
+		Events(),
 	)
 }
 

@@ -129,6 +129,13 @@ func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
 		live.Put(m.Name, next, w.DB.Limits())
 	}
 	switch {
+	case live == nil:
+	case opt.incr:
+		w.event(keyspace.EventZSet, "zincr", key)
+	default:
+		w.event(keyspace.EventZSet, "zadd", key)
+	}
+	switch {
 	case opt.incr && processed:
 		w.Reply.Double(score)
 	case opt.incr:
@@ -167,17 +174,20 @@ func zrem(w *Write) {
 			removed++
 		}
 	}
-	if live != nil && live.Len() == 0 {
-		w.DB.Delete(key)
+	if live != nil {
+		w.event(keyspace.EventZSet, "zrem", key)
+		if live.Len() == 0 {
+			w.remove(key)
+		}
 	}
 	w.Reply.Int(removed)
 }
 
-func zremrangebyrank(w *Write)  { zremrange(w, zrangeByRank) }
-func zremrangebyscore(w *Write) { zremrange(w, zrangeByScore) }
-func zremrangebylex(w *Write)   { zremrange(w, zrangeByLex) }
+func zremrangebyrank(w *Write)  { zremrange(w, zrangeByRank, "zremrangebyrank") }
+func zremrangebyscore(w *Write) { zremrange(w, zrangeByScore, "zremrangebyscore") }
+func zremrangebylex(w *Write)   { zremrange(w, zrangeByLex, "zremrangebylex") }
 
-func zremrange(w *Write, by zrangeBy) {
+func zremrange(w *Write, by zrangeBy, event string) {
 	q := zrangeQuery{by: by, limit: -1}
 	if !q.parseEnds(&w.Call, 2, 3) {
 		return
@@ -193,20 +203,22 @@ func zremrange(w *Write, by zrangeBy) {
 		return
 	}
 	lo, hi := q.span(z)
-	zremoveSpan(w, key, z, lo, hi)
+	zremoveSpan(w, key, z, lo, hi, event)
 	w.Reply.Int(int64(hi - lo))
 }
 
-// zremoveSpan removes the members of ranks [lo, hi) of z, which is at key. A set
-// that would be empty goes without being taken apart.
-func zremoveSpan(w *Write, key []byte, z *keyspace.ZSetView, lo, hi int) {
+// zremoveSpan removes the members of ranks [lo, hi) of z, which is at key, and tells
+// of it. A set that would be empty goes without being taken apart.
+func zremoveSpan(w *Write, key []byte, z *keyspace.ZSetView, lo, hi int, event string) {
 	switch {
 	case lo == hi:
 	case hi-lo == z.Len():
-		w.DB.Delete(key)
+		w.event(keyspace.EventZSet, event, key)
+		w.remove(key)
 	default:
 		if live, err := w.DB.ZSetForUpdate(key, false); err == nil { // its type is known
 			live.RemoveRange(lo, hi)
+			w.event(keyspace.EventZSet, event, key)
 		}
 	}
 }

@@ -65,9 +65,9 @@ func (p zpopShape) run(w *Write, key []byte, z *keyspace.ZSetView) {
 	default:
 		w.Reply.Array(2 * n)
 	}
-	lo, hi := 0, n
+	lo, hi, event := 0, n, "zpopmin"
 	if p.highest {
-		lo, hi = z.Len()-n, z.Len()
+		lo, hi, event = z.Len()-n, z.Len(), "zpopmax"
 	}
 	z.Range(lo, hi, p.highest, func(member []byte, score float64) bool {
 		if p.nested {
@@ -77,7 +77,7 @@ func (p zpopShape) run(w *Write, key []byte, z *keyspace.ZSetView) {
 		w.Reply.Double(score)
 		return true
 	})
-	zremoveSpan(w, key, z, lo, hi)
+	zremoveSpan(w, key, z, lo, hi, event)
 }
 
 // first pops from the first of keys that is there. It reports whether it has

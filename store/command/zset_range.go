@@ -101,16 +101,17 @@ func zrangestore(w *Write) {
 			return true
 		})
 	}
-	zstore(w, w.Args[1], members)
+	zstore(w, w.Args[1], members, "zrangestore")
 }
 
-// zstore makes dst the set of members, deletes it if there are none, and
+// zstore makes dst the set of members, deletes it if there are none, tells of it and
 // replies how many there are.
-func zstore(w *Write, dst []byte, members []keyspace.Member) {
+func zstore(w *Write, dst []byte, members []keyspace.Member, event string) {
 	if len(members) == 0 {
-		w.DB.Delete(dst)
+		w.remove(dst)
 	} else {
 		w.DB.SetObject(dst, keyspace.NewZSet(members, w.DB.Limits()), 0)
+		w.event(keyspace.EventZSet, event, dst)
 	}
 	w.Reply.Int(int64(len(members)))
 }

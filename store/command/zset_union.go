@@ -22,9 +22,9 @@ func zunion(r *Read) { zcombineReply(r, zsetUnion) }
 func zinter(r *Read) { zcombineReply(r, zsetInter) }
 func zdiff(r *Read)  { zcombineReply(r, zsetDiff) }
 
-func zunionstore(w *Write) { zcombineStore(w, zsetUnion) }
-func zinterstore(w *Write) { zcombineStore(w, zsetInter) }
-func zdiffstore(w *Write)  { zcombineStore(w, zsetDiff) }
+func zunionstore(w *Write) { zcombineStore(w, zsetUnion, "zunionstore") }
+func zinterstore(w *Write) { zcombineStore(w, zsetInter, "zinterstore") }
+func zdiffstore(w *Write)  { zcombineStore(w, zsetDiff, "zdiffstore") }
 
 func zcombineReply(r *Read, op zsetOp) {
 	q := zcombination{op: op}
@@ -47,10 +47,10 @@ func zcombineReply(r *Read, op zsetOp) {
 	}
 }
 
-func zcombineStore(w *Write, op zsetOp) {
+func zcombineStore(w *Write, op zsetOp, event string) {
 	q := zcombination{op: op, store: true}
 	if q.parse(w.View(), 2) {
-		zstore(w, w.Args[1], q.run())
+		zstore(w, w.Args[1], q.run(), event)
 	}
 }
 

@@ -39,6 +39,7 @@ type View struct {
 	d      *data
 	now    int64
 	limits *Limits
+	events *Events
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -237,6 +238,7 @@ func (db *DB) lookupWrite(key []byte) (pos int, val *value) {
 	if val.expire != 0 && val.expire <= db.now {
 		db.removeAt(pos, Expired)
 		db.ks.stats.Expired++
+		db.Event(EventExpired, "expired", key)
 		return -1, nil
 	}
 	return pos, val

@@ -41,11 +41,16 @@ type Keyspace struct {
 	// exchanged. It may read the keyspace.
 	OnSwap func(a, b int)
 
+	// OnEvent, if not nil, is called for every event of the classes that are told:
+	// see DB.Event. It must be quick and must not call the keyspace.
+	OnEvent func(db int, name, key string)
+
 	dbs      [Databases]*data
 	revision uint64 // of the unit being applied, or last applied: see Begin
 	now      int64  // its stamp
 	frozen   uint64 // revision of the latest capture: see value
 	limits   Limits
+	events   Events // that are told
 	stats    Stats
 
 	journal journal
@@ -71,12 +76,12 @@ func (ks *Keyspace) Revision() uint64 { return ks.revision }
 
 // View returns database db for reading as of now.
 func (ks *Keyspace) View(db int, now int64) View {
-	return View{d: ks.dbs[db], now: now, limits: &ks.limits}
+	return View{d: ks.dbs[db], now: now, limits: &ks.limits, events: &ks.events}
 }
 
 // DB returns database db for writing within the unit last begun.
 func (ks *Keyspace) DB(db int) DB {
-	return DB{View: View{d: ks.dbs[db], now: ks.now, limits: &ks.limits}, ks: ks, id: db}
+	return DB{View: ks.View(db, ks.now), ks: ks, id: db}
 }
 
 // Swap exchanges the contents of two databases.
@@ -100,6 +105,9 @@ func (ks *Keyspace) Stats() Stats { return ks.stats }
 func (ks *Keyspace) touched(db int, key string, change Change, kind Kind) {
 	if ks.OnTouch != nil {
 		ks.OnTouch(Touch{db, key, kind, change})
+	}
+	if change == Created && ks.events&EventNew != 0 {
+		ks.tell(db, "new", key)
 	}
 }
 

@@ -81,10 +81,11 @@ func (g *Group) CreateConsumer(name []byte, now int64) bool {
 }
 
 // See creates a consumer, or notes that it was seen.
-func (g *Group) See(name []byte, now int64) {
-	if !g.CreateConsumer(name, now) {
+func (g *Group) See(name []byte, now int64) (created bool) {
+	if created = g.CreateConsumer(name, now); !created {
 		g.own(string(name)).seen = now
 	}
+	return created
 }
 
 // own returns the consumer of that name, which must exist, for changing.

@@ -20,6 +20,7 @@ import (
 //	  block    resp3(1) timeout(ms) argc { len arg }; the last op of its request
 //	  settle   clients { seq kind(1) }
 //	  give up  origin incarnation
+//	  announce upTo names { topic(1) len name clients }
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
@@ -30,13 +31,14 @@ const (
 
 // Kinds of op.
 const (
-	opWrite  = iota // one command
-	opExec          // a transaction: commands that all run, or none if a watched key has changed
-	opExpire        // the leader's: delete those of the keys whose deadline has passed
-	opBlock         // one command that waits if it finds nothing
-	opSettle        // what becomes of clients of the origin that wait or are served
-	opGiveUp        // the leader's: end the clients of a member that it does not hear of
-	opKinds         // how many kinds there are
+	opWrite    = iota // one command
+	opExec            // a transaction: commands that all run, or none if a watched key has changed
+	opExpire          // the leader's: delete those of the keys whose deadline has passed
+	opBlock           // one command that waits if it finds nothing
+	opSettle          // what becomes of clients of the origin that wait or are served
+	opGiveUp          // the leader's: end the clients of a member that it does not hear of
+	opAnnounce        // how many clients of the origin subscribe to what
+	opKinds           // how many kinds there are
 )
 
 const (

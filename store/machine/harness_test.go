@@ -46,6 +46,7 @@ type watcher struct {
 	commands   int
 	reply      recorder
 	events     []string // about clients that wait
+	heard      []string // messages, and what concerns them
 
 	waits, served, claimed, ended int
 }
@@ -69,6 +70,19 @@ func (w *watcher) Swapping(int, int)      {}
 func (w *watcher) Executed(*command.Spec) { w.commands++ }
 func (w *watcher) Expired(uint64)         {}
 func (w *watcher) Aside(f func())         { f() }
+
+func (w *watcher) Announced(h Head, n uint64) {
+	w.heard = append(w.heard, fmt.Sprintf("%d announced %d", h.Origin, n))
+}
+
+func (w *watcher) Silenced(origin, _ uint64) {
+	w.heard = append(w.heard, fmt.Sprintf("%d silenced", origin))
+}
+
+func (w *watcher) Published(m Message) {
+	shard := map[bool]string{true: "s"}[m.Shard]
+	w.heard = append(w.heard, fmt.Sprintf("%s%s=%s", shard, m.Channel, m.Payload))
+}
 func (w *watcher) Pause(int)              { w.paused++ }
 func (w *watcher) Command() command.Reply { return &w.reply }
 func (w *watcher) Blocked()               { w.reply.put("waits"); w.waits++ }

@@ -42,6 +42,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.settle(c)
 		case opGiveUp:
 			err = m.giveUp(c)
+		case opAnnounce:
+			err = m.announce(c)
 		}
 	}
 	if err == nil {
@@ -137,6 +139,7 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	call := &f.call
 	call.Space = m.ks
 	call.Now, call.Rand = m.now, &m.rand
+	call.Publish = m.publish
 	spec.Write(call)
 	m.obs.Executed(spec)
 }

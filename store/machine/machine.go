@@ -24,6 +24,7 @@ type Machine struct {
 	revision uint64 // counts the units applied: the versions of keys
 	waiting  waiting
 	parts    commit.Assembly // the large request that has come in part
+	audience audience
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -33,14 +34,22 @@ type Machine struct {
 	frames []*frame // of the commands that are being run, one inside the other
 	depth  int
 	ahead  lookahead
+
+	publish func(shard bool, channel, payload []byte) int64 // Publish, without an allocation for each command
 }
 
 // New returns a machine that has applied nothing. Entries name commands, so every
 // member's table must have every write that any member lets in.
 func New(table *command.Table, obs Observer) *Machine {
-	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting()}
-	m.ks.OnTouch, m.ks.OnSwap = m.touched, m.obs.Swapping
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience()}
+	m.publish = m.Publish
+	m.attach()
 	return m
+}
+
+// attach has the keyspace call the machine.
+func (m *Machine) attach() {
+	m.ks.OnTouch, m.ks.OnSwap, m.ks.OnEvent = m.touched, m.obs.Swapping, m.event
 }
 
 // Index returns the index of the last applied entry.
@@ -154,6 +163,8 @@ func (m *Machine) request(request []byte) error {
 	}
 	if before < h.Incarnation { // the run before it has ended, and so have its clients
 		m.begin()
+		m.silence(h.Origin)
+		delete(m.audience.members, h.Origin) // the new run counts its announcements from 1
 		if err := m.endClients(h.Origin); err != nil {
 			return err
 		}

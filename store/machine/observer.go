@@ -39,6 +39,19 @@ type Observer interface {
 	// all (GivenUp).
 	Ended(WaitID, Ended)
 
+	// Published is called for every message. Who gets it is told after Pause: the
+	// log's order is that of these calls.
+	Published(Message)
+
+	// Announced is called when a member's announcement is in force: from here on its
+	// subscribers get what is published. upTo is what its Request.Announce had.
+	Announced(h Head, upTo uint64)
+
+	// Silenced is called when the subscribers of a member's run are forgotten, since
+	// it has ended or was given up. If it is there all the same it has to announce
+	// them again.
+	Silenced(origin, incarnation uint64)
+
 	// Expired is called with how many keys an op has deleted because the leader
 	// found their deadlines passed.
 	Expired(n uint64)

@@ -129,6 +129,20 @@ func (r *Request) GiveUp(origin, incarnation uint64) {
 	r.b = appendUvarint(r.b, incarnation)
 }
 
+// Announce says how many clients of the member subscribe to names, now that it has
+// changed. upTo is higher in each: see Observer.Announced.
+func (r *Request) Announce(upTo uint64, all []Announcement) {
+	r.op(opAnnounce, 0)
+	r.b = appendUvarint(r.b, upTo)
+	r.b = appendUvarint(r.b, uint64(len(all)))
+	for _, a := range all {
+		r.b = append(r.b, byte(a.Topic))
+		r.b = appendUvarint(r.b, uint64(len(a.Name)))
+		r.b = append(r.b, a.Name...)
+		r.b = appendUvarint(r.b, a.Clients)
+	}
+}
+
 // Exec begins a transaction, of so many commands that write: as many calls of
 // ExecWrite have to follow.
 func (r *Request) Exec(watched []Watched, writes int) {

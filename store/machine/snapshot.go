@@ -30,6 +30,8 @@ func sections() []section {
 		{"parts", 1, (*Picture).encodeParts, (*Machine).decodeParts},
 		{"keyspace", 1, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace},
 		{"waiting", 1, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
+		{"audience", 1, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
+		{"events", 1, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
 	}
 }
 
@@ -45,13 +47,15 @@ type Picture struct {
 	parts    commit.Assembly
 	frozen   *keyspace.Frozen
 	waiting  frozenWaiting
+	audience audience
+	events   keyspace.Events
 }
 
 // Capture freezes the state. It is called between two entries, and costs some tens
 // of microseconds for a million keys; what is in a picture is copied when it is
 // first changed.
 func (m *Machine) Capture() *Picture {
-	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze()}
+	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events()}
 }
 
 // Write writes the body of a snapshot.
@@ -141,7 +145,7 @@ func (m *Machine) loaded(r io.Reader) error {
 	if _, err := io.ReadFull(r, make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something stands behind its end", ErrSnapshot)
 	}
-	m.ks.OnTouch, m.ks.OnSwap = m.touched, m.obs.Swapping
+	m.attach()
 	// From here on versions are above what a capture may have frozen.
 	m.ks.Begin(m.revision, m.now)
 	return nil

@@ -475,6 +475,7 @@ func (m *Machine) giveUp(c *cursor) error {
 	if m.RunOf(origin) != incarnation {
 		return nil // it has ended by itself
 	}
+	m.silence(origin)
 	return m.endClients(origin)
 }
 

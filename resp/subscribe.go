@@ -1,0 +1,132 @@
+package resp
+
+import "github.com/raftredis/raftredis/store"
+
+// What a connection does to listen. Its subscriptions are the store's (store.Subscriber),
+// which hands it every message on the apply loop's goroutine. There it is only put
+// into the push queue: it is written between two replies, on the connection's own.
+
+// listening is what a connection subscribes to.
+type listening struct {
+	sub        *store.Subscriber // nil until the first SUBSCRIBE
+	counts     [store.ShardChannels + 1]int
+	announcing bool // the log is yet to hear of a change: see conn.announce
+}
+
+// total is how many subscriptions there are.
+func (l *listening) total() int {
+	return l.counts[store.Channels] + l.counts[store.Patterns] + l.counts[store.ShardChannels]
+}
+
+// shown is the number that the reply to a subscription of that kind shows.
+func (l *listening) shown(kind store.Topic) int {
+	if kind == store.ShardChannels {
+		return l.counts[kind]
+	}
+	return l.counts[store.Channels] + l.counts[store.Patterns]
+}
+
+// topicWords are what Redis calls a subscription, its end, and its messages.
+var topicWords = [...]struct{ subscribe, unsubscribe, message string }{
+	store.Channels:      {"subscribe", "unsubscribe", "message"},
+	store.Patterns:      {"psubscribe", "punsubscribe", "pmessage"},
+	store.ShardChannels: {"ssubscribe", "sunsubscribe", "smessage"},
+}
+
+// subscribe subscribes to names. The replies are held back until that is in force:
+// see announce.
+func (c *conn) subscribe(kind store.Topic, names [][]byte) {
+	if c.listen.sub == nil {
+		c.listen.sub = &store.Subscriber{Deliver: c.deliver, Cut: c.link.kill}
+	}
+	for _, name := range names {
+		if c.srv.store.Subscribe(c.listen.sub, kind, name) {
+			c.listen.counts[kind]++
+			c.listen.announcing = true
+			c.listens.Store(true)
+		}
+		c.enc.Push(3)
+		c.enc.BulkString(topicWords[kind].subscribe)
+		c.enc.Bulk(name)
+		c.enc.Int(int64(c.listen.shown(kind)))
+	}
+}
+
+// unsubscribe ends subscriptions, all of a kind if no names are given.
+func (c *conn) unsubscribe(kind store.Topic, names [][]byte) {
+	word := topicWords[kind].unsubscribe
+	if len(names) == 0 {
+		if c.listen.counts[kind] == 0 {
+			c.enc.Push(3)
+			c.enc.BulkString(word)
+			c.enc.Null()
+			c.enc.Int(int64(c.listen.shown(kind)))
+			return
+		}
+		for _, name := range c.srv.store.Subscriptions(c.listen.sub, kind) {
+			names = append(names, []byte(name))
+		}
+	}
+	for _, name := range names {
+		if c.listen.sub != nil && c.srv.store.Unsubscribe(c.listen.sub, kind, string(name)) {
+			c.listen.counts[kind]--
+			c.listen.announcing = true
+			c.listens.Store(c.listen.total() > 0)
+			if !c.executing { // else this would be in the middle of the replies of EXEC
+				c.takePushes() // what it had before comes before the reply
+			}
+		}
+		c.enc.Push(3)
+		c.enc.BulkString(word)
+		c.enc.Bulk(name)
+		c.enc.Int(int64(c.listen.shown(kind)))
+	}
+}
+
+// unlisten ends all subscriptions without a word: the client has gone, or RESET.
+func (c *conn) unlisten() {
+	if c.listen.sub != nil {
+		c.srv.store.Unlisten(c.listen.sub)
+	}
+	c.listen = listening{}
+	c.listens.Store(false)
+}
+
+// announce waits until the changes of subscriptions that have been made are in force.
+// A pipeline of SUBSCRIBE waits once, at its end.
+func (c *conn) announce() {
+	c.endRead()
+	c.listen.announcing = false
+	c.wait(forAudience)
+	c.srv.store.Announce(c.signal)
+}
+
+// inSubscribedMode reports whether the connection may do nothing but listen. In RESP3
+// messages can be told from replies, and it may do anything.
+func (c *conn) inSubscribedMode() bool { return !c.enc.resp3 && c.listen.total() > 0 }
+
+// deliver takes a message. The apply loop calls it: see store.Subscriber.
+func (c *conn) deliver(m *store.Message) {
+	c.pushItem(pushed{message: m}, int64(len(m.Name)+len(m.Channel)+len(m.Payload)+messageOverhead))
+	if c.overOutputLimit(closedSoon) {
+		c.link.kill()
+	}
+}
+
+// messageOverhead is about what a message takes beside its words.
+const messageOverhead = 48
+
+// message writes a message.
+func (e *encoder) message(m *store.Message) {
+	n := 3
+	if m.Topic == store.Patterns {
+		n = 4
+	}
+	e.Push(n)
+	e.BulkString(topicWords[m.Topic].message)
+	e.BulkString(m.Name)
+	if m.Topic == store.Patterns {
+		e.BulkString(m.Channel)
+	}
+	e.Bulk(m.Payload)
+}
