@@ -172,7 +172,7 @@ func (st *simStore) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 func (st *simStore) Entry(int64)                               {}
 func (st *simStore) Touched(keyspace.Touch)                    {}
 func (st *simStore) Swapping(int, int)                         {}
-func (st *simStore) Executed()                                 {}
+func (st *simStore) Executed(*command.Spec)                    {}
 func (st *simStore) Served(machine.WaitID)                     {}
 func (st *simStore) Claimed(machine.WaitID, *command.Recorded) {}
 func (st *simStore) Ended(machine.WaitID, machine.Ended)       {}
