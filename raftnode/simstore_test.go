@@ -183,5 +183,8 @@ func (st *simStore) Pause(int)                                 {}
 // Published does nothing.
 func (st *simStore) Published(machine.Message) {}
 
+// Silenced does nothing.
+func (st *simStore) Silenced(uint64, uint64) {}
+
 // Announced does nothing.
 func (st *simStore) Announced(machine.Head, uint64) {}
