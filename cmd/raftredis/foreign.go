@@ -28,7 +28,6 @@ func foreignDirectives() map[string]foreign {
 		noUsers      = "there are no users, only requirepass"
 		noScripts    = "there are no scripts"
 		noModules    = "there are no modules"
-		noTracking   = "there is no tracking of keys for client-side caches"
 		noEncryption = "private keys must not be encrypted"
 		goTLS        = "TLS is Go's, which has no such setting"
 		goMemory     = "memory is Go's (see GOGC and GOMEMLIMIT)"
@@ -93,7 +92,6 @@ func foreignDirectives() map[string]foreign {
 		noUsers:                   "acllog-max-len acl-pubsub-default",
 		noScripts:                 "lua-time-limit busy-reply-threshold",
 		noModules:                 "enable-module-command",
-		noTracking:                "tracking-table-max-keys",
 		goTLS:                     "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout",
 		goMemory:                  "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields",
 		lazy:                      "lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush",
