@@ -190,7 +190,7 @@ func freePort(t testing.TB) int {
 // eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
 		}
@@ -215,7 +215,7 @@ func dial(t testing.TB, s *Server) *client {
 
 func (c *client) send(s string) {
 	c.t.Helper()
-	_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetWriteDeadline(time.Now().Add(60 * time.Second))
 	if _, err := c.Write([]byte(s)); err != nil {
 		c.t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func (c *client) send(s string) {
 // expect reads exactly want.
 func (c *client) expect(want string) {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	got := make([]byte, len(want))
 	n, err := io.ReadFull(c, got)
 	if err != nil || string(got) != want {
@@ -235,7 +235,7 @@ func (c *client) expect(want string) {
 // expectEOF reads to the end, which has to come.
 func (c *client) expectEOF() []byte {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	var all bytes.Buffer
 	if _, err := io.Copy(&all, c); err != nil {
 		var nerr net.Error
@@ -249,7 +249,7 @@ func (c *client) expectEOF() []byte {
 // line reads one line.
 func (c *client) line() string {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 	var line []byte
 	for b := make([]byte, 1); !bytes.HasSuffix(line, []byte("\r\n")); line = append(line, b[0]) {
 		if _, err := c.Read(b); err != nil {

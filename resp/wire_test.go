@@ -72,7 +72,7 @@ func playWire(t *testing.T, s *Server, file, script string) {
 			c.send(named.expand(unquote(t, line[2:])))
 		case strings.HasPrefix(line, "< "):
 			want := named.expand(unquote(t, line[2:]))
-			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
 			got := make([]byte, len(want))
 			n := 0
 			for n < len(want) && bytes.HasPrefix([]byte(want), got[:n]) {

@@ -160,9 +160,7 @@ func TestClientThatHasGone(t *testing.T) {
 		log.elect(1)
 		list(`*2 "v" "w"`)
 
-		if n := at.store.Blocked(); n != 0 {
-			t.Errorf("%d are blocked", n)
-		}
+		eventually(t, "nobody is blocked", func() bool { return at.store.Blocked() == 0 })
 	})
 }
 
