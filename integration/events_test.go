@@ -66,7 +66,7 @@ func (l *listener) until(end string) (all []string) {
 }
 
 const (
-	allEvents   = "AKEn"
+	allEvents   = "AKEnm"
 	eventScheme = "__key*@*__:*"
 )
 

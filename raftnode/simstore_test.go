@@ -176,6 +176,9 @@ func (st *simStore) Executed(*command.Spec)                    {}
 func (st *simStore) Served(machine.WaitID)                     {}
 func (st *simStore) Claimed(machine.WaitID, *command.Recorded) {}
 func (st *simStore) Ended(machine.WaitID, machine.Ended)       {}
+func (*simStore) Published(machine.Message)                    {}
+func (*simStore) Announced(machine.Head, uint64)               {}
+func (*simStore) Silenced(uint64, uint64)                      {}
 func (st *simStore) Expired(uint64)                            {}
 func (st *simStore) Aside(f func())                            { f() }
 func (st *simStore) Pause(int)                                 {}

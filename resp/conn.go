@@ -79,6 +79,7 @@ type conn struct {
 	skip                bool // CLIENT REPLY SKIP: the command being run is not answered
 	skipNext            bool
 	monitor             bool
+	subscriber          store.Subscriber
 	listen              listening
 	listens             atomic.Bool // it subscribes to something: for others to look at
 	multi               transaction
@@ -375,7 +376,7 @@ func (c *conn) abandon() {
 		c.srv.store.Leave(&w.wait)
 	}
 	c.srv.store.Unwatch(c.multi.watched)
-	c.unlisten()
+	c.srv.store.Unlisten(&c.subscriber, true)
 	c.srv.forget(c)
 	if c.state != forTask || c.over.Load() {
 		c.abandonTracking()

@@ -8,7 +8,6 @@ import "github.com/raftredis/raftredis/store"
 
 // listening is what a connection subscribes to.
 type listening struct {
-	sub        *store.Subscriber // nil until the first SUBSCRIBE
 	counts     [store.ShardChannels + 1]int
 	announcing bool // the log is yet to hear of a change: see conn.announce
 }
@@ -36,11 +35,11 @@ var topicWords = [...]struct{ subscribe, unsubscribe, message string }{
 // subscribe subscribes to names. The replies are held back until that is in force:
 // see announce.
 func (c *conn) subscribe(kind store.Topic, names [][]byte) {
-	if c.listen.sub == nil {
-		c.listen.sub = &store.Subscriber{Deliver: c.deliver, Cut: c.link.kill}
+	if c.subscriber.Deliver == nil {
+		c.subscriber.Deliver, c.subscriber.Cut = c.deliver, c.link.kill
 	}
 	for _, name := range names {
-		if c.srv.store.Subscribe(c.listen.sub, kind, name) {
+		if c.srv.store.Subscribe(&c.subscriber, kind, name) {
 			c.listen.counts[kind]++
 			c.listen.announcing = true
 			c.listens.Store(true)
@@ -63,12 +62,12 @@ func (c *conn) unsubscribe(kind store.Topic, names [][]byte) {
 			c.enc.Int(int64(c.listen.shown(kind)))
 			return
 		}
-		for _, name := range c.srv.store.Subscriptions(c.listen.sub, kind) {
+		for _, name := range c.srv.store.Subscriptions(&c.subscriber, kind) {
 			names = append(names, []byte(name))
 		}
 	}
 	for _, name := range names {
-		if c.listen.sub != nil && c.srv.store.Unsubscribe(c.listen.sub, kind, string(name)) {
+		if c.srv.store.Unsubscribe(&c.subscriber, kind, string(name)) {
 			c.listen.counts[kind]--
 			c.listen.announcing = true
 			c.listens.Store(c.listen.total() > 0)
@@ -83,11 +82,9 @@ func (c *conn) unsubscribe(kind store.Topic, names [][]byte) {
 	}
 }
 
-// unlisten ends all subscriptions without a word: the client has gone, or RESET.
+// unlisten ends all subscriptions without a word, for RESET.
 func (c *conn) unlisten() {
-	if c.listen.sub != nil {
-		c.srv.store.Unlisten(c.listen.sub)
-	}
+	c.srv.store.Unlisten(&c.subscriber, false)
 	c.listen = listening{}
 	c.listens.Store(false)
 }

@@ -29,6 +29,7 @@
 // Store.mu guards the machine: the apply loop writes under Lock, readers read
 // under RLock. The locks of inflight, room, blockedReads, absences, clock and
 // indexWaits are leaves: each may be taken under Store.mu, none is held while
-// another one is taken or while a callback runs. Nobody waits for raft, a channel
-// or a client while holding any of them.
+// another one is taken or while a callback runs. hub.mu, of the subscribers, is
+// never taken under Store.mu, and is held while a Subscriber's functions run, which
+// say so. Nobody waits for raft, a channel or a client while holding any of them.
 package store

@@ -41,7 +41,8 @@ type Subscriber struct {
 	// snapshot was loaded in place of the entries that have them. It must be told.
 	Cut func()
 
-	seats [machine.Topics]map[string]*seat
+	seats [machine.Topics]map[string]*seat // guarded by hub.mu, as is gone
+	gone  bool
 }
 
 // seat is one client's subscription to one name.
@@ -107,7 +108,7 @@ func (s *Store) Subscribe(sub *Subscriber, kind Topic, name []byte) bool {
 	h := &s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if sub.seats[kind][string(name)] != nil {
+	if sub.gone || sub.seats[kind][string(name)] != nil {
 		return false
 	}
 	t := h.topic(kind, string(name))
@@ -150,10 +151,11 @@ func (s *Store) Subscriptions(sub *Subscriber, kind Topic) []string {
 	return names
 }
 
-// Unlisten ends all subscriptions of a client that has gone.
-func (s *Store) Unlisten(sub *Subscriber) {
+// Unlisten ends all subscriptions of a client. If it has gone it can make no more.
+func (s *Store) Unlisten(sub *Subscriber, gone bool) {
 	h := &s.hub
 	h.mu.Lock()
+	sub.gone = sub.gone || gone
 	for kind := range sub.seats {
 		for _, st := range sub.seats[kind] {
 			h.leave(st)

@@ -115,7 +115,7 @@ func testSubscriptions(t *testing.T, seed uint64) {
 						s.Unsubscribe(&e.Subscriber, Channels, "c")
 						confirmed(s)
 					} else {
-						s.Unlisten(&e.Subscriber)
+						s.Unlisten(&e.Subscriber, true)
 					}
 					if heard := e.heard(); !slices.Equal(heard, slices.Compact(slices.Clone(heard))) {
 						t.Errorf("heard twice: %q", heard)
@@ -221,7 +221,7 @@ func TestSubscribersCut(t *testing.T) {
 			t.Error("not told of what is lost")
 		}
 		b.hold(false)
-		b.store.Unlisten(&e.Subscriber)
+		b.store.Unlisten(&e.Subscriber, true)
 		eventually(t, "nobody is left", func() bool { return a.store.CountSubscribed(Channels) == 0 })
 		log.settle()
 	})

@@ -21,6 +21,7 @@ type reading struct {
 	// Of the node, not of the state: see Stats.
 	watch        stopwatch
 	hits, misses uint64
+	missed       []dbKey
 }
 
 // stopwatch measures how long commands take.
@@ -60,7 +61,7 @@ func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 	r.view = ks.View(db, r.call.Now)
 	spec.Read(&r.call)
 	if !r.call.Deferred() { // else the write counts
-		r.count(&r.view)
+		r.countRead(db)
 	}
 	r.call.Args, r.call.Reply = nil, nil // do not keep a connection's memory
 }
@@ -69,6 +70,15 @@ func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 func (r *reading) count(v *keyspace.View) {
 	r.hits += uint64(v.Lookups.Hits)
 	r.misses += uint64(v.Lookups.Misses)
+}
+
+// countRead is count for what only this node has run: what it has not found is still
+// to be told. See Store.tellMissed.
+func (r *reading) countRead(db int) {
+	r.count(&r.view)
+	for _, key := range r.view.Lookups.Missed {
+		r.missed = append(r.missed, dbKey{db, key})
+	}
 }
 
 // countLookups adds what has been looked up to the node's counters, which all
@@ -81,6 +91,25 @@ func (s *Store) countLookups(r *reading) {
 		s.stats.misses.Add(r.misses)
 	}
 	r.hits, r.misses = 0, 0
+	if len(r.missed) > 0 {
+		s.tellMissed(r.missed)
+		r.missed = nil
+	}
+}
+
+// tellMissed has keymiss told of, at all nodes: it proposes that and does not wait.
+// If it comes to nothing the events are lost, as they are if the node dies.
+func (s *Store) tellMissed(keys []dbKey) {
+	b := &Batch{}
+	for len(keys) > 0 {
+		db, argv := keys[0].db, [][]byte{[]byte(command.Missed)}
+		for len(keys) > 0 && keys[0].db == db {
+			argv = append(argv, []byte(keys[0].key))
+			keys = keys[1:]
+		}
+		b.Write(db, nil, argv)
+	}
+	s.Submit(b, command.Discard{}, func() {})
 }
 
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
@@ -145,7 +174,7 @@ func (r *reading) try(ks *keyspace.Keyspace, now int64, w *Wait, reply command.R
 		next = call.Args
 	}
 	if ready == nil {
-		r.count(&r.view)
+		r.countRead(w.db)
 	}
 	call.Call = command.Call{}
 	return next

@@ -18,7 +18,7 @@ func exists(r *Read) { count(&r.Call, r.DB.Exists) }
 func touch(r *Read)  { count(&r.Call, r.DB.Touch) }
 func typeOf(r *Read) {
 	k := r.DB.Kind(r.Args[1])
-	r.DB.Lookups.Count(k != keyspace.None)
+	r.DB.Lookup(r.Args[1], k != keyspace.None)
 	r.Reply.Status(k.String())
 }
 

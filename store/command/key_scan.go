@@ -44,7 +44,7 @@ func scan(r *Read) {
 			return
 		}
 		if o.kind != nil {
-			r.DB.Lookups.Count(true)
+			r.DB.Lookup([]byte(key), true)
 		}
 		if o.kind == nil || EqualFold(o.kind, k.String()) {
 			found = append(found, key)

@@ -23,6 +23,7 @@ func stringEncoding(s []byte, raw bool) string {
 
 func objectEncoding(r *Read) {
 	in, ok := r.DB.Info(r.Args[2])
+	r.quietly()
 	switch {
 	case !ok:
 		r.Reply.Null()
@@ -34,7 +35,9 @@ func objectEncoding(r *Read) {
 }
 
 func objectFreq(r *Read) {
-	if !r.DB.Exists(r.Args[2]) {
+	exists := r.DB.Exists(r.Args[2])
+	r.quietly()
+	if !exists {
 		r.Reply.Null()
 		return
 	}
@@ -44,6 +47,7 @@ func objectFreq(r *Read) {
 
 func objectIdletime(r *Read) {
 	in, ok := r.DB.Info(r.Args[2])
+	r.quietly()
 	if !ok {
 		r.Reply.Null()
 		return
@@ -59,6 +63,7 @@ func objectIdletime(r *Read) {
 // between all keys and never counts the references to those.
 func objectRefcount(r *Read) {
 	in, ok := r.DB.Info(r.Args[2])
+	r.quietly()
 	if !ok {
 		r.Reply.Null()
 		return
@@ -69,6 +74,9 @@ func objectRefcount(r *Read) {
 	}
 	r.Reply.Int(1)
 }
+
+// quietly takes keymiss back: OBJECT's lookups count, and are told to nobody.
+func (r *Read) quietly() { r.DB.Lookups.Missed = nil }
 
 func memoryUsage(r *Read) {
 	for i := 3; i < len(r.Args); i += 2 {

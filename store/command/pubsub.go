@@ -29,6 +29,7 @@ func PubSubs() []*Spec {
 const (
 	GetEvents = "config.get-events" // replies the classes as notify-keyspace-events has them
 	SetEvents = "config.set-events" // classes
+	Missed    = "keyspace.missed"   // key [key ...]: reads of a node have not found them
 )
 
 // ErrEvents is Redis's answer to a class that there is not.
@@ -48,6 +49,17 @@ func Events() []*Spec {
 			Complexity: "O(1)",
 			Summary:    "Set the classes of keyspace events that are told", Syntax: "classes",
 			Write: setEvents,
+		},
+		{
+			Name: Missed, Arity: -2, Group: "server", Since: "6.0.0", Internal: true,
+			Complexity: "O(N) where N is the number of keys",
+			Summary:    "Tell of reads of keys that are not there", Syntax: "key [key ...]",
+			Write: func(w *Write) {
+				for _, key := range w.Args[1:] {
+					w.event(keyspace.EventMiss, "keymiss", key)
+				}
+				w.OK()
+			},
 		},
 	}
 }

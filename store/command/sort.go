@@ -179,9 +179,9 @@ func sorted(r *Read, o *sorting) (elements [][]byte, ok bool) {
 		}
 	case keyspace.List, keyspace.ZSet:
 	case keyspace.None:
-		r.DB.Lookups.Count(false)
+		r.DB.Lookup(r.Args[1], false)
 	default:
-		r.DB.Lookups.Count(true)
+		r.DB.Lookup(r.Args[1], true)
 		r.Reply.Error(ErrWrongType)
 		return nil, false
 	}

@@ -160,7 +160,7 @@ func xread(r *Read) {
 	}
 	ready := 0
 	for i, s := range streams {
-		r.DB.Lookups.Count(s != nil) // Redis looks every key up once more
+		r.DB.Lookup(r.Args[a.key(i)], s != nil) // Redis looks every key up once more
 		switch {
 		case s == nil:
 		case r.Ready != nil && (s.Last().Compare(ids[i]) <= 0 || ready > 0): // what was added may be deleted by now

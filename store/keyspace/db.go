@@ -47,15 +47,21 @@ type View struct {
 }
 
 // Lookups are lookups of keys, as INFO's keyspace_hits and keyspace_misses count
-// them.
-type Lookups struct{ Hits, Misses uint32 }
+// them. Missed are the keys of the misses, while EventMiss is told.
+type Lookups struct {
+	Hits, Misses uint32
+	Missed       []string
+}
 
-// Count adds a lookup.
-func (l *Lookups) Count(hit bool) {
+// Lookup adds a lookup of key to those that count.
+func (v *View) Lookup(key []byte, hit bool) {
 	if hit {
-		l.Hits++
-	} else {
-		l.Misses++
+		v.Lookups.Hits++
+		return
+	}
+	v.Lookups.Misses++
+	if *v.events&EventMiss != 0 {
+		v.Lookups.Missed = append(v.Lookups.Missed, string(key))
 	}
 }
 
@@ -77,7 +83,7 @@ func (v *View) Now() int64 { return v.now }
 // lookup finds a live key, and counts that.
 func (v *View) lookup(key []byte) (pos int, val *value) {
 	pos, val = v.peek(key)
-	v.Lookups.Count(val != nil)
+	v.Lookup(key, val != nil)
 	return pos, val
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidwall/btree"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/glob"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -228,8 +229,34 @@ func (m *Machine) Publish(shard bool, channel, payload []byte) int64 {
 	return m.audience.hearing(string(channel))
 }
 
+// keyEvent is what has happened to a key.
+type keyEvent struct {
+	db        int
+	name, key string
+}
+
+// writeMissing runs a command whose lookups count, and tells of what it has not found
+// before it tells of what it has done: which lookups count is known only at its end.
+func (m *Machine) writeMissing(f *frame, spec *command.Spec) {
+	outer := m.held
+	m.held = &[]keyEvent{}
+	spec.Write(&f.call)
+	held := *m.held
+	m.held = outer
+	for _, key := range f.db.Lookups.Missed {
+		f.db.Event(keyspace.EventMiss, "keymiss", []byte(key))
+	}
+	for _, e := range held {
+		m.event(e.db, e.name, e.key)
+	}
+}
+
 // event is the keyspace's OnEvent. Nobody asks how many hear of it.
 func (m *Machine) event(db int, name, key string) {
+	if m.held != nil {
+		*m.held = append(*m.held, keyEvent{db, name, key})
+		return
+	}
 	events := m.ks.Events()
 	send := func(channel, payload string) {
 		m.obs.Published(Message{Channel: []byte(channel), Payload: []byte(payload)})

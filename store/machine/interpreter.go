@@ -140,7 +140,11 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	call.Space = m.ks
 	call.Now, call.Rand = m.now, &m.rand
 	call.Publish = m.publish
-	spec.Write(call)
+	if m.ks.Events()&keyspace.EventMiss != 0 && spec.CountLookups {
+		m.writeMissing(f, spec)
+	} else {
+		spec.Write(call)
+	}
 	m.obs.Executed(spec)
 }
 

@@ -35,6 +35,8 @@ type Machine struct {
 	depth  int
 	ahead  lookahead
 
+	held *[]keyEvent // events that wait for the end of a command, nil: none wait
+
 	publish func(shard bool, channel, payload []byte) int64 // Publish, without an allocation for each command
 }
 
