@@ -33,15 +33,22 @@ func (c *conn) info(now time.Time) string {
 		total += int64(f.output)
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=-1 resp=%d",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=-1 resp=%d",
 		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.multi,
-		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.resp)
+		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.user, f.resp)
 }
 
 func (c *conn) isMonitor() bool {
 	c.face.mu.Lock()
 	defer c.face.mu.Unlock()
 	return strings.Contains(c.face.flags, "O")
+}
+
+// userName is the connection's user. Others ask.
+func (c *conn) userName() string {
+	c.face.mu.Lock()
+	defer c.face.mu.Unlock()
+	return c.face.user
 }
 
 // busy reports whether the connection owes its client something. Others ask.
@@ -111,6 +118,8 @@ func secret(argv [][]byte, i int) bool {
 		return true
 	case command.EqualFold(argv[0], "hello"):
 		return i >= 2
+	case command.EqualFold(argv[0], "acl"):
+		return i >= 2 && command.EqualFold(argv[1], "setuser")
 	case command.EqualFold(argv[0], "config"):
 		return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
 	default:

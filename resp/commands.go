@@ -38,7 +38,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), transactionFamily(), serverFamily(), raftFamily(), clusterFamily()}
+	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), serverFamily(), raftFamily(), clusterFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for
@@ -78,9 +78,10 @@ type cmd struct {
 	when  when
 	run   func(c *conn, argv [][]byte) // nil for data commands
 
-	tx      bool // about transactions: MULTI does not queue it
-	waits   bool // it waits for others: its time is not one of execution
-	guarded bool // refused unless enable-debug-command allows it
+	tx       bool // about transactions: MULTI does not queue it
+	waits    bool // it waits for others: its time is not one of execution
+	harmless bool // an @admin command that only shows what this node's part in the cluster is
+	guarded  bool // refused unless enable-debug-command allows it
 
 	calls, nanos, rejected, failed atomic.Int64 // nanos: of execution
 	latency                        histogram    // of execution
@@ -126,6 +127,8 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 	switch cm.name {
 	case "exec", "discard", "multi", "watch", "quit", "reset":
 		cm.tx = true
+	case "raft|info", "raft|status", "raft|nodes", "raft|digest":
+		cm.harmless = true
 	case "debug":
 		cm.guarded = true
 	case "wait":

@@ -154,6 +154,10 @@ func (c *conn) exec(t *transaction) {
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
 	for i, q := range t.queue {
+		if line := c.deniedNow(q.cmd, q.argv); line != "" {
+			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
+			continue
+		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv}
 			continue

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -178,6 +179,12 @@ func (b *Batch) block(w *Wait, timeout int64) {
 // settle tells the state machine about clients of this node that wait.
 func (b *Batch) settle(all []machine.Settlement) {
 	b.request.Settle(all)
+	b.addWrite()
+}
+
+// changeUsers asks for a change of the users.
+func (b *Batch) changeUsers(change acl.Change) {
+	b.request.Users(change)
 	b.addWrite()
 }
 

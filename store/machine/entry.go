@@ -20,6 +20,7 @@ import (
 //	  block    resp3(1) timeout(ms) argc { len arg }; the last op of its request
 //	  settle   clients { seq kind(1) }
 //	  give up  origin incarnation
+//	  users    argc { len arg }: see acl.Change
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
@@ -36,6 +37,7 @@ const (
 	opBlock         // one command that waits if it finds nothing
 	opSettle        // what becomes of clients of the origin that wait or are served
 	opGiveUp        // the leader's: end the clients of a member that it does not hear of
+	opUsers         // a change of the users
 	opKinds         // how many kinds there are
 )
 

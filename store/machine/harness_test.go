@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -47,6 +48,7 @@ type watcher struct {
 	reply      recorder
 	events     []string // about clients that wait
 
+	users                         int // how often they changed
 	waits, served, claimed, ended int
 }
 
@@ -64,16 +66,17 @@ func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	return Nobody{}, nil
 }
 
-func (w *watcher) Touched(keyspace.Touch) {}
-func (w *watcher) Swapping(int, int)      {}
-func (w *watcher) Executed()              { w.commands++ }
-func (w *watcher) Expired(uint64)         {}
-func (w *watcher) Aside(f func())         { f() }
-func (w *watcher) Pause(int)              { w.paused++ }
-func (w *watcher) Command() command.Reply { return &w.reply }
-func (w *watcher) Blocked()               { w.reply.put("waits"); w.waits++ }
-func (w *watcher) Exec(run bool)          { w.reply.put("exec=%v", run) }
-func (w *watcher) EndExec()               { w.reply.put("executed") }
+func (w *watcher) Touched(keyspace.Touch)  {}
+func (w *watcher) Swapping(int, int)       {}
+func (w *watcher) Executed()               { w.commands++ }
+func (w *watcher) Expired(uint64)          {}
+func (w *watcher) Aside(f func())          { f() }
+func (w *watcher) UsersChanged(*acl.Users) { w.users++ }
+func (w *watcher) Pause(int)               { w.paused++ }
+func (w *watcher) Command() command.Reply  { return &w.reply }
+func (w *watcher) Blocked()                { w.reply.put("waits"); w.waits++ }
+func (w *watcher) Exec(run bool)           { w.reply.put("exec=%v", run) }
+func (w *watcher) EndExec()                { w.reply.put("executed") }
 
 func (w *watcher) Served(id WaitID) {
 	w.served++

@@ -42,6 +42,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.settle(c)
 		case opGiveUp:
 			err = m.giveUp(c)
+		case opUsers:
+			err = m.changeUsers(c, reply)
 		}
 	}
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -24,6 +25,7 @@ type Machine struct {
 	revision uint64 // counts the units applied: the versions of keys
 	waiting  waiting
 	parts    commit.Assembly // the large request that has come in part
+	users    *acl.Users
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -38,7 +40,7 @@ type Machine struct {
 // New returns a machine that has applied nothing. Entries name commands, so every
 // member's table must have every write that any member lets in.
 func New(table *command.Table, obs Observer) *Machine {
-	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting()}
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), users: acl.New()}
 	m.ks.OnTouch, m.ks.OnSwap = m.touched, m.obs.Swapping
 	return m
 }

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -38,6 +39,9 @@ type Observer interface {
 	// Ended is called when a client does not wait any more, or is not served after
 	// all (GivenUp).
 	Ended(WaitID, Ended)
+
+	// UsersChanged is called after the users have changed.
+	UsersChanged(*acl.Users)
 
 	// Expired is called with how many keys an op has deleted because the leader
 	// found their deadlines passed.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -127,6 +128,12 @@ func (r *Request) GiveUp(origin, incarnation uint64) {
 	r.op(opGiveUp, 0)
 	r.b = appendUvarint(r.b, origin)
 	r.b = appendUvarint(r.b, incarnation)
+}
+
+// Users changes the users.
+func (r *Request) Users(change acl.Change) {
+	r.op(opUsers, 0)
+	r.b = AppendArgs(r.b, change.Args())
 }
 
 // Exec begins a transaction, of so many commands that write: as many calls of

@@ -9,6 +9,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -30,6 +31,7 @@ func sections() []section {
 		{"parts", 1, (*Picture).encodeParts, (*Machine).decodeParts},
 		{"keyspace", 1, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace},
 		{"waiting", 1, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
+		{"users", 1, func(p *Picture, e *keyspace.Encoder) { p.users.Encode(e) }, (*Machine).decodeUsers},
 	}
 }
 
@@ -45,13 +47,14 @@ type Picture struct {
 	parts    commit.Assembly
 	frozen   *keyspace.Frozen
 	waiting  frozenWaiting
+	users    *acl.Users
 }
 
 // Capture freezes the state. It is called between two entries, and costs some tens
 // of microseconds for a million keys; what is in a picture is copied when it is
 // first changed.
 func (m *Machine) Capture() *Picture {
-	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze()}
+	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.users}
 }
 
 // Write writes the body of a snapshot.
