@@ -41,8 +41,10 @@ func migrateKeys(argv [][]byte) []command.KeyRef {
 			i++
 		case command.EqualFold(argv[i], "auth2"):
 			i += 2
-		case command.EqualFold(argv[i], "keys") && len(argv[3]) == 0:
-			var refs []command.KeyRef
+		case command.EqualFold(argv[i], "keys") && len(argv[3]) > 0:
+			return nil // the command refuses it
+		case command.EqualFold(argv[i], "keys"):
+			refs := []command.KeyRef{}
 			for pos := i + 1; pos < len(argv); pos++ {
 				refs = append(refs, command.KeyRef{Pos: pos, Flags: flags})
 			}

@@ -147,7 +147,7 @@ func (c *conn) writeInvalidation(inv *invalidation) {
 	case e.resp3:
 		e.Push(2)
 		e.BulkString("invalidate")
-	case !inv.direct && c.subscriber():
+	case !inv.direct && c.subscribed():
 		e.Array(3)
 		e.BulkString("message")
 		e.BulkString(invalidateChannel)
@@ -164,8 +164,8 @@ func (c *conn) writeInvalidation(inv *invalidation) {
 // invalidateChannel is where a RESP2 client hears of invalid keys.
 const invalidateChannel = "__redis__:invalidate"
 
-// subscriber reports whether the connection has subscribed to anything.
-func (c *conn) subscriber() bool { return c.listen.total() > 0 }
+// subscribed reports whether the connection has subscribed to anything.
+func (c *conn) subscribed() bool { return c.listen.total() > 0 }
 
 // abandonTracking is the end of a connection that is gone, whose fields may be in
 // use still. Either abandon or, if that comes while a task has the connection, the
