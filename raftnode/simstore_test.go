@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 	"github.com/raftredis/raftredis/store/machine"
@@ -25,6 +26,8 @@ type simStore struct {
 	done    map[string]bool
 	order   []string
 }
+
+func (st *simStore) UsersChanged(*acl.Users) {}
 
 var _ machine.Observer = (*simStore)(nil)
 

@@ -34,15 +34,22 @@ func (c *conn) info(now time.Time) string {
 		total += int64(f.output)
 	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=default redir=%d resp=%d",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d",
 		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.subs[store.Channels], f.subs[store.Patterns], f.subs[store.ShardChannels], f.multi,
-		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.redirect, f.resp)
+		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.user, f.redirect, f.resp)
 }
 
 func (c *conn) isMonitor() bool {
 	c.face.mu.Lock()
 	defer c.face.mu.Unlock()
 	return strings.Contains(c.face.flags, "O")
+}
+
+// userName is the connection's user. Others ask.
+func (c *conn) userName() string {
+	c.face.mu.Lock()
+	defer c.face.mu.Unlock()
+	return c.face.user
 }
 
 // busy reports whether the connection owes its client something. Others ask.
@@ -62,6 +69,12 @@ func (c *conn) takePushes() {
 	items := p.items
 	p.items, p.size = nil, 0
 	p.mu.Unlock()
+	if len(items) == 0 {
+		return
+	}
+	if c.refresh(); c.closing || c.dead {
+		return // they may be of after the change of the users that ends it
+	}
 	for _, it := range items {
 		if it.message != nil {
 			c.enc.message(it.message)
@@ -123,6 +136,8 @@ func secret(argv [][]byte, i int) bool {
 		return true
 	case command.EqualFold(argv[0], "hello"):
 		return i >= 2
+	case command.EqualFold(argv[0], "acl"):
+		return i >= 2 && command.EqualFold(argv[1], "setuser")
 	case command.EqualFold(argv[0], "config"):
 		return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
 	case command.EqualFold(argv[0], "migrate"):

@@ -191,6 +191,7 @@ type killFilter struct {
 	id          int64
 	addr, laddr string
 	kind        string
+	user        string
 	skipMe      bool
 }
 
@@ -199,6 +200,7 @@ func (f *killFilter) matches(c, me *conn) bool {
 		(f.laddr == "" || c.laddr == f.laddr) &&
 		(f.kind == "" || f.kind == c.kind()) &&
 		(f.id == 0 || c.id == f.id) &&
+		(f.user == "" || c.userName() == f.user) &&
 		!(c == me && f.skipMe)
 }
 
@@ -258,7 +260,9 @@ func (c *conn) parseKill(opts [][]byte, f *killFilter) bool {
 		case "laddr":
 			f.laddr = string(value)
 		case "user":
-			if string(value) != "default" {
+			if c.srv.users().Find(string(value)) != nil {
+				f.user = string(value)
+			} else {
 				c.enc.Error(fmt.Sprintf("ERR No such user '%s'", cString(value, len(value))))
 				return false
 			}

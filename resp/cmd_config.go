@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/glob"
 )
@@ -155,6 +157,21 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 			return
 		}
 		done = append(done, change{ch.setting, old})
+	}
+	if i := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.name == "requirepass" }); i >= 0 {
+		old := s.users().Default().PasswordRules()
+		if err := s.setUser(acl.DefaultName, passwordRules(changes[i].value)); err != nil {
+			undo()
+			fail(changes[i].setting.name, strings.TrimPrefix(store.Line(err), "ERR "))
+			return
+		}
+		undoOthers := undo
+		undo = func() {
+			undoOthers()
+			if err := s.setUser(acl.DefaultName, old); err != nil {
+				s.log.Error("restore a directive", zap.String("name", "requirepass"), zap.Error(err))
+			}
+		}
 	}
 	if at := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.own != nil && ch.setting.own.isTLS() }); at >= 0 {
 		if err := s.changeTLS(&next); err != nil {

@@ -1,9 +1,9 @@
 package resp
 
 import (
-	"crypto/subtle"
 	"fmt"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -87,7 +87,7 @@ func (c *conn) cmdReset([][]byte) {
 	c.unlisten()
 	c.db, c.name = 0, ""
 	c.enc.resp3 = false
-	c.authed = cfg.RequirePass == ""
+	c.beDefault()
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
 	c.replyOff, c.skipNext, c.noEvict = false, false, false // as in Redis, a SKIP before holds for RESET itself
 	c.enc.Status("RESET")
@@ -105,30 +105,26 @@ func (c *conn) cmdReadwrite([][]byte) {
 	c.enc.Status("OK")
 }
 
-// passwordOK compares in constant time. There is one user, "default".
-func (c *conn) passwordOK(user, password []byte) bool {
-	want := c.srv.config().RequirePass
-	same := subtle.ConstantTimeCompare(password, []byte(want)) == 1
-	return string(user) == "default" && (want == "" || same)
-}
-
 func (c *conn) cmdAuth(argv [][]byte) {
-	user, password := []byte("default"), argv[len(argv)-1]
+	user, password := []byte(acl.DefaultName), argv[len(argv)-1]
 	switch {
 	case len(argv) > 3:
 		c.enc.Error(command.ErrSyntax)
 		return
 	case len(argv) == 3:
 		user = argv[1]
-	case c.srv.config().RequirePass == "":
+	case !c.unknown() && c.srv.users().Default().NoPass():
 		c.enc.Error(errNoPassword)
 		return
 	}
-	if !c.passwordOK(user, password) {
+	if c.unknown() {
+		c.enc.Error(loadingError(c.srv.store.Readiness()))
+		return
+	}
+	if !c.login(c.srv.commands["auth"], argv, user, password) {
 		c.enc.Error(errWrongPass)
 		return
 	}
-	c.authed = true
 	c.enc.Status("OK")
 }
 
@@ -149,11 +145,14 @@ func (c *conn) cmdHello(argv [][]byte) {
 		more := len(argv) - 1 - i
 		switch {
 		case command.EqualFold(argv[i], "auth") && more >= 2:
-			if !c.passwordOK(argv[i+1], argv[i+2]) {
+			if c.unknown() {
+				c.enc.Error(loadingError(c.srv.store.Readiness()))
+				return
+			}
+			if !c.login(c.srv.commands["hello"], argv, argv[i+1], argv[i+2]) {
 				c.enc.Error(errWrongPass)
 				return
 			}
-			c.authed = true
 			i += 2
 		case command.EqualFold(argv[i], "setname") && more >= 1:
 			if !c.setName(argv[i+1]) {
@@ -165,7 +164,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 			return
 		}
 	}
-	if !c.authed {
+	if !c.who.authed && !c.unknown() {
 		c.enc.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 		return
 	}

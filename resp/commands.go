@@ -38,7 +38,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily()}
+	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for
@@ -83,6 +83,7 @@ type cmd struct {
 	subscribes bool // changes what the client listens to
 	subscribed bool // allowed to a RESP2 client that listens
 	guarded    bool // refused unless enable-debug-command allows it
+	harmless   bool // an @admin command that only shows what this node's part in the cluster is
 
 	calls, nanos, rejected, failed atomic.Int64 // nanos: of execution
 	latency                        histogram    // of execution
@@ -128,6 +129,8 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 	switch cm.name {
 	case "exec", "discard", "multi", "watch", "quit", "reset":
 		cm.tx = true
+	case "raft|info", "raft|status", "raft|nodes", "raft|digest":
+		cm.harmless = true
 	case "debug":
 		cm.guarded = true
 	case "wait":

@@ -6,35 +6,37 @@ import "strings"
 // server has it: CONFIG SET builds a new one and swaps it in, so that a
 // connection reads a consistent set without a lock.
 type Config struct {
-	Bind            []string // addresses to listen on
-	Port            int      // 0: no plain listener
-	TLSPort         int      // 0: no TLS listener
-	TLSCertFile     string
-	TLSKeyFile      string
-	TLSCAFile       string
-	TLSAuthClients  string // "yes", "no" or "optional"
-	TLSProtocols    string // words as in redis.conf; empty: TLS 1.2 and later
-	TCPBacklog      int
-	TCPKeepalive    int // seconds, 0: off
-	Timeout         int // seconds after which an idle client is closed, 0: never
-	MaxClients      int
-	ProtectedMode   bool
-	RequirePass     string
-	QueryBufLimit   int64 // bytes of unparsed input that one client may have
-	MaxBulkLen      int64
-	OutputLimits    OutputLimits
-	ReadMode        string // "local" or "linearizable"
-	ServeStale      bool
-	DebugCommand    string // "no", "yes" or "local"
-	SlowlogSlower   int64  // microseconds, negative: off
-	SlowlogMaxLen   int64
-	LatencyLimit    int64 // milliseconds, 0: off
-	LatencyTracking bool
-	TrackingKeys    int64 // most keys that CLIENT TRACKING remembers for all clients, 0: any number
-	Databases       int
-	ShutdownTimeout int // seconds that clients get for their last replies
-	IOThreads       int // event loops, 0: one for each two CPUs
-	Driver          string
+	Bind             []string // addresses to listen on
+	Port             int      // 0: no plain listener
+	TLSPort          int      // 0: no TLS listener
+	TLSCertFile      string
+	TLSKeyFile       string
+	TLSCAFile        string
+	TLSAuthClients   string // "yes", "no" or "optional"
+	TLSProtocols     string // words as in redis.conf; empty: TLS 1.2 and later
+	TCPBacklog       int
+	TCPKeepalive     int // seconds, 0: off
+	Timeout          int // seconds after which an idle client is closed, 0: never
+	MaxClients       int
+	ProtectedMode    bool
+	RequirePass      string // what this node was last told; the default user's password is state
+	ACLLogMaxLen     int64
+	ACLPubSubDefault string // "allchannels" or "resetchannels"
+	QueryBufLimit    int64  // bytes of unparsed input that one client may have
+	MaxBulkLen       int64
+	OutputLimits     OutputLimits
+	ReadMode         string // "local" or "linearizable"
+	ServeStale       bool
+	DebugCommand     string // "no", "yes" or "local"
+	SlowlogSlower    int64  // microseconds, negative: off
+	SlowlogMaxLen    int64
+	LatencyLimit     int64 // milliseconds, 0: off
+	LatencyTracking  bool
+	TrackingKeys     int64 // most keys that CLIENT TRACKING remembers for all clients, 0: any number
+	Databases        int
+	ShutdownTimeout  int // seconds that clients get for their last replies
+	IOThreads        int // event loops, 0: one for each two CPUs
+	Driver           string
 }
 
 // OutputLimit bounds the replies that wait for a client that does not read

@@ -70,7 +70,7 @@ type conn struct {
 	// What commands set.
 	db                  int
 	name                string
-	authed              bool
+	who                 identity
 	libName, libVersion string
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
@@ -147,6 +147,7 @@ type queuedCommand struct {
 type face struct {
 	mu       sync.Mutex
 	name     string
+	user     string
 	db       int
 	resp     int
 	multi    int // commands queued, -1 outside of MULTI
@@ -183,15 +184,14 @@ type pushed struct {
 }
 
 func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn {
-	cfg := s.config()
 	c := &conn{
 		srv: s, id: s.nextID.Add(1), link: l,
 		addr: addr, laddr: laddr, fd: fd, isLocal: isLocal,
 		created: s.now(),
-		authed:  cfg.RequirePass == "",
 	}
 	c.enc.stats = &s.stats
 	c.batch.Observe = c.executed
+	c.beDefault()
 	c.publish()
 	return c
 }
@@ -386,7 +386,7 @@ func (c *conn) abandon() {
 func (c *conn) publish() {
 	f := &c.face
 	f.mu.Lock()
-	f.name, f.db, f.resp = c.name, c.db, 2
+	f.name, f.user, f.db, f.resp = c.name, c.who.policy.User.Name, c.db, 2
 	if c.enc.resp3 {
 		f.resp = 3
 	}

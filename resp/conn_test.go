@@ -150,13 +150,17 @@ func TestProtectedMode(t *testing.T) {
 	if line := ask(); !strings.HasPrefix(line, "-DENIED Redis is running in protected mode") {
 		t.Fatal(line)
 	}
-	cfg := *s.config()
-	cfg.RequirePass = "secret"
-	s.applyConfig(&cfg)
+	if err := s.setUser("default", passwordRules("secret")); err != nil {
+		t.Fatal(err)
+	}
 	if line := ask(); line != "-"+errNoAuth {
 		t.Fatal(line)
 	}
-	cfg.RequirePass, cfg.ProtectedMode = "", false
+	if err := s.setUser("default", passwordRules("")); err != nil {
+		t.Fatal(err)
+	}
+	cfg := *s.config()
+	cfg.ProtectedMode = false
 	s.applyConfig(&cfg)
 	if line := ask(); line != "+PONG" {
 		t.Fatal(line)

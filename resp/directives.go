@@ -36,10 +36,12 @@ func Directives() []Directive {
 		number("timeout", "0", 0, math.MaxInt32, "seconds after which an idle client is closed, 0 for never", func(c *Config) *int { return &c.Timeout }),
 		number("maxclients", "10000", 1, math.MaxUint32, "clients that may be connected at once", func(c *Config) *int { return &c.MaxClients }),
 		yesno("protected-mode", "yes", "refuse clients of other hosts while there is no password", func(c *Config) *bool { return &c.ProtectedMode }),
-		text("requirepass", "", "password that clients must AUTH with", func(c *Config, v string) error {
+		text("requirepass", "", "password of the default user, of a new cluster (then CONFIG SET and ACL SETUSER change it for all members)", func(c *Config, v string) error {
 			c.RequirePass = v
 			return nil
 		}, func(c *Config) string { return c.RequirePass }).secret(),
+		enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, "what users begin with that are made on this node: all Pub/Sub channels or none", func(c *Config) *string { return &c.ACLPubSubDefault }),
+		number64("acllog-max-len", "128", 0, math.MaxInt64, "refusals that ACL LOG keeps", func(c *Config) *int64 { return &c.ACLLogMaxLen }),
 		memory("client-query-buffer-limit", "1gb", 1<<20, math.MaxInt64, "bytes of one client's unfinished commands", func(c *Config) *int64 { return &c.QueryBufLimit }),
 		memory("proto-max-bulk-len", "512mb", 1<<20, 512<<20, "bytes of one argument", func(c *Config) *int64 { return &c.MaxBulkLen }),
 		text("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",

@@ -14,11 +14,15 @@ func (c *conn) run() {
 	if c.ownedByOthers() || c.dead {
 		return
 	}
+	c.serving = c.srv.store.Serving() // before the users: who they are is known once it serves
+	if c.refresh(); c.dead {
+		return
+	}
 	c.takeInvalidations()
 	ready := c.resume()
 	c.takePushes() // behind the replies that it has waited for
 	c.takeInvalidations()
-	if ready {
+	if ready && !c.dead {
 		c.commands()
 	}
 	c.endRead()
@@ -63,13 +67,12 @@ func (c *conn) commands() {
 		c.linear = cfg.ReadMode == "linearizable"
 	}
 	c.need, c.ahead = 0, 0
-	c.serving = c.srv.store.Serving()
 	from := len(c.enc.buf)
 	for c.state == forNothing && !c.closing && !c.dead {
 		if len(c.enc.buf)-from >= flushAt {
 			break // there is more, but the replies so far should be on their way
 		}
-		lim.noAuth = !c.authed && cfg.RequirePass != ""
+		lim.noAuth = c.authRequired()
 		b := c.in[c.r:c.w]
 		n, need, err := c.frame.next(b, lim)
 		if err != nil {
@@ -186,11 +189,19 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if cm.guarded && (cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal) {
 		return c.reject(cm, errDebugForbidden)
 	}
-	if !c.authed && cfg.RequirePass != "" && cm.flags&command.NoAuth == 0 {
+	if c.who.limited && cm.flags&command.NoAuth == 0 && c.authRequired() {
 		return c.reject(cm, errNoAuth)
 	}
 	if c.multi.on && cm.flags&command.NoMulti != 0 {
 		return c.reject(cm, errNotInMulti)
+	}
+	if c.who.limited {
+		if c.unknown() && cm.flags&command.Admin != 0 && !cm.harmless {
+			return c.reject(cm, loadingError(s.store.Readiness()))
+		}
+		if line, ok := c.permitted(cm, argv); !ok {
+			return c.reject(cm, line)
+		}
 	}
 	if c.inSubscribedMode() && !cm.subscribed {
 		return c.reject(cm, errSubscribed(cm.name))
@@ -220,6 +231,12 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.queue(cm, argv)
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false
+	}
+	if c.who.limited {
+		if line := c.sortDenied(cm, argv); line != "" {
+			c.ran(cm, argv, c.db, 0, true)
+			return c.literal(func() { c.enc.Error(line) })
+		}
 	}
 	switch {
 	case cm.spec.Read != nil:

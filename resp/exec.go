@@ -155,6 +155,10 @@ func (c *conn) exec(t *transaction) {
 	cmds := make([]store.Queued, len(t.queue))
 	caching := c.tracking.caching
 	for i, q := range t.queue {
+		if line := c.deniedNow(q.cmd, q.argv); line != "" {
+			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
+			continue
+		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
 			continue
@@ -276,7 +280,11 @@ func (c *conn) splice(after []*later) {
 		c.endStats() // it may be INFO
 		errs := c.enc.errs
 		c.clock = c.srv.nanotime()
-		l.cmd.run(c, l.argv)
+		if line := c.deniedNow(l.cmd, l.argv); line != "" {
+			c.enc.Error(line) // the users have changed since EXEC began
+		} else {
+			l.cmd.run(c, l.argv)
+		}
 		c.count(l.cmd, l.argv, c.lap(), c.enc.errs > errs)
 		spliced = c.enc.buf
 	}

@@ -52,6 +52,14 @@ type Options struct {
 	// file. Nil: there is none.
 	Rewrite func(changed map[string]string) error
 
+	// Users are those of the configuration. They are for a cluster in which nobody
+	// has said anything about users yet.
+	Users []UserLine
+
+	// Forms says that the node is of a new cluster, so that what the options say of
+	// users is in force from the start. Any other node has to find out first.
+	Forms bool
+
 	// Stop asks main to shut the node down, as SHUTDOWN does. snapshot says that
 	// one is to be taken first.
 	Stop func(snapshot bool)
@@ -62,6 +70,13 @@ type Options struct {
 
 	Now    func() time.Time // nil: time.Now
 	Logger *zap.Logger      // nil: none
+}
+
+// UserLine is a user of the configuration: a line of redis.conf.
+type UserLine struct {
+	Name  string
+	Rules []string // as of ACL SETUSER
+	Where string   // file and line, for errors
 }
 
 // Server is the front of one node: it listens for clients and runs their
@@ -81,6 +96,8 @@ type Server struct {
 
 	stats    stats
 	slowlog  slowlog
+	aclLog   aclLog
+	access   *access
 	latency  latencyMonitor
 	pause    atomic.Pointer[pause]
 	monitors atomic.Int64
@@ -138,8 +155,14 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resp: %w", err)
 	}
+	access, err := newAccess(opts.Table, &opts.Config, opts.Users)
+	if err != nil {
+		return nil, err
+	}
+	access.known.Store(opts.Forms)
 	s := &Server{
-		opts: opts, store: opts.Store, commands: cmds, bySpec: make(map[*command.Spec]*cmd), execCmd: cmds["exec"], log: opts.Logger,
+		access: access,
+		opts:   opts, store: opts.Store, commands: cmds, bySpec: make(map[*command.Spec]*cmd), execCmd: cmds["exec"], log: opts.Logger,
 		started: opts.Now(),
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
@@ -161,6 +184,7 @@ func New(opts Options) (*Server, error) {
 	s.base.Store(&baseline{})
 	s.store.LimitTracking(int(cfg.TrackingKeys))
 	s.coarse.Store(s.now().UnixMilli())
+	s.store.OnUsers(s.usersChanged)
 	return s, nil
 }
 
@@ -299,7 +323,7 @@ func (s *Server) admit(nc net.Conn, d driver) {
 	switch {
 	case s.clientCount() >= cfg.MaxClients:
 		refuse = errMaxClients
-	case cfg.ProtectedMode && cfg.RequirePass == "" && !isLoopback(nc.RemoteAddr()):
+	case cfg.ProtectedMode && s.openToAll() && !isLoopback(nc.RemoteAddr()):
 		refuse = errProtected
 	}
 	if refuse != "" {

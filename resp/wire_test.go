@@ -45,9 +45,9 @@ func TestWire(t *testing.T) {
 			}
 			drivers(t, func(t *testing.T, s *Server, l *loopback) {
 				if strings.Contains(file, "password") {
-					cfg := *s.config()
-					cfg.RequirePass = "secret"
-					s.cfg.Store(&cfg)
+					if err := s.setUser("default", passwordRules("secret")); err != nil {
+						t.Fatal(err)
+					}
 				}
 				playWire(t, s, file, string(script))
 			})

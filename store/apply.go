@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -129,6 +130,7 @@ type applier struct {
 	read     *reading
 	finished []*Batch // answered, to be told once the lock is released
 	over     []*Wait  // likewise
+	newUsers bool     // whoever wants to know is to be told
 	reenter  []*Wait  // to be entered once more
 	heard    []heard  // messages, and what concerns them
 	silenced bool     // the others have forgotten the subscriptions of this node
@@ -158,6 +160,12 @@ func (a *applier) unlock() {
 // tell tells those who asked. It runs without the lock.
 func (a *applier) tell() {
 	a.tellSubscribers()
+	if a.newUsers {
+		a.newUsers = false
+		if told := a.s.onUsers.Load(); told != nil {
+			(*told)()
+		}
+	}
 	for i, b := range a.finished {
 		a.finished[i] = nil
 		b.finish()
@@ -280,6 +288,12 @@ func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
 func (a *applier) Executed(spec *command.Spec) {
 	a.s.stats.commands.Add(1)
 	a.s.tracking.ran(spec, &a.caller)
+}
+
+// UsersChanged makes the users those that everybody asks for.
+func (a *applier) UsersChanged(users *acl.Users) {
+	a.s.users.Store(users)
+	a.newUsers = true
 }
 
 // Expired counts.

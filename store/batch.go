@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -199,6 +200,12 @@ func (b *Batch) settle(all []machine.Settlement) {
 // announce says how many clients of this node subscribe to what.
 func (b *Batch) announce(upTo uint64, all []machine.Announcement) {
 	b.request.Announce(upTo, all)
+	b.addWrite()
+}
+
+// changeUsers asks for a change of the users.
+func (b *Batch) changeUsers(change acl.Change) {
+	b.request.Users(change)
 	b.addWrite()
 }
 

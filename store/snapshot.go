@@ -91,6 +91,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.absences.replaced(s.m.Keyspace().Revision(), m.Keyspace(), m.Now())
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
+	s.applier.UsersChanged(m.Users())
 	s.applied.Store(m.Index())
 	s.nextDeadline.Store(earliestDeadline(m.Keyspace()))
 	s.stats.loadedKeys.Store(int64(keysIn(m.Keyspace())))

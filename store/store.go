@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -114,6 +115,9 @@ type Store struct {
 	mu sync.RWMutex
 	m  *machine.Machine
 
+	users   atomic.Pointer[acl.Users] // the machine's
+	onUsers atomic.Pointer[func()]
+
 	inflight   inflight
 	sender     sender // guarded by inflight.mu, as are the next three
 	retrying   bool   // the retry loop knows that there is something to do
@@ -167,6 +171,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	s.stopC = s.ctx.Done()
 	s.applier = applier{s: s, read: newReading(), sent: -1}
 	s.m = machine.New(cfg.Table, &s.applier)
+	s.users.Store(s.m.Users())
 	return s
 }
 

@@ -14,9 +14,10 @@ import (
 
 // directive is one line of a configuration file, or what stands for one.
 type directive struct {
-	name  string // lower case
-	value string // the arguments joined by one blank
-	where string // file:line, for errors; empty on the command line
+	name  string   // lower case
+	value string   // the arguments joined by one blank
+	words []string // the arguments, where the source says where each ends
+	where string   // file:line, for errors; empty on the command line
 }
 
 // at begins an error about the directive.
@@ -100,6 +101,7 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 		all = append(all, directive{
 			name:  strings.TrimLeft(strings.ToLower(args[0]), "-"),
 			value: strings.Join(args[1:], " "),
+			words: args[1:],
 			where: where,
 		})
 	}

@@ -66,9 +66,9 @@ const (
 
 // rules is the import table of the design.
 var rules = map[string]rule{
-	"cmd/raftredis": {ours: []string{"resp", "raftnode", "raftnode/commit", "store", "store/command"}},
+	"cmd/raftredis": {ours: []string{"resp", "raftnode", "raftnode/commit", "store", "store/acl", "store/command"}},
 	"resp": {
-		ours: []string{"store", "store/command", "store/cfloat", "store/glob", "resp/..."},
+		ours: []string{"store", "store/acl", "store/command", "store/cfloat", "store/glob", "resp/..."},
 		banned: map[string]string{
 			"go.etcd.io/raft": whyNoRaft, "go.etcd.io/etcd": whyNoRaft,
 		},
@@ -84,7 +84,8 @@ var rules = map[string]rule{
 			"github.com/tidwall/redcon": whyNoWire, "go.etcd.io/raft": whyStateOnly, "go.etcd.io/etcd": whyStateOnly,
 		},
 	},
-	"store/machine":  {ours: []string{"store/command", "store/glob", "store/keyspace", "raftnode/commit"}, banned: impure},
+	"store/machine":  {ours: []string{"store/acl", "store/command", "store/glob", "store/keyspace", "raftnode/commit"}, banned: impure},
+	"store/acl":      {ours: []string{"store/command", "store/keyspace", "store/glob"}, banned: impure},
 	"store/command":  {ours: []string{"store/keyspace", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
 	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
 	// Theory: it knows nothing of what it is for.

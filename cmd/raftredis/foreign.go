@@ -25,10 +25,8 @@ func foreignDirectives() map[string]foreign {
 		alike        = "the members of a cluster are all alike (see cluster and join)"
 		noSlots      = "every member has all keys: there are no hash slots"
 		noEviction   = "nothing is evicted; give keys a time to live"
-		noUsers      = "there are no users, only requirepass"
 		noScripts    = "there are no scripts"
 		noModules    = "there are no modules"
-		noTracking   = "there is no tracking of keys for client-side caches"
 		noEncryption = "private keys must not be encrypted"
 		goTLS        = "TLS is Go's, which has no such setting"
 		goMemory     = "memory is Go's (see GOGC and GOMEMLIMIT)"
@@ -65,8 +63,7 @@ func foreignDirectives() map[string]foreign {
 		"oom-score-adj":  {why: supervisor, is: []string{"no"}},
 		"syslog-enabled": {why: "the log goes to standard error or to logfile", is: []string{"no"}, refuse: true},
 
-		"aclfile":        {why: noUsers, is: []string{""}, refuse: true},
-		"user":           {why: noUsers, refuse: true},
+		"aclfile":        {why: "users are state of the cluster: ACL SETUSER changes them for all members, and user lines are for a new one", is: []string{""}, refuse: true},
 		"rename-command": {why: "commands have their names", refuse: true},
 		"unixsocket":     {why: "clients come over TCP", is: []string{""}, refuse: true},
 		"loadmodule":     {why: noModules, refuse: true},
@@ -90,10 +87,8 @@ func foreignDirectives() map[string]foreign {
 		noReplicas:                "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-load repl-disable-tcp-nodelay repl-backlog-size repl-backlog-ttl repl-ping-replica-period repl-timeout replica-priority replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush min-replicas-max-lag propagation-error-behavior",
 		noSlots:                   "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port cluster-announce-hostname cluster-announce-tls-port cluster-preferred-endpoint-type",
 		noEviction:                "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time",
-		noUsers:                   "acllog-max-len acl-pubsub-default",
 		noScripts:                 "lua-time-limit busy-reply-threshold",
 		noModules:                 "enable-module-command",
-		noTracking:                "tracking-table-max-keys",
 		goTLS:                     "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout",
 		goMemory:                  "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields",
 		lazy:                      "lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush",

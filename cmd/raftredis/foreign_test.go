@@ -94,7 +94,7 @@ func TestForeignDirectives(t *testing.T) {
 	}
 	wrong := []string{
 		"save 900 1", "replicaof 10.0.0.1 6379", "slaveof 10.0.0.1 6379", "maxmemory 1gb", "maxmemory-policy allkeys-lru", "cluster-enabled yes",
-		"masterauth secret", "min-replicas-to-write 1", "user alice on", "aclfile /etc/users", `rename-command CONFIG ""`, "unixsocket /run/redis.sock",
+		"masterauth secret", "min-replicas-to-write 1", "aclfile /etc/users", `rename-command CONFIG ""`, "unixsocket /run/redis.sock",
 		"notify-keyspace-events KEAy", "syslog-enabled yes", "tls-ciphers HIGH", "loadmodule x.so", // no such thing here
 		"nonsense 1", `requirepass "a`, "port 99999", "hash-max-listpack-entries -1", "join", "include /nowhere.conf", // mistakes
 	}

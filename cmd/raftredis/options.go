@@ -53,6 +53,7 @@ type options struct {
 	logfile  text
 	pprof    text
 
+	users   userLines
 	config  text
 	help    bool
 	version bool
@@ -184,6 +185,7 @@ func (o *options) declare() {
 	addFront("bind", "127.0.0.1,10.0.0.1")
 	addFront("protected-mode")
 	addFront("requirepass")
+	add(&o.users, "user", "a user of a new cluster (then ACL SETUSER changes them for all members): a name and rules as of ACL SETUSER; may be given several times", "alice on #<sha256 of a password> ~cached:* +@read")
 	addFront("tls-port")
 	addFront("tls-auth-clients")
 	addFront("tls-protocols")
@@ -402,6 +404,11 @@ func (o *options) takeOne(d directive, fresh map[string]bool) error {
 		return o.unknown(d.name, d.where)
 	}
 	if o.given[f.Name] != "" && !fresh[f.Name] {
+		return nil
+	}
+	if f.Value == &o.users {
+		o.users.add(d)
+		fresh[f.Name], o.given[f.Name] = true, d.where
 		return nil
 	}
 	value := d.value

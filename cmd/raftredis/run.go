@@ -86,7 +86,7 @@ func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
 	look := time.NewTicker(eager)
 	defer look.Stop()
 	var was store.Readiness
-	limits, wanted := p.o.givenLimits(), false
+	limits, wanted, seeded := p.o.givenLimits(), false, false
 	for {
 		select {
 		case s := <-signalC:
@@ -114,6 +114,10 @@ func (p *part) live(signalC <-chan os.Signal) (snapshot bool, err error) {
 			}
 			p.log.Info("ready for clients", zap.Strings("addresses", addresses(p.server)), zap.Int64("id", p.o.id.value),
 				zap.String("dir", p.o.dir.value), zap.String("version", version()), how)
+			if !seeded {
+				seeded = true
+				go p.server.SeedUsers() // it ends with the server at the latest
+			}
 			if len(limits) > 0 {
 				// Not before: what the cluster has is state, and only now known.
 				go p.server.WantLimits(limits, !p.o.restart && !bool(p.o.join)) // it ends with the store at the latest
@@ -148,6 +152,9 @@ func (p *part) start() error {
 		return err
 	}
 	if p.table, err = command.NewTable(command.Data(), resp.Commands()); err != nil {
+		return err
+	}
+	if err := resp.CheckUsers(p.table, &o.front, o.users.all); err != nil {
 		return err
 	}
 
@@ -211,6 +218,9 @@ func (p *part) serve() error {
 		Version:     release,
 		RunID:       hex.EncodeToString(id),
 		Extra:       o.extra(p.log),
+		Users:       o.users.all,
+		Forms:       !o.restart && !bool(o.join),
+
 		PeerTraffic: peerTraffic,
 		Stop: func(snapshot bool) {
 			select {
@@ -333,6 +343,7 @@ func (o *options) extra(log *logs) []resp.Extra {
 		// snapshots do not follow Redis's rules.
 		{Name: "appendonly", Get: func() string { return "yes" }},
 		{Name: "save", Get: func() string { return "" }},
+		{Name: "aclfile", Get: func() string { return "" }},
 		{Name: "maxmemory", Get: func() string { return "0" }},
 		{Name: "maxmemory-policy", Get: func() string { return "noeviction" }},
 	}

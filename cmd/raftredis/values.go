@@ -238,3 +238,30 @@ func orList(choices []string) string {
 	last := len(choices) - 1
 	return strings.Join(choices[:last], ", ") + " or " + choices[last]
 }
+
+// userLines are the users of the configuration, in the order in which they are
+// given.
+type userLines struct{ all []resp.UserLine }
+
+func (v *userLines) String() string { return "" } // passwords may be among the rules
+
+// Type names the value in --help.
+func (v *userLines) Type() string { return "'name rules'" }
+
+// Set adds a user from the command line, where rules stand between blanks.
+func (v *userLines) Set(s string) error {
+	v.add(directive{words: strings.Fields(s)})
+	return nil
+}
+
+func (v *userLines) add(d directive) {
+	words := d.words
+	if words == nil { // of the environment
+		words = strings.Fields(d.value)
+	}
+	u := resp.UserLine{Where: d.at()}
+	if len(words) > 0 {
+		u.Name, u.Rules = words[0], words[1:]
+	}
+	v.all = append(v.all, u)
+}

@@ -272,10 +272,16 @@ func (op *bitfieldOp) checkSigned(base, increment int64) (over bool, limit int64
 	}
 }
 
-// bitfieldKeys knows that BITFIELD with nothing but GET only reads.
+// bitfieldKeys knows that BITFIELD with nothing but GET only reads. What cannot be
+// read may as well write.
 func bitfieldKeys(argv [][]byte) []KeyRef {
-	for _, a := range argv[2:] {
-		if EqualFold(a, "set") || EqualFold(a, "incrby") {
+	for i := 2; i < len(argv); i++ {
+		switch rest := len(argv) - i - 1; {
+		case EqualFold(argv[i], "get") && rest >= 2:
+			i += 2
+		case EqualFold(argv[i], "overflow") && rest >= 1:
+			i++
+		default:
 			return []KeyRef{{1, "RW ACCESS UPDATE"}}
 		}
 	}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -40,8 +41,13 @@ func (s *Spec) OnlyKey() int {
 	return 0
 }
 
-// HasKeys reports whether a command can have keys at all.
-func (s *Spec) HasKeys() bool { return len(s.Keys) > 0 }
+// HasKeys reports whether a command can have keys at all. A shard channel is none:
+// it stands among the Keys for its slot alone.
+func (s *Spec) HasKeys() bool {
+	return slices.ContainsFunc(s.Keys, func(k KeySpec) bool { return !k.noKey() })
+}
+
+func (k KeySpec) noKey() bool { return k.Flags == "NOT_KEY" }
 
 // Keys finds the keys in the arguments of a call of s, whose number must have
 // been checked. The error is ErrNoKeys or ErrInvalidKeys.
@@ -50,11 +56,14 @@ func Keys(s *Spec, argv [][]byte) ([]KeyRef, error) {
 		return nil, ErrNoKeys
 	}
 	if s.FindKeys != nil {
-		return s.FindKeys(argv), nil
+		if refs := s.FindKeys(argv); refs != nil {
+			return refs, nil
+		}
+		return invalidKeys(s)
 	}
 	var refs []KeyRef
 	for _, k := range s.Keys {
-		if k.Unknown {
+		if k.Unknown || k.noKey() {
 			continue
 		}
 		first := k.Index

@@ -96,6 +96,35 @@ func (c *Call) parseSorting(mayStore bool) (o sorting, ok bool) {
 	return o, true
 }
 
+// SortForeign returns Redis's error for a SORT of a user who may not read all
+// keys, "" if it does not want to, or is going to be refused anyway.
+func SortForeign(argv [][]byte) string {
+	for i := 2; i < len(argv); i++ {
+		rest := len(argv) - i - 1
+		switch {
+		case EqualFold(argv[i], "asc"), EqualFold(argv[i], "desc"), EqualFold(argv[i], "alpha"):
+		case EqualFold(argv[i], "limit") && rest >= 2:
+			_, ok1 := ParseInt(argv[i+1])
+			_, ok2 := ParseInt(argv[i+2])
+			if !ok1 || !ok2 {
+				return ""
+			}
+			i += 2
+		case EqualFold(argv[i], "store") && EqualFold(argv[0], "sort") && rest >= 1:
+			i++
+		case EqualFold(argv[i], "by") && rest >= 1:
+			if i++; bytes.Contains(argv[i], []byte("*")) {
+				return "ERR BY option of SORT denied due to insufficient ACL permissions."
+			}
+		case EqualFold(argv[i], "get") && rest >= 1:
+			return "ERR GET option of SORT denied due to insufficient ACL permissions."
+		default:
+			return ""
+		}
+	}
+	return ""
+}
+
 func sortCommand(w *Write) {
 	o, ok := w.parseSorting(true)
 	if !ok {

@@ -31,6 +31,7 @@ type Spec struct {
 
 	// FindKeys, if not nil, finds the keys of a call instead of Keys, where that
 	// cannot say it all: SET's flags depend on GET, SORT's STORE may be anywhere.
+	// nil: they cannot be found in these arguments.
 	FindKeys func(argv [][]byte) []KeyRef
 
 	// CountLookups says of a Write that the keys which it looks up for reading count

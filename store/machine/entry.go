@@ -21,6 +21,7 @@ import (
 //	  settle   clients { seq kind(1) }
 //	  give up  origin incarnation
 //	  announce upTo names { topic(1) len name clients }
+//	  users    argc { len arg }: see acl.Change
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
@@ -38,6 +39,7 @@ const (
 	opSettle          // what becomes of clients of the origin that wait or are served
 	opGiveUp          // the leader's: end the clients of a member that it does not hear of
 	opAnnounce        // how many clients of the origin subscribe to what
+	opUsers           // a change of the users
 	opKinds           // how many kinds there are
 )
 

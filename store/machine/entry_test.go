@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"testing"
+
+	"github.com/raftredis/raftredis/store/acl"
 )
 
 func TestRequestHeadRoundTrip(t *testing.T) {
@@ -57,6 +59,7 @@ func sampleEntries() [][]byte {
 	wait := request(Head{1, 1, 3, 2}, func(b *Request) {
 		b.Settle([]Settlement{{1, Claim}, {2, Return}})
 		b.GiveUp(2, 1)
+		b.Users(acl.DelUser([]string{"nobody"}))
 		b.Block(0, args("blpop l k 0"), true, 1500)
 	})
 	return [][]byte{

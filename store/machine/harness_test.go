@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -48,6 +49,7 @@ type watcher struct {
 	events     []string // about clients that wait
 	heard      []string // messages, and what concerns them
 
+	users                         int // how often they changed
 	waits, served, claimed, ended int
 }
 
@@ -83,11 +85,12 @@ func (w *watcher) Published(m Message) {
 	shard := map[bool]string{true: "s"}[m.Shard]
 	w.heard = append(w.heard, fmt.Sprintf("%s%s=%s", shard, m.Channel, m.Payload))
 }
-func (w *watcher) Pause(int)              { w.paused++ }
-func (w *watcher) Command() command.Reply { return &w.reply }
-func (w *watcher) Blocked()               { w.reply.put("waits"); w.waits++ }
-func (w *watcher) Exec(run bool)          { w.reply.put("exec=%v", run) }
-func (w *watcher) EndExec()               { w.reply.put("executed") }
+func (w *watcher) Pause(int)               { w.paused++ }
+func (w *watcher) Command() command.Reply  { return &w.reply }
+func (w *watcher) Blocked()                { w.reply.put("waits"); w.waits++ }
+func (w *watcher) Exec(run bool)           { w.reply.put("exec=%v", run) }
+func (w *watcher) EndExec()                { w.reply.put("executed") }
+func (w *watcher) UsersChanged(*acl.Users) { w.users++ }
 
 func (w *watcher) Served(id WaitID) {
 	w.served++

@@ -44,6 +44,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.giveUp(c)
 		case opAnnounce:
 			err = m.announce(c)
+		case opUsers:
+			err = m.changeUsers(c, reply)
 		}
 	}
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -25,6 +26,7 @@ type Machine struct {
 	waiting  waiting
 	parts    commit.Assembly // the large request that has come in part
 	audience audience
+	users    *acl.Users
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -41,7 +43,7 @@ type Machine struct {
 // New returns a machine that has applied nothing. Entries name commands, so every
 // member's table must have every write that any member lets in.
 func New(table *command.Table, obs Observer) *Machine {
-	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience()}
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), users: acl.New()}
 	m.publish = m.Publish
 	m.attach()
 	return m

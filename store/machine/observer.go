@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -51,6 +52,9 @@ type Observer interface {
 	// it has ended or was given up. If it is there all the same it has to announce
 	// them again.
 	Silenced(origin, incarnation uint64)
+
+	// UsersChanged is called after the users have changed.
+	UsersChanged(*acl.Users)
 
 	// Expired is called with how many keys an op has deleted because the leader
 	// found their deadlines passed.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -141,6 +142,12 @@ func (r *Request) Announce(upTo uint64, all []Announcement) {
 		r.b = append(r.b, a.Name...)
 		r.b = appendUvarint(r.b, a.Clients)
 	}
+}
+
+// Users changes the users.
+func (r *Request) Users(change acl.Change) {
+	r.op(opUsers, 0)
+	r.b = AppendArgs(r.b, change.Args())
 }
 
 // Exec begins a transaction, of so many commands that write: as many calls of

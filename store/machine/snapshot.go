@@ -9,6 +9,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -32,6 +33,7 @@ func sections() []section {
 		{"waiting", 1, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
 		{"audience", 1, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
 		{"events", 1, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
+		{"users", 1, func(p *Picture, e *keyspace.Encoder) { p.users.Encode(e) }, (*Machine).decodeUsers},
 	}
 }
 
@@ -49,13 +51,14 @@ type Picture struct {
 	waiting  frozenWaiting
 	audience audience
 	events   keyspace.Events
+	users    *acl.Users
 }
 
 // Capture freezes the state. It is called between two entries, and costs some tens
 // of microseconds for a million keys; what is in a picture is copied when it is
 // first changed.
 func (m *Machine) Capture() *Picture {
-	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events()}
+	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users}
 }
 
 // Write writes the body of a snapshot.

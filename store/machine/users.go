@@ -1,0 +1,47 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/raftredis/raftredis/store/acl"
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Users returns the users as of the last applied op. What it returns never changes
+// and may be kept.
+func (m *Machine) Users() *acl.Users { return m.users }
+
+// changeUsers applies the change that c stands at. The reply is how many users it
+// has changed, or an array of the number of the rule that could not be applied and
+// of why: only where the rules were written is it known how their author wrote
+// them.
+func (m *Machine) changeUsers(c *cursor, reply command.Reply) error {
+	argv := c.args(nil)
+	if c.err != nil {
+		return c.err
+	}
+	change, err := acl.ParseChange(argv)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEntry, err)
+	}
+	users, changed, err := m.users.Apply(change)
+	if failed := (*acl.Failure)(nil); errors.As(err, &failed) {
+		reply.Array(2)
+		reply.Int(int64(failed.Rule))
+		reply.BulkString(failed.Why.Error())
+		return nil
+	}
+	if users != m.users {
+		m.users = users
+		m.obs.UsersChanged(users)
+	}
+	reply.Int(int64(changed))
+	return nil
+}
+
+func (m *Machine) decodeUsers(d *keyspace.Decoder) error {
+	m.users = acl.Decode(d)
+	return nil
+}
