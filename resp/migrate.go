@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +36,10 @@ func migrateSpec() command.Spec {
 // migrateKeys finds the keys: one, or those behind KEYS if that is empty.
 func migrateKeys(argv [][]byte) []command.KeyRef {
 	const flags = "RW ACCESS DELETE"
+	// As Redis, which looks closer only if KEYS is found somewhere before the end.
+	if !slices.ContainsFunc(argv[2:len(argv)-1], func(a []byte) bool { return command.EqualFold(a, "keys") }) {
+		return []command.KeyRef{{Pos: 3, Flags: flags}}
+	}
 	for i := 6; i < len(argv); i++ {
 		switch {
 		case command.EqualFold(argv[i], "auth"):
