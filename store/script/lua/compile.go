@@ -1,0 +1,946 @@
+package lua
+
+// A compiled function is a tree of Go closures. Steps are counted per block: what
+// its statements, without the blocks in them, weigh is known when it is compiled.
+
+type signal int
+
+const (
+	sigNext signal = iota
+	sigBreak
+	sigReturn
+)
+
+type (
+	evalFunc  func(f *frame) Value
+	multiFunc func(f *frame) []Value
+	execFunc  func(f *frame) signal
+)
+
+// proto is a compiled function.
+type proto struct {
+	source string // the chunk's name, and
+	chunk  string // how messages put it
+	params int
+	vararg bool
+	slots  int
+	nest   int            // closures that call each other, at most
+	entry  func(f *frame) // makes cells of captured parameters; may be nil
+	body   execFunc
+	upvals []upvalue
+}
+
+type compiler struct {
+	source string
+	cost   int
+	depth  int
+	nest   int
+}
+
+func compileFunction(fn *function, source string) *proto {
+	c := &compiler{source: source}
+	p := &proto{source: source, chunk: chunkID(source), params: len(fn.params), vararg: fn.vararg, slots: fn.slots, upvals: fn.upvals}
+	var captured []int
+	for _, v := range fn.params {
+		if v.captured {
+			captured = append(captured, v.slot)
+		}
+	}
+	arg := fn.arg
+	if len(captured) > 0 || arg != nil {
+		needsArg := fn.needsArg
+		p.entry = func(f *frame) {
+			for _, s := range captured {
+				f.slots[s] = Value{0, &cell{f.slots[s]}}
+			}
+			if arg == nil {
+				return
+			}
+			v := Nil
+			if needsArg {
+				t := f.th.NewTableSize(len(f.varargs), 1)
+				copy(t.arr, f.varargs)
+				t.set(f.th.Machine, String("n"), Int(len(f.varargs)))
+				v = TableValue(t)
+			}
+			declare(f, arg, v)
+		}
+	}
+	p.body = c.block(fn.body)
+	p.nest = c.nest + 2
+	return p
+}
+
+// declare gives a new local its first value.
+func declare(f *frame, v *local, val Value) {
+	if v.captured {
+		f.th.Alloc(48)
+		val = Value{0, &cell{val}}
+	}
+	f.slots[v.slot] = val
+}
+
+func (c *compiler) site(line int, n naming) *site {
+	return &site{line: line, what: n.what, name: n.name}
+}
+
+// name is how Lua's errors call an expression.
+func name(e expr) naming {
+	switch e := e.(type) {
+	case *eLocal:
+		return naming{"local", e.v.name}
+	case *eUpval:
+		return naming{"upvalue", e.name}
+	case *eGlobal:
+		return naming{"global", e.name}
+	case *eIndex:
+		if k, ok := e.key.(*eConst); ok {
+			if s, ok := k.v.AsString(); ok {
+				return naming{"field", s}
+			}
+		}
+		return naming{"field", "?"}
+	case *eParen:
+		return name(e.a)
+	}
+	return naming{}
+}
+
+// enter and leave keep count of how deep closures call each other.
+func (c *compiler) enter() {
+	c.depth++
+	c.nest = max(c.nest, c.depth)
+}
+
+func (c *compiler) leave() { c.depth-- }
+
+func (c *compiler) block(b *block) execFunc {
+	c.enter()
+	defer c.leave()
+	was := c.cost
+	c.cost = 1
+	list := make([]execFunc, len(b.stmts))
+	for i, s := range b.stmts {
+		list[i] = c.stmt(s)
+	}
+	cost := int64(c.cost)
+	c.cost = was
+	switch len(list) {
+	case 0:
+		return func(f *frame) signal {
+			if f.th.quantum -= cost; f.th.quantum < 0 {
+				f.th.refill()
+			}
+			return sigNext
+		}
+	case 1:
+		one := list[0]
+		return func(f *frame) signal {
+			if f.th.quantum -= cost; f.th.quantum < 0 {
+				f.th.refill()
+			}
+			return one(f)
+		}
+	}
+	return func(f *frame) signal {
+		if f.th.quantum -= cost; f.th.quantum < 0 {
+			f.th.refill()
+		}
+		for _, s := range list {
+			if sig := s(f); sig != sigNext {
+				return sig
+			}
+		}
+		return sigNext
+	}
+}
+
+func (c *compiler) stmt(s stmt) execFunc {
+	c.enter()
+	defer c.leave()
+	c.cost++
+	switch s := s.(type) {
+	case *sLocal:
+		return c.localStmt(s)
+	case *sAssign:
+		return c.assign(s)
+	case *sCall:
+		call := c.call(s.call)
+		return func(f *frame) signal { call(f); return sigNext }
+	case *sDo:
+		return c.block(s.body)
+	case *sWhile:
+		return c.while(s)
+	case *sRepeat:
+		return c.repeat(s)
+	case *sIf:
+		return c.ifStmt(s)
+	case *sFor:
+		return c.forStmt(s)
+	case *sForIn:
+		return c.forIn(s)
+	case *sFunc:
+		v, fn := s.v, c.function(s.f)
+		return func(f *frame) signal {
+			if !v.captured {
+				f.slots[v.slot] = fn(f)
+				return sigNext
+			}
+			cl := &cell{}
+			f.slots[v.slot] = Value{0, cl}
+			cl.v = fn(f)
+			return sigNext
+		}
+	case *sReturn:
+		return c.returnStmt(s)
+	case *sBreak:
+		return func(*frame) signal { return sigBreak }
+	}
+	panic("lua: statement of unknown kind")
+}
+
+func isMulti(e expr) bool {
+	switch e.(type) {
+	case *eCall, *eVararg:
+		return true
+	}
+	return false
+}
+
+func (c *compiler) localStmt(s *sLocal) execFunc {
+	vars := s.vars
+	if len(vars) == 1 && len(s.exprs) == 1 {
+		v, e := vars[0], c.expr(s.exprs[0])
+		if !v.captured {
+			slot := v.slot
+			return func(f *frame) signal { f.slots[slot] = e(f); return sigNext }
+		}
+		return func(f *frame) signal { declare(f, v, e(f)); return sigNext }
+	}
+	if len(s.exprs) == 0 {
+		return func(f *frame) signal {
+			for _, v := range vars {
+				declare(f, v, Nil)
+			}
+			return sigNext
+		}
+	}
+	list := c.list(s.exprs)
+	return func(f *frame) signal {
+		t := f.th
+		stack, top := t.stack, t.top
+		vals := list(f, len(vars))
+		for i, v := range vars {
+			declare(f, v, vals[i])
+		}
+		t.stack, t.top = stack, top
+		return sigNext
+	}
+}
+
+// list evaluates expressions into pushed memory, which the caller gives back: just
+// want values, or with want < 0 all there are.
+func (c *compiler) list(exprs []expr) func(f *frame, want int) []Value {
+	n := len(exprs)
+	if n == 0 {
+		return func(f *frame, want int) []Value {
+			vals := f.th.push(max(want, 0))
+			clear(vals)
+			return vals
+		}
+	}
+	var last multiFunc
+	if isMulti(exprs[n-1]) {
+		last = c.multi(exprs[n-1])
+		n--
+	}
+	evals := make([]evalFunc, n)
+	for i := range evals {
+		evals[i] = c.expr(exprs[i])
+	}
+	return func(f *frame, want int) []Value {
+		t := f.th
+		size := max(n, want)
+		vals := t.push(size)
+		for i, e := range evals {
+			vals[i] = e(f)
+		}
+		if last == nil {
+			for i := n; i < size; i++ {
+				vals[i] = Nil
+			}
+			if want >= 0 {
+				return vals[:want]
+			}
+			return vals
+		}
+		more := last(f)
+		if want >= 0 {
+			for i := n; i < want; i++ {
+				vals[i] = Nil
+				if i-n < len(more) {
+					vals[i] = more[i-n]
+				}
+			}
+			return vals[:want]
+		}
+		if len(more) == 0 {
+			return vals
+		}
+		return t.extend(vals, more)
+	}
+}
+
+// extend appends to what was pushed last. more may lie anywhere above it.
+func (t *Thread) extend(vals, more []Value) []Value {
+	n := len(vals) + len(more)
+	if t.top+len(more) <= len(t.stack) {
+		from := t.top - len(vals)
+		t.top += len(more)
+		all := t.stack[from:t.top:t.top]
+		copy(all[len(vals):], more)
+		return all
+	}
+	all := make([]Value, n)
+	t.Alloc(n * valueSize)
+	copy(all, vals)
+	copy(all[len(vals):], more)
+	return all
+}
+
+func (c *compiler) assign(s *sAssign) execFunc {
+	if len(s.targets) == 1 && len(s.exprs) == 1 {
+		return c.assign1(s.targets[0], s.exprs[0])
+	}
+	// Lua evaluates tables and keys first, then the values, and stores from the right.
+	type target struct {
+		obj, key evalFunc
+		at       *site
+		store    func(f *frame, v Value)
+	}
+	targets := make([]target, len(s.targets))
+	for i, e := range s.targets {
+		if ix, ok := e.(*eIndex); ok {
+			targets[i] = target{obj: c.expr(ix.obj), key: c.expr(ix.key), at: c.site(ix.line, name(ix.obj))}
+		} else {
+			targets[i].store = c.store(e)
+		}
+	}
+	list := c.list(s.exprs)
+	n := len(targets)
+	return func(f *frame) signal {
+		t := f.th
+		stack, top := t.stack, t.top
+		places := t.push(2 * n)
+		for i := range targets {
+			if g := &targets[i]; g.obj != nil {
+				places[2*i] = g.obj(f)
+				places[2*i+1] = g.key(f)
+			}
+		}
+		vals := list(f, n)
+		for i := n - 1; i >= 0; i-- {
+			if g := &targets[i]; g.obj != nil {
+				t.setIndex(places[2*i], places[2*i+1], vals[i], g.at)
+			} else {
+				g.store(f, vals[i])
+			}
+		}
+		t.stack, t.top = stack, top
+		return sigNext
+	}
+}
+
+func (c *compiler) assign1(target, e expr) execFunc {
+	if ix, ok := target.(*eIndex); ok {
+		obj, key, val := c.expr(ix.obj), c.expr(ix.key), c.expr(e)
+		at := c.site(ix.line, name(ix.obj))
+		return func(f *frame) signal {
+			o, k := obj(f), key(f)
+			v := val(f)
+			f.th.setIndex(o, k, v, at)
+			return sigNext
+		}
+	}
+	val := c.expr(e)
+	if l, ok := target.(*eLocal); ok && !l.v.captured {
+		slot := l.v.slot
+		return func(f *frame) signal { f.slots[slot] = val(f); return sigNext }
+	}
+	store := c.store(target)
+	return func(f *frame) signal { store(f, val(f)); return sigNext }
+}
+
+func (c *compiler) store(target expr) func(f *frame, v Value) {
+	switch e := target.(type) {
+	case *eLocal:
+		slot := e.v.slot
+		if e.v.captured {
+			return func(f *frame, v Value) { f.slots[slot].p.(*cell).v = v }
+		}
+		return func(f *frame, v Value) { f.slots[slot] = v }
+	case *eUpval:
+		i := e.index
+		return func(f *frame, v Value) { f.fn.upvals[i].v = v }
+	case *eGlobal:
+		k, at := String(e.name), c.site(e.line, naming{})
+		return func(f *frame, v Value) { f.th.setIndex(TableValue(f.fn.env), k, v, at) }
+	}
+	panic("lua: assignment to what cannot be assigned to")
+}
+
+// scoped compiles a part whose cost is charged whenever it runs.
+func (c *compiler) scoped(e expr) (evalFunc, int) {
+	was := c.cost
+	c.cost = 1
+	ev := c.expr(e)
+	cost := c.cost
+	c.cost = was
+	return ev, cost
+}
+
+func (c *compiler) while(s *sWhile) execFunc {
+	cond, cost := c.scoped(s.cond)
+	body := c.block(s.body)
+	return func(f *frame) signal {
+		for {
+			f.th.Step(cost)
+			if !cond(f).Truthy() {
+				return sigNext
+			}
+			switch body(f) {
+			case sigBreak:
+				return sigNext
+			case sigReturn:
+				return sigReturn
+			}
+		}
+	}
+}
+
+func (c *compiler) repeat(s *sRepeat) execFunc {
+	body := c.block(s.body)
+	cond, cost := c.scoped(s.cond)
+	return func(f *frame) signal {
+		for {
+			switch body(f) {
+			case sigBreak:
+				return sigNext
+			case sigReturn:
+				return sigReturn
+			}
+			f.th.Step(cost)
+			if cond(f).Truthy() {
+				return sigNext
+			}
+		}
+	}
+}
+
+func (c *compiler) ifStmt(s *sIf) execFunc {
+	conds := make([]evalFunc, len(s.conds))
+	for i, e := range s.conds {
+		conds[i] = c.expr(e)
+	}
+	blocks := make([]execFunc, len(s.blocks))
+	for i, b := range s.blocks {
+		blocks[i] = c.block(b)
+	}
+	if len(conds) == 1 {
+		cond, then := conds[0], blocks[0]
+		if len(blocks) == 1 {
+			return func(f *frame) signal {
+				if cond(f).Truthy() {
+					return then(f)
+				}
+				return sigNext
+			}
+		}
+		other := blocks[1]
+		return func(f *frame) signal {
+			if cond(f).Truthy() {
+				return then(f)
+			}
+			return other(f)
+		}
+	}
+	return func(f *frame) signal {
+		for i, cond := range conds {
+			if cond(f).Truthy() {
+				return blocks[i](f)
+			}
+		}
+		if len(blocks) > len(conds) {
+			return blocks[len(conds)](f)
+		}
+		return sigNext
+	}
+}
+
+func (c *compiler) forStmt(s *sFor) execFunc {
+	start, stop := c.expr(s.start), c.expr(s.stop)
+	step := func(*frame) Value { return Int(1) }
+	if s.step != nil {
+		step = c.expr(s.step)
+	}
+	v, body, at := s.v, c.block(s.body), c.site(s.line, naming{})
+	return func(f *frame) signal {
+		a, b, d := start(f), stop(f), step(f)
+		i, ok1 := a.ToNumber()
+		limit, ok2 := b.ToNumber()
+		by, ok3 := d.ToNumber()
+		if !ok1 || !ok2 || !ok3 {
+			f.site = at
+			switch {
+			case !ok1:
+				f.th.throwText("'for' initial value must be a number")
+			case !ok2:
+				f.th.throwText("'for' limit must be a number")
+			default:
+				f.th.throwText("'for' step must be a number")
+			}
+		}
+		for i = sub(i, by); ; {
+			i = add(i, by)
+			if by > 0 && !(i <= limit) || !(by > 0) && !(limit <= i) {
+				return sigNext
+			}
+			if v.captured {
+				declare(f, v, Number(i))
+			} else {
+				f.slots[v.slot] = Number(i)
+			}
+			switch body(f) {
+			case sigBreak:
+				return sigNext
+			case sigReturn:
+				return sigReturn
+			}
+		}
+	}
+}
+
+func (c *compiler) forIn(s *sForIn) execFunc {
+	list := c.list(s.exprs)
+	vars, body, at := s.vars, c.block(s.body), c.site(s.line, naming{})
+	base := s.base
+	return func(f *frame) signal {
+		t := f.th
+		stack, top := t.stack, t.top
+		init := list(f, 3)
+		copy(f.slots[base:base+3], init)
+		t.stack, t.top = stack, top
+		for {
+			f.site = at
+			args := t.push(2)
+			args[0], args[1] = f.slots[base+1], f.slots[base+2]
+			rets := t.Call(f.slots[base], args)
+			t.stack, t.top = stack, top
+			if len(rets) == 0 || rets[0].p == nil {
+				return sigNext
+			}
+			f.slots[base+2] = rets[0]
+			for i, v := range vars {
+				val := Nil
+				if i < len(rets) {
+					val = rets[i]
+				}
+				declare(f, v, val)
+			}
+			switch body(f) {
+			case sigBreak:
+				return sigNext
+			case sigReturn:
+				return sigReturn
+			}
+		}
+	}
+}
+
+func (c *compiler) returnStmt(s *sReturn) execFunc {
+	switch {
+	case len(s.exprs) == 0:
+		return func(f *frame) signal { f.rets = nil; return sigReturn }
+	case len(s.exprs) == 1 && isMulti(s.exprs[0]):
+		m := c.multi(s.exprs[0])
+		return func(f *frame) signal { f.rets = m(f); return sigReturn }
+	case len(s.exprs) == 1:
+		e := c.expr(s.exprs[0])
+		return func(f *frame) signal { f.rets = f.th.ret1(e(f)); return sigReturn }
+	}
+	list := c.list(s.exprs)
+	return func(f *frame) signal {
+		t := f.th
+		stack, top := t.stack, t.top
+		f.rets = list(f, -1)
+		t.stack, t.top = stack, top
+		return sigReturn
+	}
+}
+
+func (c *compiler) multi(e expr) multiFunc {
+	c.cost++
+	switch e := e.(type) {
+	case *eCall:
+		return c.call(e)
+	case *eVararg:
+		return func(f *frame) []Value { return f.varargs }
+	}
+	panic("lua: an expression of one value")
+}
+
+func (c *compiler) call(e *eCall) multiFunc {
+	c.cost += 2
+	if e.self != "" {
+		obj, list := c.expr(e.fn), c.list(e.args)
+		k := String(e.self)
+		index := c.site(e.line, name(e.fn))
+		at := c.site(e.line, naming{"method", e.self})
+		return func(f *frame) []Value {
+			t := f.th
+			stack, top := t.stack, t.top
+			o := obj(f)
+			fn := t.index(o, k, index)
+			self := t.push(1)
+			self[0] = o
+			st, i := t.stack, t.top-1
+			args := list(f, -1)
+			switch {
+			case len(args) == 0:
+				args = self
+			case &t.stack[0] == &st[0] && i+1 < t.top && &args[0] == &st[i+1]:
+				args = st[i : i+1+len(args)] // they follow self
+			default: // the stack had to move
+				t.Alloc((1 + len(args)) * valueSize)
+				args = append([]Value{o}, args...)
+			}
+			f.site = at
+			rets := t.call(fn, args)
+			t.stack, t.top = stack, top
+			return rets
+		}
+	}
+	fn, at := c.expr(e.fn), c.site(e.line, name(e.fn))
+	if n := len(e.args); n > 0 && n <= 4 && !isMulti(e.args[n-1]) {
+		evals := make([]evalFunc, n)
+		for i := range evals {
+			evals[i] = c.expr(e.args[i])
+		}
+		return func(f *frame) []Value {
+			t := f.th
+			stack, top := t.stack, t.top
+			fv := fn(f)
+			args := t.push(n)
+			for i, ev := range evals {
+				args[i] = ev(f)
+			}
+			f.site = at
+			rets := t.call(fv, args)
+			t.stack, t.top = stack, top
+			return rets
+		}
+	}
+	list := c.list(e.args)
+	return func(f *frame) []Value {
+		t := f.th
+		stack, top := t.stack, t.top
+		fv := fn(f)
+		args := list(f, -1)
+		f.site = at
+		rets := t.call(fv, args)
+		t.stack, t.top = stack, top
+		return rets
+	}
+}
+
+func (c *compiler) function(fn *function) evalFunc {
+	p := compileFunction(fn, c.source)
+	size := 64 + 8*len(p.upvals)
+	return func(f *frame) Value {
+		f.th.Alloc(size)
+		cl := &Function{id: f.th.Machine.id(), proto: p, env: f.fn.env}
+		if len(p.upvals) > 0 {
+			cl.upvals = make([]*cell, len(p.upvals))
+			for i, u := range p.upvals {
+				if u.local != nil {
+					cl.upvals[i] = f.slots[u.local.slot].p.(*cell)
+				} else {
+					cl.upvals[i] = f.fn.upvals[u.index]
+				}
+			}
+		}
+		return FunctionValue(cl)
+	}
+}
+
+func (c *compiler) expr(e expr) evalFunc {
+	c.enter()
+	defer c.leave()
+	c.cost++
+	switch e := e.(type) {
+	case *eConst:
+		v := e.v
+		return func(*frame) Value { return v }
+	case *eLocal:
+		slot := e.v.slot
+		if e.v.captured {
+			return func(f *frame) Value { return f.slots[slot].p.(*cell).v }
+		}
+		return func(f *frame) Value { return f.slots[slot] }
+	case *eUpval:
+		i := e.index
+		return func(f *frame) Value { return f.fn.upvals[i].v }
+	case *eGlobal:
+		k, at := String(e.name), c.site(e.line, naming{})
+		global := e.name
+		return func(f *frame) Value {
+			if v := f.fn.env.GetString(global); v.p != nil {
+				return v
+			}
+			return f.th.index(TableValue(f.fn.env), k, at)
+		}
+	case *eIndex:
+		return c.index(e)
+	case *eCall, *eVararg:
+		m := c.multi(e)
+		return func(f *frame) Value {
+			if rets := m(f); len(rets) > 0 {
+				return rets[0]
+			}
+			return Nil
+		}
+	case *eFunc:
+		return c.function(e.f)
+	case *eTable:
+		return c.table(e)
+	case *eParen:
+		c.cost--
+		return c.expr(e.a)
+	case *eUnary:
+		return c.unary(e)
+	case *eBinary:
+		return c.binary(e)
+	}
+	panic("lua: expression of unknown kind")
+}
+
+func (c *compiler) index(e *eIndex) evalFunc {
+	obj, at := c.expr(e.obj), c.site(e.line, name(e.obj))
+	if kc, ok := e.key.(*eConst); ok {
+		k := kc.v
+		if s, ok := k.AsString(); ok && len(s) <= 64 {
+			return func(f *frame) Value {
+				o := obj(f)
+				if t, ok := o.p.(*Table); ok {
+					if v := t.GetString(s); v.p != nil || t.meta == nil {
+						return v
+					}
+				}
+				return f.th.index(o, k, at)
+			}
+		}
+	}
+	key := c.expr(e.key)
+	return func(f *frame) Value {
+		o, k := obj(f), key(f)
+		if s, ok := k.p.(string); ok && len(s) > 64 {
+			f.th.Step(len(s) / 64)
+		}
+		if t, ok := o.p.(*Table); ok {
+			if v := t.Get(k); v.p != nil || t.meta == nil {
+				return v
+			}
+		}
+		return f.th.index(o, k, at)
+	}
+}
+
+// roundedSize is what Lua's compiler makes of a table's size: it is kept in a float of 8 bits.
+func roundedSize(n int) int {
+	e := 0
+	for n >= 16 {
+		n = (n + 1) >> 1
+		e++
+	}
+	return n << e
+}
+
+func (c *compiler) table(e *eTable) evalFunc {
+	type item struct {
+		key, val evalFunc
+		index    int
+	}
+	var items []item
+	var last multiFunc
+	index := 0
+	at := c.site(e.line, naming{})
+	for i, fl := range e.fields {
+		switch {
+		case fl.key != nil:
+			items = append(items, item{key: c.expr(fl.key), val: c.expr(fl.val)})
+		case i == len(e.fields)-1 && isMulti(fl.val):
+			last = c.multi(fl.val)
+		default:
+			index++
+			items = append(items, item{val: c.expr(fl.val), index: index})
+		}
+	}
+	array, hash := roundedSize(index), roundedSize(len(e.fields)-len(e.array))
+	return func(f *frame) Value {
+		t := f.th
+		tb := t.NewTableSize(array, hash)
+		// Lua stores array items in batches; the keyed ones at once.
+		for i := range items {
+			it := &items[i]
+			if it.key != nil {
+				k := it.key(f)
+				t.rawSet(tb, k, it.val(f), at)
+				continue
+			}
+			tb.arr[it.index-1] = it.val(f)
+		}
+		if last != nil {
+			more := last(f)
+			if n := index + len(more); n > len(tb.arr) {
+				t.Alloc(n * valueSize)
+				arr := make([]Value, n)
+				copy(arr, tb.arr)
+				tb.arr = arr
+			}
+			copy(tb.arr[index:], more)
+		}
+		return TableValue(tb)
+	}
+}
+
+func (c *compiler) unary(e *eUnary) evalFunc {
+	a := c.expr(e.a)
+	s := &arithSite{at: c.site(e.line, naming{}), a: name(e.a)}
+	switch e.op {
+	case tNot:
+		return func(f *frame) Value { return Bool(!a(f).Truthy()) }
+	case '-':
+		return func(f *frame) Value {
+			v := a(f)
+			if _, ok := v.p.(numTag); ok {
+				return Number(neg(v.n))
+			}
+			return f.th.negate(v, s)
+		}
+	default:
+		return func(f *frame) Value { return f.th.length(a(f), s) }
+	}
+}
+
+func (c *compiler) binary(e *eBinary) evalFunc {
+	at := c.site(e.line, naming{})
+	switch e.op {
+	case tAnd:
+		a, b := c.expr(e.a), c.expr(e.b)
+		return func(f *frame) Value {
+			if v := a(f); !v.Truthy() {
+				return v
+			}
+			return b(f)
+		}
+	case tOr:
+		a, b := c.expr(e.a), c.expr(e.b)
+		return func(f *frame) Value {
+			if v := a(f); v.Truthy() {
+				return v
+			}
+			return b(f)
+		}
+	case tConcat:
+		return c.concat(e, at)
+	}
+	a, b := c.expr(e.a), c.expr(e.b)
+	switch e.op {
+	case tEq:
+		if k, ok := e.b.(*eConst); ok {
+			v := k.v
+			return func(f *frame) Value { return Bool(a(f) == v) }
+		}
+		return func(f *frame) Value { x := a(f); return Bool(f.th.equal(x, b(f), at)) }
+	case tNe:
+		if k, ok := e.b.(*eConst); ok {
+			v := k.v
+			return func(f *frame) Value { return Bool(a(f) != v) }
+		}
+		return func(f *frame) Value { x := a(f); return Bool(!f.th.equal(x, b(f), at)) }
+	case '<':
+		return func(f *frame) Value { x := a(f); return Bool(f.th.less(x, b(f), at)) }
+	case tLe:
+		return func(f *frame) Value { x := a(f); return Bool(f.th.lessEqual(x, b(f), at)) }
+	case '>':
+		return func(f *frame) Value { x := a(f); return Bool(f.th.less(b(f), x, at)) }
+	case tGe:
+		return func(f *frame) Value { x := a(f); return Bool(f.th.lessEqual(b(f), x, at)) }
+	}
+	op := e.op
+	s := &arithSite{at: at, a: name(e.a), b: name(e.b)}
+	isNum := func(x, y Value) bool {
+		_, ok1 := x.p.(numTag)
+		_, ok2 := y.p.(numTag)
+		return ok1 && ok2
+	}
+	switch op {
+	case '+':
+		return func(f *frame) Value {
+			x := a(f)
+			y := b(f)
+			if isNum(x, y) {
+				return Number(add(x.n, y.n))
+			}
+			return f.th.arith(op, x, y, s)
+		}
+	case '-':
+		return func(f *frame) Value {
+			x := a(f)
+			y := b(f)
+			if isNum(x, y) {
+				return Number(sub(x.n, y.n))
+			}
+			return f.th.arith(op, x, y, s)
+		}
+	}
+	return func(f *frame) Value {
+		x := a(f)
+		y := b(f)
+		if isNum(x, y) {
+			return Number(numeric(op, x.n, y.n))
+		}
+		return f.th.arith(op, x, y, s)
+	}
+}
+
+func (c *compiler) concat(e *eBinary, at *site) evalFunc {
+	var operands []expr
+	var x expr = e
+	for {
+		b, ok := x.(*eBinary)
+		if !ok || b.op != tConcat {
+			operands = append(operands, x)
+			break
+		}
+		operands = append(operands, b.a)
+		x = b.b
+	}
+	n := len(operands)
+	evals := make([]evalFunc, n)
+	names := make([]naming, n)
+	for i, o := range operands {
+		evals[i], names[i] = c.expr(o), name(o)
+	}
+	return func(f *frame) Value {
+		t := f.th
+		stack, top := t.stack, t.top
+		vals := t.push(n)
+		for i, ev := range evals {
+			vals[i] = ev(f)
+		}
+		v := t.concat(vals, names, at)
+		t.stack, t.top = stack, top
+		return v
+	}
+}
