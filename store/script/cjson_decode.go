@@ -178,10 +178,11 @@ func strtodLength(s string) int {
 	case fold("inf"), fold("nan"):
 		return i + 3
 	}
-	digit := func(c byte) bool { return c >= '0' && c <= '9' }
+	decimal := func(c byte) bool { return c >= '0' && c <= '9' }
+	digit := decimal
 	exponent := byte('e')
 	if at(i) == '0' && at(i+1)|0x20 == 'x' {
-		hex := func(c byte) bool { return digit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+		hex := func(c byte) bool { return decimal(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 		if hex(at(i+2)) || at(i+2) == '.' && hex(at(i+3)) {
 			digit, exponent = hex, 'p'
 			i += 2

@@ -138,7 +138,7 @@ func (w *world) load(l *Library) error {
 	if t, ok := raised.Value.AsTable(); ok {
 		msg, _ = t.GetString("err").ToString()
 	}
-	return errors.New("ERR Error registering functions: " + strings.TrimPrefix(cstring(msg), "ERR "))
+	return errors.New("ERR Error registering functions: " + cstring(msg))
 }
 
 // RunFunction runs a function of a library, as Run does a script. The library's body

@@ -114,7 +114,7 @@ func (w *world) redisTable() *lua.Table {
 // scripts get the text, as before Redis 7.
 func redisPcall(t *lua.Thread, args []lua.Value) []lua.Value {
 	if len(args) == 0 {
-		t.Fail("attempt to call a boolean value")
+		return t.Return1(lua.Nil)
 	}
 	rets, err := t.PCall(args[0], args[1:])
 	if err == nil {

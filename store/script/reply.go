@@ -220,7 +220,7 @@ type fromLua struct {
 }
 
 // maxReplyDepth is where Lua's stack for C is full.
-const maxReplyDepth = 7990
+const maxReplyDepth = 7994
 
 func (w *fromLua) pay(steps, bytes int) {
 	if !w.free {

@@ -122,6 +122,7 @@ func littleEndian(v uint64, size int) []byte {
 
 func structPack(t *lua.Thread, args []lua.Value) []lua.Value {
 	f := newStructFormat(t, args)
+	args = append(args[:len(args):len(args)], lua.Nil) // where the library marks the end, which a message may show
 	var b []byte
 	arg := 2
 	for total := 0; f.more(); {
@@ -133,7 +134,7 @@ func structPack(t *lua.Thread, args []lua.Value) []lua.Value {
 		case 'b', 'B', 'h', 'H', 'l', 'L', 'T', 'i', 'I':
 			n := t.CheckNumber(args, arg)
 			arg++
-			b = append(b, f.order(littleEndian(toUnsigned(n), size))...)
+			b = append(b, f.order(littleEndian(lua.ToUint(n), size))...)
 		case 'x':
 			b = append(b, 0)
 		case 'f':
@@ -165,14 +166,6 @@ func structPack(t *lua.Thread, args []lua.Value) []lua.Value {
 		total += size
 	}
 	return t.ReturnString(string(b))
-}
-
-// toUnsigned is the struct library's (unsigned long) of a double, a negative one by way of long.
-func toUnsigned(n float64) uint64 {
-	if n >= 9223372036854775808 && n < 18446744073709551616 {
-		return uint64(n)
-	}
-	return uint64(lua.ToInt(n))
 }
 
 func (f *structFormat) integer(b []byte, signed bool) float64 {

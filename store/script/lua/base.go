@@ -33,9 +33,9 @@ func (m *Machine) openBase() {
 	step := m.NewFunction(ipairsStep)
 	m.register(g, []Entry{
 		{"assert", baseAssert}, {"collectgarbage", baseCollectgarbage}, {"error", baseError}, {"gcinfo", baseGcinfo},
-		{"getfenv", baseGetfenv}, {"getmetatable", baseGetmetatable}, {"load", baseLoad}, {"loadstring", baseLoadstring},
-		{"newproxy", baseNewproxy}, {"pcall", basePcall}, {"rawequal", baseRawequal}, {"rawget", baseRawget},
-		{"rawset", baseRawset}, {"select", baseSelect}, {"setfenv", baseSetfenv}, {"setmetatable", baseSetmetatable},
+		{"getmetatable", baseGetmetatable}, {"load", baseLoad}, {"loadstring", baseLoadstring},
+		{"pcall", basePcall}, {"rawequal", baseRawequal}, {"rawget", baseRawget},
+		{"rawset", baseRawset}, {"select", baseSelect}, {"setmetatable", baseSetmetatable},
 		{"tonumber", baseTonumber}, {"tostring", baseTostring}, {"type", baseType}, {"unpack", baseUnpack}, {"xpcall", baseXpcall},
 		{"ipairs", func(t *Thread, args []Value) []Value {
 			return []Value{step, TableValue(t.CheckTable(args, 1)), Int(0)}
@@ -93,7 +93,7 @@ func baseCollectgarbage(t *Thread, args []Value) []Value {
 	case "count":
 		return t.ret1(Number(t.usedKB()))
 	case "step":
-		return t.ret1(Bool(true))
+		return t.ret1(Bool(false))
 	case "setpause", "setstepmul":
 		return t.ret1(Int(200))
 	}
@@ -113,49 +113,6 @@ func baseError(t *Thread, args []Value) []Value {
 	}
 	t.Throw(v)
 	return nil
-}
-
-// function finds what getfenv and setfenv are about.
-func (t *Thread) functionAt(args []Value, optional bool) *Function {
-	if f, ok := Arg(args, 1).AsFunction(); ok {
-		return f
-	}
-	level := 1
-	if optional {
-		level = t.OptInt(args, 1, 1)
-	} else {
-		level = t.CheckInt(args, 1)
-	}
-	if level < 0 {
-		t.ArgError(1, "level must be non-negative")
-	}
-	i := t.depth - 1 - level
-	if i < 0 {
-		t.ArgError(1, "invalid level")
-	}
-	return t.frames[i].fn
-}
-
-func baseGetfenv(t *Thread, args []Value) []Value {
-	f := t.functionAt(args, true)
-	if f.proto == nil {
-		return t.ret1(TableValue(t.Globals))
-	}
-	return t.ret1(TableValue(f.env))
-}
-
-func baseSetfenv(t *Thread, args []Value) []Value {
-	env := t.CheckTable(args, 2)
-	if n, ok := Arg(args, 1).ToNumber(); ok && n == 0 {
-		// The thread's own environment, that of chunks loaded later, is not to be changed here.
-		t.Fail("'setfenv' cannot change environment of given object")
-	}
-	f := t.functionAt(args, false)
-	if f.proto == nil {
-		t.Fail("'setfenv' cannot change environment of given object")
-	}
-	f.env = env
-	return t.ret1(FunctionValue(f))
 }
 
 func baseGetmetatable(t *Thread, args []Value) []Value {
@@ -223,23 +180,6 @@ func baseLoad(t *Thread, args []Value) []Value {
 		b.WriteString(s)
 	}
 	return t.load(b.String(), name)
-}
-
-func baseNewproxy(t *Thread, args []Value) []Value {
-	u := &Userdata{id: t.Machine.id()}
-	t.Alloc(48)
-	switch v := Arg(args, 1); {
-	case !v.Truthy():
-	case v == Bool(true):
-		u.meta = t.NewTable()
-	default:
-		p, ok := v.p.(*Userdata)
-		if !ok || p.meta == nil {
-			t.ArgError(1, "boolean or proxy expected")
-		}
-		u.meta = p.meta
-	}
-	return t.ret1(Value{0, u})
 }
 
 func basePcall(t *Thread, args []Value) []Value {

@@ -755,6 +755,8 @@ func (c *compiler) index(e *eIndex) evalFunc {
 	}
 }
 
+const fieldsPerFlush = 50 // Lua's LFIELDS_PER_FLUSH
+
 // roundedSize is what Lua's compiler makes of a table's size: it is kept in a float of 8 bits.
 func roundedSize(n int) int {
 	e := 0
@@ -786,19 +788,29 @@ func (c *compiler) table(e *eTable) evalFunc {
 		}
 	}
 	array, hash := roundedSize(index), roundedSize(len(e.fields)-len(e.array))
+	late := index > 0 && len(items) > index // keyed items may be stored over
 	return func(f *frame) Value {
 		t := f.th
 		tb := t.NewTableSize(array, hash)
-		// Lua stores array items in batches; the keyed ones at once.
+		// Lua stores array items in batches, and keyed ones at once.
+		var waiting []Value
+		from := 0
 		for i := range items {
 			it := &items[i]
-			if it.key != nil {
+			switch {
+			case it.key != nil:
 				k := it.key(f)
 				t.rawSet(tb, k, it.val(f), at)
-				continue
+			case late:
+				if waiting = append(waiting, it.val(f)); len(waiting) == fieldsPerFlush {
+					from += copy(tb.arr[from:], waiting)
+					waiting = waiting[:0]
+				}
+			default:
+				tb.arr[it.index-1] = it.val(f)
 			}
-			tb.arr[it.index-1] = it.val(f)
 		}
+		copy(tb.arr[from:], waiting)
 		if last != nil {
 			more := last(f)
 			if n := index + len(more); n > len(tb.arr) {

@@ -73,10 +73,7 @@ func (t *Thread) resumeThread(co *Thread, args []Value) ([]Value, *Error) {
 		if c != nil {
 			status = c.status
 		}
-		if status == running || status == normal {
-			return nil, &Error{Value: String("cannot resume non-suspended coroutine")}
-		}
-		return nil, &Error{Value: String("cannot resume dead coroutine")}
+		return nil, &Error{Value: String("cannot resume " + status + " coroutine")}
 	}
 	if t.nested >= maxGoDepth {
 		return nil, &Error{Value: String("C stack overflow")}

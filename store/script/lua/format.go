@@ -29,7 +29,9 @@ func strFormat(t *Thread, args []Value) []Value {
 		}
 		var sp spec
 		sp, i = t.parseSpec(f, i)
-		arg++
+		if arg++; arg > len(args) {
+			t.ArgError(arg, "no value")
+		}
 		before := b.Len()
 		t.format(&b, &sp, args, arg)
 		t.Alloc(b.Len() - before)
@@ -87,11 +89,13 @@ flags:
 func (t *Thread) format(b *strings.Builder, sp *spec, args []Value, arg int) {
 	switch sp.verb {
 	case 'c':
-		sp.pad(b, string([]byte{byte(ToInt(t.CheckNumber(args, arg)))}), false)
+		var c strings.Builder
+		sp.pad(&c, string([]byte{byte(ToInt(t.CheckNumber(args, arg)))}), false)
+		b.WriteString(cstring(c.String()))
 	case 'd', 'i':
 		sp.integer(b, ToInt(t.CheckNumber(args, arg)))
 	case 'o', 'u', 'x', 'X':
-		sp.unsigned(b, toUint(t.CheckNumber(args, arg)))
+		sp.unsigned(b, ToUint(t.CheckNumber(args, arg)))
 	case 'e', 'E', 'f', 'g', 'G':
 		sp.float(b, t.CheckNumber(args, arg))
 	case 'q':
@@ -114,14 +118,6 @@ func (t *Thread) format(b *strings.Builder, sp *spec, args []Value, arg int) {
 		}
 		t.Fail("invalid option '%%%s' to 'format'", verb)
 	}
-}
-
-// toUint is C's cast of a double to an unsigned long on x86.
-func toUint(f float64) uint64 {
-	if f >= 9223372036854775808 && f < 18446744073709551616 {
-		return uint64(f)
-	}
-	return uint64(ToInt(f))
 }
 
 // pad writes s, whose sign or prefix zeros go behind when they pad.

@@ -8,8 +8,6 @@ func (t *Thread) metatable(v Value) *Table {
 	switch p := v.p.(type) {
 	case *Table:
 		return p.meta
-	case *Userdata:
-		return p.meta
 	case string:
 		return t.stringMeta
 	}
@@ -264,15 +262,6 @@ func (t *Thread) equal(a, b Value, at *site) bool {
 		return p == q
 	case *Table:
 		q, ok := b.p.(*Table)
-		if !ok {
-			return false
-		}
-		if p == q {
-			return true
-		}
-		return t.equalObjects(a, b, p.meta, q.meta, at)
-	case *Userdata:
-		q, ok := b.p.(*Userdata)
 		if !ok {
 			return false
 		}

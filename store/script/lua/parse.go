@@ -560,8 +560,6 @@ func (p *parser) primary() expr {
 }
 
 func (p *parser) suffixed() expr {
-	p.enter()
-	defer p.leave()
 	e := p.primary()
 	for ; ; p.link() {
 		switch p.tok {

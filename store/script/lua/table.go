@@ -63,8 +63,6 @@ func (t *Table) mainPosition(k Value) int {
 		return int(uint32(p.id) % ((size - 1) | 1))
 	case *Thread:
 		return int(uint32(p.id) % ((size - 1) | 1))
-	case *Userdata:
-		return int(uint32(p.id) % ((size - 1) | 1))
 	}
 	return 0
 }

@@ -149,22 +149,15 @@ func (v Value) raw() string {
 	case *Thread:
 		return fmt.Sprintf("thread: 0x%08x", p.id)
 	case *Userdata:
-		if p.name != "" {
-			return "userdata: " + p.name
-		}
-		return fmt.Sprintf("userdata: 0x%08x", p.id)
+		return "userdata: " + p.name
 	}
 	panic(fmt.Sprintf("lua: value of type %T", v.p))
 }
 
-// Userdata is what newproxy makes, or an opaque value of the host's.
-type Userdata struct {
-	id   uint64
-	meta *Table
-	name string // "" but for a host's value
-}
+// Userdata is an opaque value of the host's.
+type Userdata struct{ name string }
 
-// Light makes a value of the host's that only equals itself.
+// Light makes a value that only equals itself; name is its text.
 func Light(name string) *Userdata { return &Userdata{name: name} }
 
 // Value makes a value of it.
@@ -342,6 +335,14 @@ func ToInt(f float64) int64 {
 		return int64(f)
 	}
 	return math.MinInt64
+}
+
+// ToUint is C's cast of a double to an unsigned long on x86: what is too large is 0.
+func ToUint(f float64) uint64 {
+	if f >= 9223372036854775808 {
+		return uint64(ToInt(f-9223372036854775808)) ^ 1<<63
+	}
+	return uint64(ToInt(f))
 }
 
 // toInt32 is C's (int)(ptrdiff_t)f, Lua's luaL_checkint.
