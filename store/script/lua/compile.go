@@ -916,6 +916,9 @@ func (c *compiler) binary(e *eBinary) evalFunc {
 			return f.th.arith(op, x, y, s)
 		}
 	}
+	if op == '^' {
+		c.cost += realSteps
+	}
 	return func(f *frame) Value {
 		x := a(f)
 		y := b(f)

@@ -126,8 +126,9 @@ func (m *Machine) refill() {
 	}
 }
 
-// Alloc counts n bytes.
+// Alloc counts n bytes, and the time that they cost as steps.
 func (m *Machine) Alloc(n int) {
+	m.quantum -= int64(n) >> 5 // whoever steps next finds out
 	if m.memory -= int64(n); m.memory < 0 {
 		m.memory = 0
 		panic(&abort{ErrMemory})

@@ -5,14 +5,14 @@ import "math"
 func (m *Machine) openMath() {
 	t := m.NewTable()
 	m.register(t, []Entry{
-		{"abs", mathAbs}, {"acos", mathNaN(math.Acos)}, {"asin", mathNaN(math.Asin)}, {"atan", math1(math.Atan)},
-		{"atan2", math2(math.Atan2)}, {"ceil", math1(math.Ceil)}, {"cosh", math1(math.Cosh)}, {"cos", math1(math.Cos)},
-		{"deg", math1(func(f float64) float64 { return f / (math.Pi / 180) })}, {"exp", math1(math.Exp)},
+		{"abs", mathAbs}, {"acos", mathNaN(acos)}, {"asin", mathNaN(asin)}, {"atan", costly(atan)},
+		{"atan2", math2(atan2)}, {"ceil", math1(math.Ceil)}, {"cosh", costly(cosh)}, {"cos", costly(cos)},
+		{"deg", math1(func(f float64) float64 { return f / (math.Pi / 180) })}, {"exp", costly(exp)},
 		{"floor", math1(math.Floor)}, {"fmod", math2(math.Mod)}, {"frexp", mathFrexp}, {"ldexp", mathLdexp},
-		{"log10", mathNaN(math.Log10)}, {"log", math1(math.Log)}, {"max", mathMax}, {"min", mathMin},
+		{"log10", mathNaN(log10)}, {"log", costly(log)}, {"max", mathMax}, {"min", mathMin},
 		{"modf", mathModf}, {"pow", math2(pow)}, {"rad", math1(func(f float64) float64 { return f * (math.Pi / 180) })},
-		{"sinh", math1(math.Sinh)}, {"sin", math1(math.Sin)}, {"sqrt", math1(math.Sqrt)}, {"tanh", math1(math.Tanh)},
-		{"tan", math1(math.Tan)},
+		{"sinh", costly(sinh)}, {"sin", costly(sin)}, {"sqrt", math1(math.Sqrt)}, {"tanh", costly(tanh)},
+		{"tan", costly(tan)},
 	})
 	m.SetString(t, "pi", Number(math.Pi))
 	m.SetString(t, "huge", Number(math.Inf(1)))
@@ -33,14 +33,28 @@ func math1(f func(float64) float64, none ...float64) GoFunc {
 	}
 }
 
+// costly is math1 of what realmath.go computes.
+func costly(f func(float64) float64) GoFunc {
+	g := math1(f)
+	return func(t *Thread, args []Value) []Value {
+		t.Step(realSteps)
+		return g(t, args)
+	}
+}
+
 // mathNaN is math1 for what C's library answers with the other NaN where there is no answer.
 func mathNaN(f func(float64) float64) GoFunc {
-	return math1(f, neg(badNaN))
+	g := math1(f, neg(badNaN))
+	return func(t *Thread, args []Value) []Value {
+		t.Step(realSteps)
+		return g(t, args)
+	}
 }
 
 func math2(f func(a, b float64) float64) GoFunc {
 	return func(t *Thread, args []Value) []Value {
 		a, b := t.CheckNumber(args, 1), t.CheckNumber(args, 2)
+		t.Step(realSteps)
 		r := f(a, b)
 		if r != r {
 			r = nan(a, b)

@@ -103,7 +103,7 @@ func tabInsert(t *Thread, args []Value) []Value {
 	case 3:
 		pos := t.CheckInt(args, 2)
 		e = max(e, pos)
-		t.Step((e - pos) / 8)
+		t.Step(e - pos)
 		for i := e; i > pos; i-- {
 			t.rawSet(tb, Int(i), tb.GetInt(i-1), nil)
 		}
@@ -122,7 +122,7 @@ func tabRemove(t *Thread, args []Value) []Value {
 		return nil
 	}
 	v := tb.GetInt(pos)
-	t.Step((e - pos) / 8)
+	t.Step(e - pos)
 	for ; pos < e; pos++ {
 		t.rawSet(tb, Int(pos), tb.GetInt(pos+1), nil)
 	}

@@ -314,15 +314,10 @@ func mod(a, b float64) float64 {
 }
 
 func pow(a, b float64) float64 {
-	switch b {
-	case 2:
+	if b == 2 {
 		return mul(a, a)
-	case 0.5:
-		if a >= 0 {
-			return math.Sqrt(a)
-		}
 	}
-	if r := math.Pow(a, b); r == r {
+	if r := power(a, b); r == r {
 		return r
 	}
 	return nan(a, b)
