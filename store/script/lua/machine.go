@@ -297,9 +297,9 @@ const (
 	firstStack = 256
 
 	// Go's stack may not be more than 1 GB, and running out of it is fatal. A closure
-	// that calls another needs some hundred bytes of it.
+	// that calls another needs some hundred bytes of it, and a goroutine's stack is at most twice what it needs.
 	maxNestTotal = 250_000
-	nestSize     = 512
+	nestSize     = 256
 	frameSize    = 160
 )
 
