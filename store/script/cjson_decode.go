@@ -324,7 +324,7 @@ func (d *jsonDecoder) parse() lua.Value {
 		return d.array()
 	}
 	d.expected("value")
-	return lua.Nil
+	return lua.Value{}
 }
 
 func (d *jsonDecoder) object() lua.Value {

@@ -129,7 +129,7 @@ func (e *jsonEncoder) str(s string) {
 // arrayLength is the length of an array, or -1 for what is an object.
 func (e *jsonEncoder) arrayLength(tb *lua.Table) int {
 	most, items := 0, 0
-	for k := lua.Nil; ; {
+	for k := (lua.Value{}); ; {
 		e.t.Step(1)
 		if k, _, _ = tb.Next(k); k.IsNil() {
 			break
@@ -163,7 +163,7 @@ func (e *jsonEncoder) array(tb *lua.Table, n, depth int) {
 
 func (e *jsonEncoder) object(tb *lua.Table, depth int) {
 	e.add("{")
-	k, v := lua.Nil, lua.Nil
+	var k, v lua.Value
 	for first := true; ; first = false {
 		if k, v, _ = tb.Next(k); k.IsNil() {
 			break

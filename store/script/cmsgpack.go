@@ -125,10 +125,10 @@ func (e *msgpackEncoder) header(n int, fix, b16 byte) {
 
 func (e *msgpackEncoder) table(tb *lua.Table, level int) {
 	array, count, most := true, 0, 0.0
-	k, v := lua.Nil, lua.Nil
+	var k, v lua.Value
 	for {
 		e.t.Step(1)
-		if k, v, _ = tb.Next(k); k.IsNil() {
+		if k, _, _ = tb.Next(k); k.IsNil() {
 			break
 		}
 		count++
@@ -148,7 +148,7 @@ func (e *msgpackEncoder) table(tb *lua.Table, level int) {
 		return
 	}
 	e.header(count, 0x80, 0xde)
-	for k = lua.Nil; ; {
+	for k = (lua.Value{}); ; {
 		if k, v, _ = tb.Next(k); k.IsNil() {
 			return
 		}
@@ -199,7 +199,7 @@ func msgpackUnpackFull(t *lua.Thread, args []lua.Value, limit, offset int64) []l
 	d := &msgpackDecoder{t: t, s: s, pos: int(offset)}
 	var out []lua.Value
 	if !all {
-		out = append(out, lua.Nil)
+		out = append(out, lua.Value{})
 	}
 	for n := int64(0); d.pos < len(s) && n < limit; n++ {
 		if len(out) > 7990 {
@@ -252,7 +252,7 @@ func (d *msgpackDecoder) value() lua.Value {
 	}
 	switch c {
 	case 0xc0:
-		return lua.Nil
+		return lua.Value{}
 	case 0xc2, 0xc3:
 		return lua.Bool(c == 0xc3)
 	case 0xca:
@@ -277,7 +277,7 @@ func (d *msgpackDecoder) value() lua.Value {
 		return d.hash(int(d.uint(2 << (c - 0xde))))
 	}
 	d.t.Fail("Bad data format in input.")
-	return lua.Nil
+	return lua.Value{}
 }
 
 func (d *msgpackDecoder) str(n int) lua.Value { return d.t.NewString(d.need(n)) }

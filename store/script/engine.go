@@ -106,8 +106,8 @@ func (w *world) end() {
 	w.m.Reset(w.mark)
 	w.m.Limit(0, 0, nil)
 	if w.globals == nil {
-		w.m.SetString(w.m.Globals, "KEYS", lua.Nil)
-		w.m.SetString(w.m.Globals, "ARGV", lua.Nil)
+		w.m.SetString(w.m.Globals, "KEYS", lua.Value{})
+		w.m.SetString(w.m.Globals, "ARGV", lua.Value{})
 	}
 	w.env = nil
 }
@@ -144,7 +144,7 @@ func (w *world) run(out Reply, name string, fn lua.Value, args ...lua.Value) err
 	if err != nil {
 		return ended(err)
 	}
-	v := lua.Nil
+	v := lua.Value{}
 	if len(rets) > 0 {
 		v = rets[0]
 	}

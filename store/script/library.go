@@ -111,7 +111,7 @@ func (e *Engine) LoadLibrary(source []byte, limits Limits) (*Library, error) {
 		return nil, errors.New("ERR No functions registered")
 	}
 	for _, f := range l.Functions {
-		f.callback = lua.Nil
+		f.callback = lua.Value{}
 	}
 	slices.SortFunc(l.Functions, func(a, b *Function) int { return strings.Compare(a.Name, b.Name) })
 	return l, nil
@@ -239,7 +239,7 @@ func (w *world) named(t *lua.Thread, f *Function, arg lua.Value) {
 		w.raise(t, "calling redis.register_function with a single argument is only applicable to Lua table (representing named arguments).")
 	}
 	hasName := false
-	k, v := lua.Nil, lua.Nil
+	var k, v lua.Value
 	for {
 		if k, v, _ = tb.Next(k); k.IsNil() {
 			break

@@ -114,7 +114,7 @@ func (w *world) redisTable() *lua.Table {
 // scripts get the text, as before Redis 7.
 func redisPcall(t *lua.Thread, args []lua.Value) []lua.Value {
 	if len(args) == 0 {
-		return t.Return1(lua.Nil)
+		return t.Return1(lua.Value{})
 	}
 	rets, err := t.PCall(args[0], args[1:])
 	if err == nil {

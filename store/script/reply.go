@@ -123,7 +123,7 @@ func (r *toLua) BulkString(s string) { r.put(r.m.NewString(s)) }
 // Null makes false in RESP2, nil in RESP3.
 func (r *toLua) Null() {
 	if r.resp3 {
-		r.put(lua.Nil)
+		r.put(lua.Value{})
 	} else {
 		r.put(lua.Bool(false))
 	}
@@ -312,7 +312,7 @@ func (w *fromLua) special(t *lua.Table, depth int) bool {
 	}
 	if m, ok := t.GetString("map").AsTable(); ok {
 		w.out.Map(w.count(m))
-		k, v := lua.Nil, lua.Nil
+		var k, v lua.Value
 		for {
 			if k, v, _ = m.Next(k); k.IsNil() {
 				return true
@@ -323,7 +323,7 @@ func (w *fromLua) special(t *lua.Table, depth int) bool {
 	}
 	if s, ok := t.GetString("set").AsTable(); ok {
 		w.out.Set(w.count(s))
-		for k := lua.Nil; ; {
+		for k := (lua.Value{}); ; {
 			if k, _, _ = s.Next(k); k.IsNil() {
 				return true
 			}
@@ -341,7 +341,7 @@ func verbatimFormat(s string) string {
 
 func (w *fromLua) count(t *lua.Table) int {
 	n := 0
-	for k := lua.Nil; ; n++ {
+	for k := (lua.Value{}); ; n++ {
 		if k, _, _ = t.Next(k); k.IsNil() {
 			return n
 		}

@@ -122,7 +122,7 @@ func littleEndian(v uint64, size int) []byte {
 
 func structPack(t *lua.Thread, args []lua.Value) []lua.Value {
 	f := newStructFormat(t, args)
-	args = append(args[:len(args):len(args)], lua.Nil) // where the library marks the end, which a message may show
+	args = append(args[:len(args):len(args)], lua.Value{}) // where the library marks the end, which a message may show
 	var b []byte
 	arg := 2
 	for total := 0; f.more(); {

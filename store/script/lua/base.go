@@ -41,7 +41,7 @@ func (m *Machine) openBase() {
 			return []Value{step, TableValue(t.CheckTable(args, 1)), Int(0)}
 		}},
 		{"pairs", func(t *Thread, args []Value) []Value {
-			return []Value{next, TableValue(t.CheckTable(args, 1)), Nil}
+			return []Value{next, TableValue(t.CheckTable(args, 1)), {}}
 		}},
 	})
 	m.SetString(g, "next", next)
@@ -53,7 +53,7 @@ func baseNext(t *Thread, args []Value) []Value {
 		t.throwText("invalid key to 'next'")
 	}
 	if k.p == nil {
-		return t.ret1(Nil)
+		return t.ret1(Value{})
 	}
 	return t.ret2(k, v)
 }
@@ -118,7 +118,7 @@ func baseError(t *Thread, args []Value) []Value {
 func baseGetmetatable(t *Thread, args []Value) []Value {
 	mt := t.metatable(t.CheckAny(args, 1))
 	if mt == nil {
-		return t.ret1(Nil)
+		return t.ret1(Value{})
 	}
 	if p := mt.GetString("__metatable"); p.p != nil {
 		return t.ret1(p)
@@ -149,7 +149,7 @@ func (t *Thread) load(src, name string) []Value {
 	t.Alloc(len(src) * 16)
 	c, err := Compile(src, name)
 	if err != nil {
-		return t.ret2(Nil, t.NewString(err.Error()))
+		return t.ret2(Value{}, t.NewString(err.Error()))
 	}
 	f := t.Load(c)
 	return t.ret1(f)
@@ -171,7 +171,7 @@ func baseLoad(t *Thread, args []Value) []Value {
 		}
 		s, ok := v.ToString()
 		if !ok {
-			return t.ret2(Nil, String("reader function must return a string"))
+			return t.ret2(Value{}, String("reader function must return a string"))
 		}
 		if s == "" {
 			break
@@ -211,7 +211,7 @@ func baseXpcall(t *Thread, args []Value) []Value {
 		return t.ret2(Bool(false), err.Value)
 	}
 	if len(rets) == 0 {
-		return t.ret2(Bool(false), Nil)
+		return t.ret2(Bool(false), Value{})
 	}
 	return t.ret2(Bool(false), rets[0])
 }
@@ -256,7 +256,7 @@ func baseTonumber(t *Thread, args []Value) []Value {
 		if f, ok := t.CheckAny(args, 1).ToNumber(); ok {
 			return t.ret1(Number(f))
 		}
-		return t.ret1(Nil)
+		return t.ret1(Value{})
 	}
 	s := t.CheckString(args, 1)
 	if base < 2 || base > 36 {
@@ -265,7 +265,7 @@ func baseTonumber(t *Thread, args []Value) []Value {
 	if f, ok := parseUnsigned(s, base); ok {
 		return t.ret1(Number(f))
 	}
-	return t.ret1(Nil)
+	return t.ret1(Value{})
 }
 
 // parseUnsigned is C's strtoul with blanks around.

@@ -56,7 +56,7 @@ func compileFunction(fn *function, source string) *proto {
 			if arg == nil {
 				return
 			}
-			v := Nil
+			v := Value{}
 			if needsArg {
 				t := f.th.NewTableSize(len(f.varargs), 1)
 				copy(t.arr, f.varargs)
@@ -220,7 +220,7 @@ func (c *compiler) localStmt(s *sLocal) execFunc {
 	if len(s.exprs) == 0 {
 		return func(f *frame) signal {
 			for _, v := range vars {
-				declare(f, v, Nil)
+				declare(f, v, Value{})
 			}
 			return sigNext
 		}
@@ -267,7 +267,7 @@ func (c *compiler) list(exprs []expr) func(f *frame, want int) []Value {
 		}
 		if last == nil {
 			for i := n; i < size; i++ {
-				vals[i] = Nil
+				vals[i] = Value{}
 			}
 			if want >= 0 {
 				return vals[:want]
@@ -277,7 +277,7 @@ func (c *compiler) list(exprs []expr) func(f *frame, want int) []Value {
 		more := last(f)
 		if want >= 0 {
 			for i := n; i < want; i++ {
-				vals[i] = Nil
+				vals[i] = Value{}
 				if i-n < len(more) {
 					vals[i] = more[i-n]
 				}
@@ -376,7 +376,7 @@ func (c *compiler) store(target expr) func(f *frame, v Value) {
 	case *eLocal:
 		slot := e.v.slot
 		if e.v.captured {
-			return func(f *frame, v Value) { f.slots[slot].p.(*cell).v = v }
+			return func(f *frame, v Value) { f.slots[slot].cell().v = v }
 		}
 		return func(f *frame, v Value) { f.slots[slot] = v }
 	case *eUpval:
@@ -541,7 +541,7 @@ func (c *compiler) forIn(s *sForIn) execFunc {
 			}
 			f.slots[base+2] = rets[0]
 			for i, v := range vars {
-				val := Nil
+				val := Value{}
 				if i < len(rets) {
 					val = rets[i]
 				}
@@ -663,7 +663,7 @@ func (c *compiler) function(fn *function) evalFunc {
 			cl.upvals = make([]*cell, len(p.upvals))
 			for i, u := range p.upvals {
 				if u.local != nil {
-					cl.upvals[i] = f.slots[u.local.slot].p.(*cell)
+					cl.upvals[i] = f.slots[u.local.slot].cell()
 				} else {
 					cl.upvals[i] = f.fn.upvals[u.index]
 				}
@@ -684,7 +684,7 @@ func (c *compiler) expr(e expr) evalFunc {
 	case *eLocal:
 		slot := e.v.slot
 		if e.v.captured {
-			return func(f *frame) Value { return f.slots[slot].p.(*cell).v }
+			return func(f *frame) Value { return f.slots[slot].cell().v }
 		}
 		return func(f *frame) Value { return f.slots[slot] }
 	case *eUpval:
@@ -707,7 +707,7 @@ func (c *compiler) expr(e expr) evalFunc {
 			if rets := m(f); len(rets) > 0 {
 				return rets[0]
 			}
-			return Nil
+			return Value{}
 		}
 	case *eFunc:
 		return c.function(e.f)

@@ -102,14 +102,16 @@ func (t *Thread) resumeThread(co *Thread, args []Value) ([]Value, *Error) {
 	return c.out, nil
 }
 
-func coCreate(t *Thread, args []Value) []Value {
+func (t *Thread) coroutineOf(args []Value) *Thread {
 	v := Arg(args, 1)
 	f, ok := v.AsFunction()
 	if !ok || f.proto == nil {
 		t.ArgError(1, "Lua function expected")
 	}
-	return t.ret1(Value{0, t.newCoroutine(v)})
+	return t.newCoroutine(v)
 }
+
+func coCreate(t *Thread, args []Value) []Value { return t.ret1(Value{0, t.coroutineOf(args)}) }
 
 func (t *Thread) checkThread(args []Value) *Thread {
 	co, ok := Arg(args, 1).p.(*Thread)
@@ -128,7 +130,7 @@ func coResume(t *Thread, args []Value) []Value {
 }
 
 func coWrap(t *Thread, args []Value) []Value {
-	co := coCreate(t, args)[0].p.(*Thread)
+	co := t.coroutineOf(args)
 	return t.ret1(t.NewFunction(func(t *Thread, args []Value) []Value {
 		rets, err := t.resumeThread(co, args)
 		if err != nil {
@@ -157,7 +159,7 @@ func coYield(t *Thread, args []Value) []Value {
 
 func coRunning(t *Thread, args []Value) []Value {
 	if t.co == nil {
-		return t.ret1(Nil)
+		return t.ret1(Value{})
 	}
 	return t.ret1(Value{0, t})
 }

@@ -71,7 +71,7 @@ func (t token) String() string {
 		return "~="
 	}
 	if t >= tAnd {
-		return keywords[t-tAnd]
+		return strings.Fields(keywords)[t-tAnd]
 	}
 	if t < 32 || t == 127 {
 		return fmt.Sprintf("char(%d)", int(t))
@@ -80,19 +80,52 @@ func (t token) String() string {
 }
 
 // keywords are in the order of their tokens.
-var keywords = [...]string{
-	"and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in",
-	"local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
-}
+const keywords = "and break do else elseif end false for function if in local nil not or repeat return then true until while"
 
 func keyword(s string) (token, bool) {
-	if len(s) < 2 || len(s) > 8 {
-		return 0, false
-	}
-	for i, k := range keywords {
-		if k == s {
-			return tAnd + token(i), true
-		}
+	switch s {
+	case "and":
+		return tAnd, true
+	case "break":
+		return tBreak, true
+	case "do":
+		return tDo, true
+	case "else":
+		return tElse, true
+	case "elseif":
+		return tElseif, true
+	case "end":
+		return tEnd, true
+	case "false":
+		return tFalse, true
+	case "for":
+		return tFor, true
+	case "function":
+		return tFunction, true
+	case "if":
+		return tIf, true
+	case "in":
+		return tIn, true
+	case "local":
+		return tLocal, true
+	case "nil":
+		return tNil, true
+	case "not":
+		return tNot, true
+	case "or":
+		return tOr, true
+	case "repeat":
+		return tRepeat, true
+	case "return":
+		return tReturn, true
+	case "then":
+		return tThen, true
+	case "true":
+		return tTrue, true
+	case "until":
+		return tUntil, true
+	case "while":
+		return tWhile, true
 	}
 	return 0, false
 }

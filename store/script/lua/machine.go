@@ -55,6 +55,7 @@ type Machine struct {
 	current    *Thread
 	threads    []*Thread // coroutines that were begun in this run
 	nested     int       // resumes that are under way
+	noSite     *site     // of who calls nothing
 }
 
 const pollEvery = 1 << 14
@@ -62,7 +63,7 @@ const pollEvery = 1 << 14
 // NewMachine makes a machine with the base, string, table, math and coroutine
 // libraries, as far as Redis has them.
 func NewMachine() *Machine {
-	m := &Machine{}
+	m := &Machine{noSite: &site{line: -1}}
 	m.main = m.newThread()
 	m.current = m.main
 	m.Limit(0, 0, nil)
@@ -272,8 +273,6 @@ type site struct {
 	name string
 }
 
-var noSite = &site{line: -1}
-
 // Thread is a coroutine, or the machine's main thread.
 type Thread struct {
 	*Machine
@@ -321,7 +320,7 @@ func (t *Thread) reset() {
 	for _, f := range t.frames {
 		*f = frame{th: t}
 	}
-	t.r1[0], t.r2 = Nil, [2]Value{}
+	t.r1[0], t.r2 = Value{}, [2]Value{}
 }
 
 // push makes room for n values above all that are in use; what they are is
@@ -347,7 +346,7 @@ func (t *Thread) enter(fn *Function) *frame {
 		t.deepest.depth = t.depth
 		t.Alloc(frameSize)
 	}
-	f.fn, f.site = fn, noSite
+	f.fn, f.site = fn, t.noSite
 	return f
 }
 
@@ -406,7 +405,7 @@ func (t *Thread) callLua(fn *Function, args []Value) []Value {
 	slots := t.push(p.slots)
 	n := copy(slots[:p.params], args)
 	for ; n < p.params; n++ {
-		slots[n] = Nil
+		slots[n] = Value{}
 	}
 	f := t.enter(fn)
 	f.slots = slots
@@ -442,7 +441,7 @@ func (t *Thread) call1(fn Value, args ...Value) Value {
 	if rets := t.Call(fn, args); len(rets) > 0 {
 		return rets[0]
 	}
-	return Nil
+	return Value{}
 }
 
 // PCall calls and catches.
@@ -464,7 +463,7 @@ func (t *Thread) PCall(fn Value, args []Value) (rets []Value, err *Error) {
 // site is where the innermost Lua function is.
 func (t *Thread) site() *site {
 	if t.depth == 0 {
-		return noSite
+		return t.noSite
 	}
 	return t.frames[t.depth-1].site
 }
@@ -542,7 +541,7 @@ func Arg(args []Value, i int) Value {
 	if i <= len(args) {
 		return args[i-1]
 	}
-	return Nil
+	return Value{}
 }
 
 // CheckAny requires an argument.

@@ -44,7 +44,7 @@ func costly(f func(float64) float64) GoFunc {
 
 // mathNaN is math1 for what C's library answers with the other NaN where there is no answer.
 func mathNaN(f func(float64) float64) GoFunc {
-	g := math1(f, neg(badNaN))
+	g := math1(f, neg(badNaN()))
 	return func(t *Thread, args []Value) []Value {
 		t.Step(realSteps)
 		return g(t, args)

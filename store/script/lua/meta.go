@@ -18,7 +18,7 @@ func (t *Thread) metamethod(v Value, event string) Value {
 	if mt := t.metatable(v); mt != nil {
 		return mt.GetString(event)
 	}
-	return Nil
+	return Value{}
 }
 
 // index is v[k]; s, what and name are for the error.
@@ -32,11 +32,11 @@ func (t *Thread) index(v, k Value, s *site) Value {
 				return r
 			}
 			if tm = tb.meta.GetString("__index"); tm.p == nil {
-				return Nil
+				return Value{}
 			}
 		} else if tm = t.metamethod(v, "__index"); tm.p == nil {
 			if at == nil {
-				at = noSite
+				at = t.noSite
 			} else {
 				t.frames[t.depth-1].site = at
 			}
@@ -54,7 +54,7 @@ func (t *Thread) index(v, k Value, s *site) Value {
 		}
 	}
 	t.throwText("loop in gettable")
-	return Nil
+	return Value{}
 }
 
 // setIndex is v[k] = val.
@@ -77,7 +77,7 @@ func (t *Thread) setIndex(v, k, val Value, s *site) {
 			}
 		} else if tm = t.metamethod(v, "__newindex"); tm.p == nil {
 			if at == nil {
-				at = noSite
+				at = t.noSite
 			} else {
 				t.frames[t.depth-1].site = at
 			}
@@ -132,8 +132,20 @@ func (t *Thread) rawSet(tb *Table, k, val Value, s *site) {
 	}
 }
 
-var arithEvents = map[token]string{
-	'+': "__add", '-': "__sub", '*': "__mul", '/': "__div", '%': "__mod", '^': "__pow",
+func arithEvent(op token) string {
+	switch op {
+	case '+':
+		return "__add"
+	case '-':
+		return "__sub"
+	case '*':
+		return "__mul"
+	case '/':
+		return "__div"
+	case '%':
+		return "__mod"
+	}
+	return "__pow"
 }
 
 func numeric(op token, a, b float64) float64 {
@@ -161,7 +173,7 @@ func (t *Thread) arith(op token, a, b Value, s *arithSite) Value {
 		return Number(numeric(op, x, y))
 	}
 	t.frames[t.depth-1].site = s.at
-	event := arithEvents[op]
+	event := arithEvent(op)
 	tm := t.metamethod(a, event)
 	if tm.p == nil {
 		tm = t.metamethod(b, event)
@@ -173,7 +185,7 @@ func (t *Thread) arith(op token, a, b Value, s *arithSite) Value {
 		t.typeError("perform arithmetic on", a, s.a.what, s.a.name)
 	}
 	t.typeError("perform arithmetic on", b, s.b.what, s.b.name)
-	return Nil
+	return Value{}
 }
 
 func (t *Thread) negate(a Value, s *arithSite) Value {
@@ -185,7 +197,7 @@ func (t *Thread) negate(a Value, s *arithSite) Value {
 		return t.call1(tm, a, a)
 	}
 	t.typeError("perform arithmetic on", a, s.a.what, s.a.name)
-	return Nil
+	return Value{}
 }
 
 type arithSite struct {
@@ -362,10 +374,10 @@ func (t *Thread) length(v Value, s *arithSite) Value {
 	}
 	t.frames[t.depth-1].site = s.at
 	if tm := t.metamethod(v, "__len"); tm.p != nil {
-		return t.call1(tm, v, Nil)
+		return t.call1(tm, v, Value{})
 	}
 	t.typeError("get length of", v, s.a.what, s.a.name)
-	return Nil
+	return Value{}
 }
 
 // tostring is the function of that name.

@@ -276,10 +276,8 @@ func (p *parser) findUpval(f *function, name string) int {
 		return -1
 	}
 	if len(f.upvals) >= maxUpvals {
-		was := p.f
-		p.f = f
+		p.f = f // the one that the message is about
 		p.limit(maxUpvals, "upvalues")
-		p.f = was
 	}
 	f.upvals = append(f.upvals, u)
 	return len(f.upvals) - 1

@@ -156,7 +156,7 @@ func find(t *Thread, args []Value, find bool) []Value {
 		if i := strings.Index(s[init:], p); i >= 0 {
 			return t.ret2(Int(init+i+1), Int(init+i+len(p)))
 		}
-		return t.ret1(Nil)
+		return t.ret1(Value{})
 	}
 	anchor := strings.HasPrefix(p, "^")
 	if anchor {
@@ -172,7 +172,7 @@ func find(t *Thread, args []Value, find bool) []Value {
 			return m.captures(nil, i, e, true)
 		}
 		if anchor || i >= len(s) {
-			return t.ret1(Nil)
+			return t.ret1(Value{})
 		}
 	}
 }
@@ -233,7 +233,7 @@ func strGsub(t *Thread, args []Value) []Value {
 				v = t.index(TableValue(r), m.get(0, i, e), nil)
 			default:
 				m.expand(text, i, e, add)
-				v = Nil
+				v = Value{}
 			}
 			if repl.p != nil {
 				if _, isText := repl.ToString(); !isText {

@@ -90,7 +90,7 @@ func (t *Table) Get(k Value) Value {
 	if n := t.find(k); n != nil {
 		return n.val
 	}
-	return Nil
+	return Value{}
 }
 
 // GetInt is rawgeti.
@@ -101,13 +101,13 @@ func (t *Table) GetInt(i int) Value {
 	if n := t.find(Int(i)); n != nil {
 		return n.val
 	}
-	return Nil
+	return Value{}
 }
 
 // GetString is rawget of a string.
 func (t *Table) GetString(s string) Value {
 	if len(t.nodes) == 0 {
-		return Nil
+		return Value{}
 	}
 	for i := int32(hashString(s)&uint32(len(t.nodes)-1)) + 1; i != 0; {
 		n := &t.nodes[i-1]
@@ -116,7 +116,7 @@ func (t *Table) GetString(s string) Value {
 		}
 		i = n.next
 	}
-	return Nil
+	return Value{}
 }
 
 func (t *Table) find(k Value) *node {
@@ -327,7 +327,7 @@ func (t *Table) Next(k Value) (key, val Value, ok bool) {
 		if i = arrayIndex(k); i == 0 || i > len(t.arr) {
 			n := t.find(k)
 			if n == nil {
-				return Nil, Nil, false
+				return Value{}, Value{}, false
 			}
 			// The position of n: a walk of the chain again, with indices.
 			at := t.mainPosition(k)
@@ -347,5 +347,5 @@ func (t *Table) Next(k Value) (key, val Value, ok bool) {
 			return n.key, n.val, true
 		}
 	}
-	return Nil, Nil, true
+	return Value{}, Value{}, true
 }

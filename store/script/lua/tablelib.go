@@ -39,7 +39,7 @@ func tabConcat(t *Thread, args []Value) []Value {
 func tabForeach(t *Thread, args []Value) []Value {
 	tb := t.CheckTable(args, 1)
 	fn := t.CheckFunction(args, 2)
-	k := Nil
+	k := Value{}
 	for {
 		var v Value
 		var ok bool
@@ -126,7 +126,7 @@ func tabRemove(t *Thread, args []Value) []Value {
 	for ; pos < e; pos++ {
 		t.rawSet(tb, Int(pos), tb.GetInt(pos+1), nil)
 	}
-	t.rawSet(tb, Int(e), Nil, nil)
+	t.rawSet(tb, Int(e), Value{}, nil)
 	return t.ret1(v)
 }
 

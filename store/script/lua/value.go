@@ -19,9 +19,6 @@ type (
 	boolTag struct{}
 )
 
-// Nil is Lua's nil.
-var Nil Value
-
 // Number makes a number.
 func Number(f float64) Value { return Value{f, numTag{}} }
 
@@ -44,6 +41,12 @@ func TableValue(t *Table) Value { return Value{0, t} }
 
 // FunctionValue makes a value of a function.
 func FunctionValue(f *Function) Value { return Value{0, f} }
+
+// cell is the cell of a captured local, which only slots hold.
+func (v Value) cell() *cell {
+	c, _ := v.p.(*cell)
+	return c
+}
 
 // IsNil says whether v is nil.
 func (v Value) IsNil() bool { return v.p == nil }
@@ -261,7 +264,7 @@ func neg(f float64) float64 {
 
 // badNaN is what x86 makes of an invalid operation, which is what Redis prints
 // as "-nan" there; other machines would make another, so it is made by hand.
-var badNaN = math.Float64frombits(0xfff8000000000000)
+func badNaN() float64 { return math.Float64frombits(0xfff8000000000000) }
 
 // nan settles a result that is not a number: the first operand that is one, as
 // x86 has it.
@@ -272,7 +275,7 @@ func nan(a, b float64) float64 {
 	case b != b:
 		return b
 	}
-	return badNaN
+	return badNaN()
 }
 
 func add(a, b float64) float64 {
