@@ -30,6 +30,7 @@ var badScripts = []struct {
 	{"long concat of comparisons", `local a, b = string.rep('a', 1e6), string.rep('a', 1e6) while a == b do end`, ErrInstructions},
 	{"less of long strings", `local a, b = string.rep('a', 1e6), string.rep('a', 1e6) while a <= b do end`, ErrInstructions},
 	{"long key", `local a, t = string.rep('a', 1e6), {} while true do t[a] = 1 end`, ErrInstructions},
+	{"long key in next", `local t = {[string.rep('a', 1e6)] = 1} while true do next(t, (next(t))) end`, ErrInstructions},
 	{"insert at the front", `local t = {} while true do table.insert(t, 1, 0) end`, ErrInstructions},
 	{"string.rep", `return string.rep('x', 2^31 - 1)`, ErrMemory},
 	{"string.rep in pcall", `while true do pcall(string.rep, 'x', 2^30) end`, ErrMemory},

@@ -48,7 +48,11 @@ func (m *Machine) openBase() {
 }
 
 func baseNext(t *Thread, args []Value) []Value {
-	k, v, ok := t.CheckTable(args, 1).Next(Arg(args, 2))
+	tb := t.CheckTable(args, 1)
+	if s, ok := Arg(args, 2).AsString(); ok {
+		t.hashing(s)
+	}
+	k, v, ok := tb.Next(Arg(args, 2))
 	if !ok {
 		t.throwText("invalid key to 'next'")
 	}
@@ -223,7 +227,11 @@ func baseRawequal(t *Thread, args []Value) []Value {
 
 func baseRawget(t *Thread, args []Value) []Value {
 	tb := t.CheckTable(args, 1)
-	return t.ret1(tb.Get(t.CheckAny(args, 2)))
+	k := t.CheckAny(args, 2)
+	if s, ok := k.AsString(); ok {
+		t.hashing(s)
+	}
+	return t.ret1(tb.Get(k))
 }
 
 func baseRawset(t *Thread, args []Value) []Value {

@@ -743,8 +743,8 @@ func (c *compiler) index(e *eIndex) evalFunc {
 	key := c.expr(e.key)
 	return func(f *frame) Value {
 		o, k := obj(f), key(f)
-		if s, ok := k.p.(string); ok && len(s) > 64 {
-			f.th.Step(len(s) / 64)
+		if s, ok := k.p.(string); ok {
+			f.th.hashing(s)
 		}
 		if t, ok := o.p.(*Table); ok {
 			if v := t.Get(k); v.p != nil || t.meta == nil {

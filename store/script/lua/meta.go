@@ -98,14 +98,19 @@ func (t *Thread) setIndex(v, k, val Value, s *site) {
 	t.throwText("loop in settable")
 }
 
+// hashing charges for a long key, which is hashed whole each time it is looked up.
+func (t *Thread) hashing(key string) {
+	if len(key) > 64 {
+		t.Step(len(key) / 16)
+	}
+}
+
 // rawSet stores with all that Lua checks.
 func (t *Thread) rawSet(tb *Table, k, val Value, s *site) {
 	if !tb.readonly {
 		switch p := k.p.(type) {
 		case string:
-			if len(p) > 64 {
-				t.Step(len(p) / 64)
-			}
+			t.hashing(p)
 			tb.set(t.Machine, k, val)
 			return
 		case numTag:

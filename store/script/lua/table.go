@@ -34,10 +34,10 @@ func (t *Table) Meta() *Table { return t.meta }
 // SetMeta sets the metatable.
 func (t *Table) SetMeta(m *Table) { t.meta = m }
 
+// hashString is Redis's: Lua's own skips bytes of a string longer than 31.
 func hashString(s string) uint32 {
 	h := uint32(len(s))
-	step := len(s)>>5 + 1
-	for i := len(s); i >= step; i -= step {
+	for i := len(s); i > 0; i-- {
 		h ^= h<<5 + h>>2 + uint32(s[i-1])
 	}
 	return h
