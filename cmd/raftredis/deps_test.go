@@ -87,11 +87,13 @@ var rules = map[string]rule{
 	"store/machine":  {ours: []string{"store/command", "store/keyspace", "raftnode/commit"}, banned: impure},
 	"store/command":  {ours: []string{"store/keyspace", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
 	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
+	"store/script":   {ours: []string{"store/script/lua"}, banned: impure},
 	// Theory: it knows nothing of what it is for.
 	"store/cfloat":      {banned: impure, stdlibOnly: whyTheory},
 	"store/geohash":     {banned: impure, stdlibOnly: whyTheory},
 	"store/hyperloglog": {banned: impure, stdlibOnly: whyTheory},
 	"store/glob":        {banned: impure, stdlibOnly: whyTheory},
+	"store/script/lua":  {banned: impure, stdlibOnly: whyTheory},
 	"integration":       {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
 }
 
