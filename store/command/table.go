@@ -36,6 +36,7 @@ func Data() []*Spec {
 		Sorting(),
 		Dump(),
 		Limits(),
+		Scripting(),
 	)
 }
 

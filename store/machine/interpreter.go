@@ -11,6 +11,7 @@ import (
 // Frames are used again, so that a command allocates nothing.
 type frame struct {
 	call command.Write
+	read command.Read // of a command of a script that only reads
 	db   keyspace.DB
 	argv [][]byte
 }
@@ -108,8 +109,7 @@ func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) err
 	return nil
 }
 
-// Exec runs a write command inside the one that is being run: a command of a
-// script, or what another one is made of. It is part of the same unit, and of the
+// Exec runs a write command inside the one that is being run. It is part of the same unit, and of the
 // same sequence of chance.
 func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
 	f := m.push()
@@ -120,6 +120,26 @@ func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
 	}
 	f.call.Call = command.Call{Args: argv, Reply: reply}
 	m.call(f, spec, db)
+	return nil
+}
+
+// execFor runs a command of the script that is being run, like Exec. It may be one that
+// reads, and has been checked.
+func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
+	f := m.push()
+	defer m.pop()
+	f.call.Call = command.Call{Args: argv, Reply: reply}
+	if spec.Write != nil {
+		m.call(f, spec, db)
+	} else {
+		f.db = m.ks.DB(db)
+		m.prepare(&f.call.Call, db)
+		f.read = command.Read{Call: f.call.Call, DB: &f.db.View}
+		spec.Read(&f.read)
+		f.read.Call = command.Call{}
+		m.obs.Executed()
+	}
+	m.asker.RanInside(spec)
 	return nil
 }
 
@@ -136,9 +156,14 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	f.db = m.ks.DB(db)
 	call := &f.call
 	call.Space = m.ks
-	call.Now, call.Rand = m.now, &m.rand
+	m.prepare(&call.Call, db)
 	spec.Write(call)
 	m.obs.Executed()
+}
+
+// prepare puts into a call what all of them get.
+func (m *Machine) prepare(call *command.Call, db int) {
+	call.Now, call.Rand, call.Selected, call.Host = m.now, &m.rand, db, &m.host
 }
 
 func (m *Machine) push() *frame {

@@ -6,6 +6,8 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/library"
+	"github.com/raftredis/raftredis/store/script"
 )
 
 // Machine is the state that a log determines, and the interpreter of that log.
@@ -24,6 +26,7 @@ type Machine struct {
 	revision uint64 // counts the units applied: the versions of keys
 	waiting  waiting
 	parts    commit.Assembly // the large request that has come in part
+	library  library.Library // scripts and functions
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -33,6 +36,7 @@ type Machine struct {
 	frames []*frame // of the commands that are being run, one inside the other
 	depth  int
 	ahead  lookahead
+	host   command.Host // of scripts
 }
 
 // New returns a machine that has applied nothing. Entries name commands, so every
@@ -40,6 +44,7 @@ type Machine struct {
 func New(table *command.Table, obs Observer) *Machine {
 	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting()}
 	m.ks.OnTouch, m.ks.OnSwap = m.touched, m.obs.Swapping
+	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor}
 	return m
 }
 
@@ -51,6 +56,9 @@ func (m *Machine) Now() int64 { return m.now }
 
 // Keyspace returns the data, for reading.
 func (m *Machine) Keyspace() *keyspace.Keyspace { return m.ks }
+
+// Library returns the scripts and functions, for reading.
+func (m *Machine) Library() *library.Library { return &m.library }
 
 // Applied reports whether a request was applied, as far as the machine remembers:
 // it forgets what is below the run's floor.

@@ -1,0 +1,249 @@
+package library
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tidwall/btree"
+
+	"github.com/raftredis/raftredis/store/script"
+)
+
+// Limits of what is kept. They are the same on every member, and part of what the
+// log means: changing them takes a new version of the snapshot's section.
+const (
+	// MaxEvaluated is how many scripts that were only ever evaluated are kept, and
+	// maxEvaluatedBytes how many bytes of them: the oldest go first. Redis 7.4 does
+	// so as well, since programs that write their arguments into the script would
+	// fill the memory otherwise.
+	MaxEvaluated      = 500
+	maxEvaluatedBytes = 8 << 20
+
+	// maxBytes bounds the scripts that SCRIPT LOAD was asked to keep, and likewise
+	// the libraries. Both are kept until they are flushed, so that there is no more
+	// to do than to refuse more.
+	maxBytes = 64 << 20
+
+	entryBytes = 1 << 10 // what each costs beside its source
+)
+
+// LoadLimits bound what a library may do while it is loaded.
+func LoadLimits() script.Limits {
+	return script.Limits{Instructions: 10_000_000, Memory: 64 << 20}
+}
+
+// ErrFull is the answer to a script or library that there is no room for.
+var ErrFull = errors.New("OOM the scripts, or libraries, that are loaded take all the room there is for them")
+
+// Entry is a script that is kept.
+type Entry struct {
+	*script.Script
+	Source []byte
+}
+
+func (e *Entry) bytes() int { return len(e.Source) + entryBytes }
+
+// kept is an entry with its place.
+type kept struct {
+	*Entry
+	loaded bool   // by SCRIPT LOAD
+	number uint64 // in the order of coming
+}
+
+// Function is a function with its library.
+type Function struct {
+	*script.Function
+	Library *script.Library
+}
+
+// Library is what is loaded. The zero value is empty. A copy (Freeze) stays as it is
+// and may be read by any goroutine.
+type Library struct {
+	scripts   btree.Map[string, kept]   // by SHA-1 in lower case
+	evaluated btree.Map[uint64, *Entry] // those that were not loaded, in the order of coming
+	number    uint64                    // of the last one that came
+	flushed   uint64                    // how many times SCRIPT FLUSH has emptied it
+
+	libraries btree.Map[string, *script.Library]
+	functions btree.Map[string, Function]
+
+	// Derived.
+	loadedBytes, evaluatedBytes, libraryBytes int
+}
+
+// Freeze returns a copy that stays as it is.
+func (l *Library) Freeze() *Library {
+	f := *l
+	f.scripts, f.evaluated = *l.scripts.Copy(), *l.evaluated.Copy()
+	f.libraries, f.functions = *l.libraries.Copy(), *l.functions.Copy()
+	return &f
+}
+
+// Script returns the script with that SHA-1 in hexadecimal, nil if there is none.
+func (l *Library) Script(sha string) *Entry {
+	k, _ := l.scripts.Get(sha)
+	return k.Entry
+}
+
+// Scripts returns how many scripts are kept, and the bytes of their sources.
+func (l *Library) Scripts() (n, bytes int) {
+	n = l.scripts.Len()
+	return n, l.loadedBytes + l.evaluatedBytes - n*entryBytes
+}
+
+// Flushed counts how many times FlushScripts was called.
+func (l *Library) Flushed() uint64 { return l.flushed }
+
+// Load keeps a script until it is flushed. The error is ErrFull.
+func (l *Library) Load(e *Entry) error {
+	have, ok := l.scripts.Get(e.SHA)
+	if ok && have.loaded {
+		return nil
+	}
+	if l.loadedBytes+e.bytes() > maxBytes {
+		return ErrFull
+	}
+	if ok {
+		l.forget(have)
+	}
+	l.add(kept{Entry: e, loaded: true})
+	return nil
+}
+
+// Remember keeps a script that was evaluated as long as there is room.
+func (l *Library) Remember(e *Entry) {
+	if _, ok := l.scripts.Get(e.SHA); ok || e.bytes() > maxEvaluatedBytes {
+		return
+	}
+	for l.evaluated.Len() >= MaxEvaluated || l.evaluatedBytes+e.bytes() > maxEvaluatedBytes {
+		_, oldest, _ := l.evaluated.Min()
+		k, _ := l.scripts.Get(oldest.SHA)
+		l.forget(k)
+	}
+	l.add(kept{Entry: e})
+}
+
+func (l *Library) add(k kept) {
+	l.number++
+	k.number = l.number
+	l.scripts.Set(k.SHA, k)
+	if k.loaded {
+		l.loadedBytes += k.bytes()
+	} else {
+		l.evaluated.Set(k.number, k.Entry)
+		l.evaluatedBytes += k.bytes()
+	}
+}
+
+// forget forgets a script that was evaluated.
+func (l *Library) forget(k kept) {
+	l.scripts.Delete(k.SHA)
+	l.evaluated.Delete(k.number)
+	l.evaluatedBytes -= k.bytes()
+}
+
+// FlushScripts forgets all scripts.
+func (l *Library) FlushScripts() {
+	l.scripts.Clear()
+	l.evaluated.Clear()
+	l.loadedBytes, l.evaluatedBytes = 0, 0
+	l.flushed++
+}
+
+// Function returns the function of that name.
+func (l *Library) Function(name string) (Function, bool) { return l.functions.Get(name) }
+
+// Libraries visits all libraries in the order of their names.
+func (l *Library) Libraries(visit func(*script.Library)) {
+	l.libraries.Scan(func(_ string, lib *script.Library) bool {
+		visit(lib)
+		return true
+	})
+}
+
+// Counts returns how many libraries there are, and how many functions in all.
+func (l *Library) Counts() (libraries, functions int) { return l.libraries.Len(), l.functions.Len() }
+
+// Policy says what Join does with what is there.
+type Policy uint8
+
+// The policies of FUNCTION RESTORE.
+const (
+	Append  Policy = iota // a library of the same name is an error
+	Replace               // it is replaced
+	Flush                 // everything that is there goes
+)
+
+// Add adds a library, as FUNCTION LOAD does. The error is its reply.
+func (l *Library) Add(lib *script.Library, replace bool) error {
+	if _, there := l.libraries.Get(lib.Name); there && !replace {
+		return fmt.Errorf("ERR Library '%s' already exists", lib.Name)
+	}
+	return l.join([]*script.Library{lib}, true)
+}
+
+// Join adds libraries, all of them or none. The error is the reply of FUNCTION
+// RESTORE.
+func (l *Library) Join(libs []*script.Library, policy Policy) error {
+	next := l.Freeze()
+	if policy == Flush {
+		next.FlushFunctions()
+	}
+	if err := next.join(libs, policy != Append); err != nil {
+		return err
+	}
+	*l = *next
+	return nil
+}
+
+// join adds libraries if all of them can be added.
+func (l *Library) join(libs []*script.Library, replace bool) error {
+	next := *l.Freeze()
+	for _, lib := range libs {
+		old, there := next.libraries.Get(lib.Name)
+		switch {
+		case there && !replace:
+			return fmt.Errorf("ERR Library %s already exists", lib.Name)
+		case there:
+			next.unlink(old)
+		}
+	}
+	for _, lib := range libs {
+		for _, f := range lib.Functions {
+			if _, there := next.functions.Get(f.Name); there {
+				return fmt.Errorf("ERR Function %s already exists", f.Name)
+			}
+			next.functions.Set(f.Name, Function{f, lib})
+		}
+		if next.libraryBytes += len(lib.Source) + entryBytes; next.libraryBytes > maxBytes {
+			return ErrFull
+		}
+		next.libraries.Set(lib.Name, lib)
+	}
+	*l = next
+	return nil
+}
+
+func (l *Library) unlink(lib *script.Library) {
+	for _, f := range lib.Functions {
+		l.functions.Delete(f.Name)
+	}
+	l.libraries.Delete(lib.Name)
+	l.libraryBytes -= len(lib.Source) + entryBytes
+}
+
+// Delete deletes a library and reports whether it was there.
+func (l *Library) Delete(name string) bool {
+	lib, ok := l.libraries.Get(name)
+	if ok {
+		l.unlink(lib)
+	}
+	return ok
+}
+
+// FlushFunctions forgets all libraries.
+func (l *Library) FlushFunctions() {
+	l.libraries.Clear()
+	l.functions.Clear()
+	l.libraryBytes = 0
+}
