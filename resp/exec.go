@@ -156,6 +156,9 @@ func (c *conn) exec(t *transaction) {
 	for i, q := range t.queue {
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv}
+			if q.cmd.spec.Script {
+				cmds[i].Argv = c.srv.store.ScriptArgs(q.argv)
+			}
 			continue
 		}
 		if n, ok := selectedDB(q); ok {

@@ -261,6 +261,9 @@ func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
 // Executed counts.
 func (a *applier) Executed() { a.s.stats.commands.Add(1) }
 
+// Script notes whether a script is being run, which nobody can stop.
+func (a *applier) Script(running bool) { a.s.scripts.applying.Store(running) }
+
 // Expired counts.
 func (a *applier) Expired(n uint64) { a.s.stats.expiredByLeader.Add(n) }
 
@@ -336,6 +339,9 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 	}
 	k.b.observe(&k.a.read.watch, db, spec, w.Args)
 }
+
+// RanInside counts.
+func (k *asker) RanInside(spec *command.Spec) { k.a.s.countInner(spec) }
 
 // Blocked notes that the client waits.
 func (k *asker) Blocked() {

@@ -13,6 +13,7 @@ import (
 // reading is what running a read command needs and a handler must get by
 // pointer. It is kept and used again, so that a read allocates nothing.
 type reading struct {
+	s    *Store
 	call command.Read
 	view keyspace.View
 	rand keyspace.Rand
@@ -21,6 +22,11 @@ type reading struct {
 	// Of the node, not of the state: see Stats.
 	watch        stopwatch
 	hits, misses uint64
+
+	host      command.Host // of scripts
+	inner     command.Read // what one of them runs
+	innerView keyspace.View
+	wrote     bool // it came to a write
 }
 
 // stopwatch measures how long commands take.
@@ -42,17 +48,21 @@ func (w *stopwatch) lap() time.Duration {
 
 func (w *stopwatch) start() { w.last = time.Since(w.base) }
 
-func newReading() *reading {
+func newReading(s *Store) *reading {
 	// Chance that nothing replicated depends on: any will do.
-	r := &reading{rand: keyspace.NewRand(rand.Uint64()), watch: newStopwatch()}
+	r := &reading{s: s, rand: keyspace.NewRand(rand.Uint64()), watch: newStopwatch()}
 	r.call.DB = &r.view
 	return r
 }
 
 // do runs a command. Store.mu is held.
 func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
-	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand}
+	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db}
+	if spec.Script {
+		r.call.Host = r.scripting(r.s, r.s.m.Library(), ks, now)
+	}
 	r.run(ks, db, spec)
+	r.call.Host = nil
 }
 
 // run runs the command that call holds.
@@ -96,7 +106,7 @@ func (s *Store) reading() *reading {
 	if r, ok := s.readings.Get().(*reading); ok {
 		return r
 	}
-	return newReading()
+	return newReading(s)
 }
 
 // Reader reads the state of this node, all of it at one applied index.

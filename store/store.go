@@ -97,6 +97,7 @@ type Store struct {
 	absences     absences
 	room         room
 	reads        blockedReads
+	scripts      scripts
 	readings     sync.Pool // *reading
 	applier      applier
 	applied      atomic.Uint64 // index of the last applied entry
@@ -154,6 +155,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 		confChangeC: confChangeC,
 		clock:       newClock(cfg.Now),
 		inflight:    newInflight(),
+		scripts:     scripts{turn: make(chan struct{}, 1)},
 		barrier:     barrier{wakeC: make(chan struct{}, 1)},
 		captureC:    make(chan chan *machine.Picture),
 		retryC:      make(chan struct{}, 1),
@@ -162,7 +164,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
-	s.applier = applier{s: s, read: newReading()}
+	s.applier = applier{s: s, read: newReading(s)}
 	s.m = machine.New(cfg.Table, &s.applier)
 	return s
 }

@@ -157,6 +157,10 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	call := &f.call
 	call.Space = m.ks
 	m.prepare(&call.Call, db)
+	if spec.Script {
+		m.obs.Script(true)
+		defer m.obs.Script(false)
+	}
 	spec.Write(call)
 	m.obs.Executed()
 }

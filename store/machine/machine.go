@@ -37,6 +37,7 @@ type Machine struct {
 	depth  int
 	ahead  lookahead
 	host   command.Host // of scripts
+	asker  Asker        // of the request
 }
 
 // New returns a machine that has applied nothing. Entries name commands, so every
@@ -160,6 +161,7 @@ func (m *Machine) request(request []byte) error {
 	if err != nil || !fresh {
 		return err
 	}
+	m.asker = asker
 	if before < h.Incarnation { // the run before it has ended, and so have its clients
 		m.begin()
 		if err := m.endClients(h.Origin); err != nil {
