@@ -51,7 +51,7 @@ func scriptContainer() *Spec {
 				Name: "debug", Arity: 3, Flags: NoScript, Script: true,
 				Group: group, Since: "3.2.0", Complexity: "O(1)",
 				Summary: "Set the debug mode for executed scripts.",
-				Syntax:  "YES | SYNC | NO",
+				Syntax:  "<YES | SYNC | NO>",
 				Read:    scriptDebug,
 			},
 			{
