@@ -185,7 +185,6 @@ func (s *scriptRun) run() {
 	h := c.Host
 	env := script.Env{
 		Keys: c.Args[3 : 3+s.keys], Args: c.Args[3+s.keys:],
-		Now: c.Now, RESP3: c.Reply.RESP3(),
 		Call: s.exec, ACLCheck: s.aclCheck, Log: h.Log, Stop: h.Stop,
 	}
 	var err error
@@ -266,13 +265,11 @@ func (s *scriptRun) local(spec *Spec, argv [][]byte, reply Reply) {
 }
 
 // aclCheck answers redis.acl_check_cmd.
-func (s *scriptRun) aclCheck(argv [][]byte) (bool, error) {
+func (s *scriptRun) aclCheck(argv [][]byte) (allowed, exists bool) {
 	spec := s.call.Host.Table.Lookup(argv[0])
 	if spec != nil && len(spec.Subcommands) > 0 && len(argv) > 1 {
 		spec = spec.Sub(argv[1])
 	}
-	if spec == nil || !spec.ArityOK(len(argv)) {
-		return false, errors.New("ERR Invalid command passed to redis.acl_check_cmd()")
-	}
-	return true, nil
+	exists = spec != nil && spec.ArityOK(len(argv))
+	return exists, exists
 }

@@ -81,15 +81,27 @@ func functionLoad(w *Write) {
 		}
 		replace = true
 	}
-	lib, err := script.LoadLibrary(bytes.Clone(w.Args[len(w.Args)-1]), library.LoadLimits())
-	if err == nil {
-		err = w.Host.Library.Add(lib, replace)
-	}
+	name, err := w.Host.load(w.Host.Library, w.Args[len(w.Args)-1], replace)
 	if err != nil {
 		w.Fail(err)
 		return
 	}
-	w.Reply.BulkString(lib.Name)
+	w.Reply.BulkString(name)
+}
+
+// load loads a library into to, and returns its name. The error is the reply.
+func (h *Host) load(to *library.Library, source []byte, replace bool) (name string, err error) {
+	if name, err = script.Metadata(source); err != nil {
+		return "", err
+	}
+	if to.Has(name) && !replace {
+		return "", fmt.Errorf("ERR Library '%s' already exists", name)
+	}
+	lib, err := h.Engine.LoadLibrary(source, library.LoadLimits())
+	if err != nil {
+		return "", err
+	}
+	return name, to.Join([]*script.Library{lib}, library.Replace)
 }
 
 func functionDelete(w *Write) {
@@ -157,10 +169,10 @@ func writeLibrary(reply Reply, lib *script.Library, withCode bool) {
 		reply.BulkString("name")
 		reply.BulkString(f.Name)
 		reply.BulkString("description")
-		if f.Description == "" {
-			reply.Null()
-		} else {
+		if f.Described {
 			reply.BulkString(f.Description)
+		} else {
+			reply.Null()
 		}
 		reply.BulkString("flags")
 		writeStatuses(reply, functionFlags(f.Flags))
@@ -212,7 +224,7 @@ func functionRestore(w *Write) {
 		w.Reply.Error("ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.")
 		return
 	}
-	libs, err := restoreLibraries(w.Args[2])
+	libs, err := w.Host.restore(w.Args[2])
 	if err == nil {
 		err = w.Host.Library.Join(libs, policy)
 	}
@@ -223,19 +235,15 @@ func functionRestore(w *Write) {
 	w.OK()
 }
 
-// restoreLibraries loads what is in a dump. The error is the reply.
-func restoreLibraries(payload []byte) ([]*script.Library, error) {
+// restore loads what is in a dump. The error is the reply.
+func (h *Host) restore(payload []byte) ([]*script.Library, error) {
 	sources, err := keyspace.ParseFunctions(payload)
 	if err != nil {
 		return nil, fmt.Errorf("ERR %w", err)
 	}
 	var all library.Library // those of the dump must not collide either
 	for _, source := range sources {
-		lib, err := script.LoadLibrary(source, library.LoadLimits())
-		if err == nil {
-			err = all.Add(lib, false)
-		}
-		if err != nil {
+		if _, err := h.load(&all, source, false); err != nil {
 			return nil, err
 		}
 	}

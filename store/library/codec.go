@@ -56,15 +56,15 @@ func (l *Library) EncodeFunctions(e *keyspace.Encoder) {
 }
 
 // DecodeFunctions reads what EncodeFunctions wrote, and loads it.
-func (l *Library) DecodeFunctions(d *keyspace.Decoder) error {
+func (l *Library) DecodeFunctions(d *keyspace.Decoder, engine *script.Engine) error {
 	for n := d.Uvarint(); n > 0 && d.Err() == nil; n-- {
 		source := d.Bytes()
 		if d.Err() != nil {
 			break
 		}
-		lib, err := script.LoadLibrary(source, LoadLimits())
+		lib, err := engine.LoadLibrary(source, LoadLimits())
 		if err == nil {
-			err = l.Add(lib, false)
+			err = l.Join([]*script.Library{lib}, Append)
 		}
 		if err != nil {
 			return fmt.Errorf("library: %w", err)

@@ -174,35 +174,22 @@ const (
 	Flush                 // everything that is there goes
 )
 
-// Add adds a library, as FUNCTION LOAD does. The error is its reply.
-func (l *Library) Add(lib *script.Library, replace bool) error {
-	if _, there := l.libraries.Get(lib.Name); there && !replace {
-		return fmt.Errorf("ERR Library '%s' already exists", lib.Name)
-	}
-	return l.join([]*script.Library{lib}, true)
+// Has reports whether there is a library of that name.
+func (l *Library) Has(name string) bool {
+	_, ok := l.libraries.Get(name)
+	return ok
 }
 
-// Join adds libraries, all of them or none. The error is the reply of FUNCTION
-// RESTORE.
+// Join adds libraries, all of them or none. The error is the reply.
 func (l *Library) Join(libs []*script.Library, policy Policy) error {
 	next := l.Freeze()
 	if policy == Flush {
 		next.FlushFunctions()
 	}
-	if err := next.join(libs, policy != Append); err != nil {
-		return err
-	}
-	*l = *next
-	return nil
-}
-
-// join adds libraries if all of them can be added.
-func (l *Library) join(libs []*script.Library, replace bool) error {
-	next := *l.Freeze()
 	for _, lib := range libs {
 		old, there := next.libraries.Get(lib.Name)
 		switch {
-		case there && !replace:
+		case there && policy == Append:
 			return fmt.Errorf("ERR Library %s already exists", lib.Name)
 		case there:
 			next.unlink(old)
@@ -220,7 +207,7 @@ func (l *Library) join(libs []*script.Library, replace bool) error {
 		}
 		next.libraries.Set(lib.Name, lib)
 	}
-	*l = next
+	*l = *next
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 type frame struct {
 	call command.Write
 	read command.Read // of a command of a script that only reads
+
+	reply command.Recorded // of one that writes
 	db   keyspace.DB
 	argv [][]byte
 }
@@ -128,10 +130,15 @@ func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
 func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
 	f := m.push()
 	defer m.pop()
-	f.call.Call = command.Call{Args: argv, Reply: reply}
 	if spec.Write != nil {
+		// Replying may end the script, when it has used up its memory. That must not
+		// happen in the middle of a write.
+		f.reply.Reset(reply.RESP3())
+		f.call.Call = command.Call{Args: argv, Reply: &f.reply}
 		m.call(f, spec, db)
+		f.reply.Replay(reply)
 	} else {
+		f.call.Call = command.Call{Args: argv, Reply: reply}
 		f.db = m.ks.DB(db)
 		m.prepare(&f.call.Call, db)
 		f.read = command.Read{Call: f.call.Call, DB: &f.db.View}

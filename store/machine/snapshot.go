@@ -32,7 +32,7 @@ func sections() []section {
 		{"keyspace", 1, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace},
 		{"waiting", 1, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
 		{"scripts", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeScripts(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeScripts(d) }},
-		{"functions", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeFunctions(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeFunctions(d) }},
+		{"functions", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeFunctions(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeFunctions(d, m.host.Engine) }},
 	}
 }
 
