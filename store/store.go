@@ -164,7 +164,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
-	s.applier = applier{s: s, read: newReading(s)}
+	s.applier = applier{s: s, sent: -1, read: newReading(s)}
 	s.m = machine.New(cfg.Table, &s.applier)
 	return s
 }

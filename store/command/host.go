@@ -41,7 +41,7 @@ var ErrWrites = errors.New("the script writes")
 // ScriptLimits bound a script that is applied. They are part of what an entry means:
 // all members have to have the same.
 func ScriptLimits() script.Limits {
-	return script.Limits{Instructions: 100_000_000, Memory: 512 << 20}
+	return script.Limits{Instructions: 200_000_000, Memory: 512 << 20}
 }
 
 // RunRead runs a command that reads, for a host's Exec.
