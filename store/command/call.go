@@ -40,6 +40,9 @@ type Call struct {
 	// Host is who runs the call, for what runs other commands or is about scripts.
 	Host *Host
 
+	// InScript says that a script makes the call.
+	InScript bool
+
 	blocked  bool
 	deferred bool
 	long     bool

@@ -184,7 +184,7 @@ func (s *scriptRun) run() {
 	c := s.call
 	h := c.Host
 	env := script.Env{
-		Keys: c.Args[3 : 3+s.keys], Args: c.Args[3+s.keys:],
+		Keys: c.Args[3 : 3+s.keys], Args: c.Args[3+s.keys:], Seed: int32(c.Rand.Uint64()),
 		Call: s.exec, ACLCheck: s.aclCheck, Log: h.Log, Stop: h.Stop,
 	}
 	var err error

@@ -3,6 +3,7 @@ package library
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tidwall/btree"
 
@@ -65,7 +66,7 @@ type Library struct {
 	flushed   uint64                    // how many times SCRIPT FLUSH has emptied it
 
 	libraries btree.Map[string, *script.Library]
-	functions btree.Map[string, Function]
+	functions btree.Map[string, Function] // by name in lower case, as Redis compares them
 
 	// Derived.
 	loadedBytes, evaluatedBytes, libraryBytes int
@@ -150,8 +151,10 @@ func (l *Library) FlushScripts() {
 	l.flushed++
 }
 
-// Function returns the function of that name.
-func (l *Library) Function(name string) (Function, bool) { return l.functions.Get(name) }
+// Function returns the function of that name, in any case of letters.
+func (l *Library) Function(name string) (Function, bool) {
+	return l.functions.Get(strings.ToLower(name))
+}
 
 // Libraries visits all libraries in the order of their names.
 func (l *Library) Libraries(visit func(*script.Library)) {
@@ -162,7 +165,10 @@ func (l *Library) Libraries(visit func(*script.Library)) {
 }
 
 // Counts returns how many libraries there are, and how many functions in all.
-func (l *Library) Counts() (libraries, functions int) { return l.libraries.Len(), l.functions.Len() }
+func (l *Library) Counts() (libraries, functions int) {
+	l.Libraries(func(lib *script.Library) { functions += len(lib.Functions) })
+	return l.libraries.Len(), functions
+}
 
 // Policy says what Join does with what is there.
 type Policy uint8
@@ -197,10 +203,13 @@ func (l *Library) Join(libs []*script.Library, policy Policy) error {
 	}
 	for _, lib := range libs {
 		for _, f := range lib.Functions {
-			if _, there := next.functions.Get(f.Name); there {
+			name := strings.ToLower(f.Name)
+			switch have, there := next.functions.Get(name); {
+			case !there:
+				next.functions.Set(name, Function{f, lib})
+			case have.Library != lib: // else they differ in case, and the first is found
 				return fmt.Errorf("ERR Function %s already exists", f.Name)
 			}
-			next.functions.Set(f.Name, Function{f, lib})
 		}
 		if next.libraryBytes += len(lib.Source) + entryBytes; next.libraryBytes > maxBytes {
 			return ErrFull
@@ -213,7 +222,7 @@ func (l *Library) Join(libs []*script.Library, policy Policy) error {
 
 func (l *Library) unlink(lib *script.Library) {
 	for _, f := range lib.Functions {
-		l.functions.Delete(f.Name)
+		l.functions.Delete(strings.ToLower(f.Name))
 	}
 	l.libraries.Delete(lib.Name)
 	l.libraryBytes -= len(lib.Source) + entryBytes

@@ -134,11 +134,11 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 		// Replying may end the script, when it has used up its memory. That must not
 		// happen in the middle of a write.
 		f.reply.Reset(reply.RESP3())
-		f.call.Call = command.Call{Args: argv, Reply: &f.reply}
+		f.call.Call = command.Call{Args: argv, Reply: &f.reply, InScript: true}
 		m.call(f, spec, db)
 		f.reply.Replay(reply)
 	} else {
-		f.call.Call = command.Call{Args: argv, Reply: reply}
+		f.call.Call = command.Call{Args: argv, Reply: reply, InScript: true}
 		f.db = m.ks.DB(db)
 		m.prepare(&f.call.Call, db)
 		f.read = command.Read{Call: f.call.Call, DB: &f.db.View}
