@@ -44,6 +44,7 @@ type watcher struct {
 	paused     int
 	duplicates int
 	commands   int
+	inside     int
 	reply      recorder
 	events     []string // about clients that wait
 
@@ -64,17 +65,18 @@ func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	return Nobody{}, nil
 }
 
-func (w *watcher) Touched(keyspace.Touch) {}
-func (w *watcher) Swapping(int, int)      {}
-func (w *watcher) Executed()              { w.commands++ }
-func (w *watcher) Script(bool)            {}
-func (w *watcher) Expired(uint64)         {}
-func (w *watcher) Aside(f func())         { f() }
-func (w *watcher) Pause(int)              { w.paused++ }
-func (w *watcher) Command() command.Reply { return &w.reply }
-func (w *watcher) Blocked()               { w.reply.put("waits"); w.waits++ }
-func (w *watcher) Exec(run bool)          { w.reply.put("exec=%v", run) }
-func (w *watcher) EndExec()               { w.reply.put("executed") }
+func (w *watcher) Touched(keyspace.Touch)  {}
+func (w *watcher) Swapping(int, int)       {}
+func (w *watcher) Executed()               { w.commands++ }
+func (w *watcher) Script(bool)             {}
+func (w *watcher) Expired(uint64)          {}
+func (w *watcher) Aside(f func())          { f() }
+func (w *watcher) Pause(int)               { w.paused++ }
+func (w *watcher) Command() command.Reply  { return &w.reply }
+func (w *watcher) RanInside(*command.Spec) { w.inside++ }
+func (w *watcher) Blocked()                { w.reply.put("waits"); w.waits++ }
+func (w *watcher) Exec(run bool)           { w.reply.put("exec=%v", run) }
+func (w *watcher) EndExec()                { w.reply.put("executed") }
 
 func (w *watcher) Served(id WaitID) {
 	w.served++

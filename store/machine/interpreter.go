@@ -14,8 +14,8 @@ type frame struct {
 	read command.Read // of a command of a script that only reads
 
 	reply command.Recorded // of one that writes
-	db   keyspace.DB
-	argv [][]byte
+	db    keyspace.DB
+	argv  [][]byte
 }
 
 // op applies the op that c stands at.
