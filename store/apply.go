@@ -262,7 +262,10 @@ func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
 func (a *applier) Executed() { a.s.stats.commands.Add(1) }
 
 // Script notes whether a script is being run, which nobody can stop.
-func (a *applier) Script(running bool) { a.s.scripts.applying.Store(running) }
+func (a *applier) Script(running bool) {
+	a.s.scripts.applying.Store(running)
+	a.s.scripts.changes.Store(a.s.m.Library().Changes())
+}
 
 // Expired counts.
 func (a *applier) Expired(n uint64) { a.s.stats.expiredByLeader.Add(n) }

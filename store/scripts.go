@@ -46,13 +46,15 @@ type scripts struct {
 
 	turn     chan struct{} // has room for the one whose long script runs
 	running  atomic.Pointer[LongScript]
-	applying atomic.Bool // one is being applied
+	applying atomic.Bool   // one is being applied
+	changes  atomic.Uint64 // library.Changes, as of the last one that was
 }
 
 // seen is a script that this node has come across.
 type seen struct {
 	name    string
-	sure    int            // how many more calls are taken for writes
+	sure    int            // how many more calls are taken for writes,
+	changes uint64         // if the libraries are as they were
 	entry   *library.Entry // if it was evaluated here and is perhaps not in the state
 	flushed uint64         // library.Flushed then
 }
@@ -125,7 +127,7 @@ func (x *scripts) sureWrite(name string) bool {
 		return false
 	}
 	s := e.Value.(*seen)
-	if s.sure == 0 {
+	if s.sure == 0 || s.changes != x.changes.Load() {
 		return false
 	}
 	s.sure--
@@ -136,7 +138,8 @@ func (x *scripts) sureWrite(name string) bool {
 func (x *scripts) wrote(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.at(name).sure = sureWrites
+	s := x.at(name)
+	s.sure, s.changes = sureWrites, x.changes.Load()
 }
 
 // scriptName is what a call runs, as scripts.seen knows it.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -98,7 +99,10 @@ func (h *Host) load(to *library.Library, source []byte, replace bool) (name stri
 		return "", fmt.Errorf("ERR Library '%s' already exists", name)
 	}
 	lib, err := h.Engine.LoadLibrary(source, library.LoadLimits())
-	if err != nil {
+	switch {
+	case errors.Is(err, script.ErrInstructions):
+		return "", errors.New("ERR FUNCTION LOAD timeout")
+	case err != nil:
 		return "", err
 	}
 	return name, to.Join([]*script.Library{lib}, library.Replace)

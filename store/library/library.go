@@ -68,7 +68,8 @@ type Library struct {
 	libraries btree.Map[string, *script.Library]
 	functions btree.Map[string, Function] // by name in lower case, as Redis compares them
 
-	// Derived.
+	// Derived. changes counts how often the libraries have changed.
+	changes                                   uint64
 	loadedBytes, evaluatedBytes, libraryBytes int
 }
 
@@ -156,6 +157,9 @@ func (l *Library) Function(name string) (Function, bool) {
 	return l.functions.Get(strings.ToLower(name))
 }
 
+// Changes counts how often the libraries have changed on this node.
+func (l *Library) Changes() uint64 { return l.changes }
+
 // Libraries visits all libraries in the order of their names.
 func (l *Library) Libraries(visit func(*script.Library)) {
 	l.libraries.Scan(func(_ string, lib *script.Library) bool {
@@ -216,6 +220,7 @@ func (l *Library) Join(libs []*script.Library, policy Policy) error {
 		}
 		next.libraries.Set(lib.Name, lib)
 	}
+	next.changes++
 	*l = *next
 	return nil
 }
@@ -233,6 +238,7 @@ func (l *Library) Delete(name string) bool {
 	lib, ok := l.libraries.Get(name)
 	if ok {
 		l.unlink(lib)
+		l.changes++
 	}
 	return ok
 }
@@ -242,4 +248,5 @@ func (l *Library) FlushFunctions() {
 	l.libraries.Clear()
 	l.functions.Clear()
 	l.libraryBytes = 0
+	l.changes++
 }
