@@ -26,9 +26,7 @@ func foreignDirectives() map[string]foreign {
 		noSlots      = "every member has all keys: there are no hash slots"
 		noEviction   = "nothing is evicted; give keys a time to live"
 		noUsers      = "there are no users, only requirepass"
-		noScripts    = "there are no scripts"
 		noModules    = "there are no modules"
-		noTracking   = "there is no tracking of keys for client-side caches"
 		noEncryption = "private keys must not be encrypted"
 		goTLS        = "TLS is Go's, which has no such setting"
 		goMemory     = "memory is Go's (see GOGC and GOMEMLIMIT)"
@@ -91,9 +89,7 @@ func foreignDirectives() map[string]foreign {
 		noSlots:                   "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port cluster-announce-hostname cluster-announce-tls-port cluster-preferred-endpoint-type",
 		noEviction:                "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time",
 		noUsers:                   "acllog-max-len acl-pubsub-default",
-		noScripts:                 "lua-time-limit busy-reply-threshold",
 		noModules:                 "enable-module-command",
-		noTracking:                "tracking-table-max-keys",
 		goTLS:                     "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout",
 		goMemory:                  "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields",
 		lazy:                      "lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush",
