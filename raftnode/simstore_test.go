@@ -176,6 +176,7 @@ func (st *simStore) Entry(int64)                               {}
 func (st *simStore) Touched(keyspace.Touch)                    {}
 func (st *simStore) Swapping(int, int)                         {}
 func (st *simStore) Executed(*command.Spec)                    {}
+func (st *simStore) Script(bool)                               {}
 func (st *simStore) Served(machine.WaitID)                     {}
 func (st *simStore) Claimed(machine.WaitID, *command.Recorded) {}
 func (st *simStore) Ended(machine.WaitID, machine.Ended)       {}

@@ -10,7 +10,7 @@ import (
 // raftFamily is the cluster's administration. Every command that changes
 // something answers when the change is applied on this node.
 func raftFamily() []local {
-	const flags = command.Admin | command.NoScript | command.NoMulti | command.Loading | command.Stale
+	const flags = command.Admin | command.NoScript | command.NoMulti | command.Loading | command.Stale | command.AllowBusy
 	sub := func(name string, arity int, summary, syntax string, w when, run func(*conn, [][]byte)) local {
 		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: "7.0.0", Complexity: "O(1)", Summary: summary, Syntax: syntax}, when: w, run: run}
 	}

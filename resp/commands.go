@@ -38,7 +38,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily()}
+	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily(), scriptingFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for

@@ -31,6 +31,7 @@ type Config struct {
 	SlowlogSlower    int64  // microseconds, negative: off
 	SlowlogMaxLen    int64
 	LatencyLimit     int64 // milliseconds, 0: off
+	BusyThreshold    int64 // milliseconds that a script may take before others are told, 0: never
 	LatencyTracking  bool
 	TrackingKeys     int64 // most keys that CLIENT TRACKING remembers for all clients, 0: any number
 	Databases        int

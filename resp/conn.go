@@ -88,6 +88,7 @@ type conn struct {
 	taskFrom            int                    // where the replies of the running task begin
 	taskMuted           bool                   // it gets no reply
 	executing           bool                   // commands of a transaction are being run
+	toWrite             *longWrite             // what a long script has left to be done
 	startTask           func()                 // to be started as a goroutine when run ends
 
 	// Reads that share one hold of the store's lock.

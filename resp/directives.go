@@ -54,6 +54,7 @@ func Directives() []Directive {
 		number64("slowlog-max-len", "128", 0, math.MaxInt64, "entries that the slow log keeps", func(c *Config) *int64 { return &c.SlowlogMaxLen }),
 		number64("latency-monitor-threshold", "0", 0, math.MaxInt64, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *int64 { return &c.LatencyLimit }),
 		number64("tracking-table-max-keys", "1000000", 0, math.MaxInt64, "keys that are remembered for clients which cache them, 0 for any number", func(c *Config) *int64 { return &c.TrackingKeys }),
+		number64("busy-reply-threshold", "5000", 0, math.MaxInt64, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *int64 { return &c.BusyThreshold }).alias("lua-time-limit"),
 		yesno("latency-tracking", "yes", "keep a histogram of each command's latency", func(c *Config) *bool { return &c.LatencyTracking }),
 		number("databases", "16", 16, 16, "databases to SELECT from", func(c *Config) *int { return &c.Databases }).immutable(),
 		number("shutdown-timeout", "10", 0, math.MaxInt32, "seconds that clients get to take their last replies", func(c *Config) *int { return &c.ShutdownTimeout }),

@@ -137,6 +137,7 @@ func (c *conn) resume() bool {
 	case forBarrier, forAudience:
 	case forTask:
 		c.dropTask()
+		return !c.writeScript()
 	}
 	return true
 }
@@ -215,6 +216,11 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if cm.flags&command.Loading == 0 && !c.serving {
 		return c.reject(cm, loadingError(s.store.Readiness()))
 	}
+	if cm.flags&command.AllowBusy == 0 {
+		if line := s.busy(); line != "" {
+			return c.reject(cm, line)
+		}
+	}
 	if p := s.pause.Load(); p != nil && p.holds(c, cm, s.now()) {
 		if c.batch.Len() > 0 {
 			c.submit()
@@ -239,6 +245,8 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		}
 	}
 	switch {
+	case cm.spec.Script && cm.spec.Read != nil && cm.spec.Write != nil:
+		return c.script(cm, argv, end)
 	case cm.spec.Read != nil:
 		return c.read(cm, argv, end)
 	case cm.spec.Write != nil:
@@ -324,16 +332,8 @@ func (c *conn) behindBatch(from int) {
 // read runs a command that only reads: in the batch if there is one, else
 // beside the following reads under one lock.
 func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
-	if c.linear && end > c.coveredTo {
-		if c.batch.Len() > 0 {
-			c.submit()
-			return true
-		}
-		c.barrier()
-		return true
-	}
-	if c.linear && c.barrierErr != nil {
-		return c.reject(cm, store.Line(c.barrierErr))
+	if wait, refused := c.uncovered(cm, end); wait || refused {
+		return wait
 	}
 	if cm.spec.Block != nil {
 		return c.blocking(cm, argv)
@@ -360,6 +360,24 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 	return false
 }
 
+// uncovered reports whether a read has to wait for a barrier, which it has begun then,
+// or was refused because there came none.
+func (c *conn) uncovered(cm *cmd, end int64) (wait, refused bool) {
+	switch {
+	case !c.linear:
+	case end > c.coveredTo && c.batch.Len() > 0:
+		c.submit()
+		return true, false
+	case end > c.coveredTo:
+		c.barrier()
+		return true, false
+	case c.barrierErr != nil:
+		c.reject(cm, store.Line(c.barrierErr))
+		return false, true
+	}
+	return false, false
+}
+
 // readNow runs a read with the reader that has been begun. It answers false if the
 // command has to be run as a write.
 func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
@@ -370,11 +388,11 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 		c.endTogether()
 	}
 	from, errs := len(c.enc.buf), c.enc.errs
+	if c.tracking.on {
+		c.reader.By(c.by(cm))
+	}
 	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
 		return false
-	}
-	if c.tracking.on && c.caches(cm, c.tracking.caching) {
-		c.reader.Remember(c.tracking.tracker, cm.spec, argv)
 	}
 	c.ranRead(cm, argv, len(c.enc.buf)-from, c.enc.errs > errs)
 	if c.muted() {

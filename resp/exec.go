@@ -161,6 +161,9 @@ func (c *conn) exec(t *transaction) {
 		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
+			if q.cmd.spec.Script {
+				cmds[i].Argv = c.srv.store.ScriptArgs(q.argv)
+			}
 			continue
 		}
 		if n, ok := selectedDB(q); ok {
@@ -219,11 +222,11 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 			q.Local(&c.enc)
 		} else {
 			errs := c.enc.errs
+			if q.Remember {
+				c.reader.By(store.By{Tracker: c.tracking.tracker, Remember: true})
+			}
 			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
 			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.errs > errs)
-			if q.Remember {
-				c.reader.Remember(c.tracking.tracker, q.Spec, q.Argv)
-			}
 		}
 	}
 }

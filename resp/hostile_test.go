@@ -196,6 +196,9 @@ func TestDiskFull(t *testing.T) {
 		c.ask("MULTI\r\nGET a\r\nSET a 4\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n"+refused+"-EXECABORT Transaction discarded because of previous errors.\r\n")
 		c.ask("MULTI\r\nGET a\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*1\r\n$1\r\n1\r\n")
 		c.ask("GET a\r\nPING\r\n", "$1\r\n1\r\n+PONG\r\n")
+		c.ask("EVAL \"return redis.call('get','a')\" 0\r\n", "$1\r\n1\r\n")
+		c.ask("EVAL \"return redis.pcall('set','a',6).err\" 0\r\n", fmt.Sprintf("$%d\r\n%s\r\n", len(store.ErrDiskFull), store.ErrDiskFull))
+		c.ask("EVALSHA 0123456789012345678901234567890123456789 0\r\n", refused)
 		if after := l.store.AppliedIndex(); after != before {
 			t.Errorf("the log went from %d to %d", before, after)
 		}

@@ -52,12 +52,12 @@ func (c *conn) by(cm *cmd) store.By {
 	return store.By{Tracker: c.tracking.tracker, Remember: c.caches(cm, c.tracking.caching)}
 }
 
-// caches reports whether the client may keep what the command answers. caching says
-// that CLIENT CACHING was given for it.
+// caches reports whether the client may keep what the command answers, or what a script
+// reads. caching says that CLIENT CACHING was given for it.
 func (c *conn) caches(cm *cmd, caching bool) bool {
 	t := &c.tracking
 	switch {
-	case !t.on || t.bcast || cm.flags&command.Readonly == 0:
+	case !t.on || t.bcast || cm.flags&command.Readonly == 0 && !cm.spec.Script:
 		return false
 	case t.optin:
 		return caching

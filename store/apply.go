@@ -296,6 +296,12 @@ func (a *applier) UsersChanged(users *acl.Users) {
 	a.newUsers = true
 }
 
+// Script notes whether a script is being run, which nobody can stop.
+func (a *applier) Script(running bool) {
+	a.s.scripts.applying.Store(running)
+	a.s.scripts.changes.Store(a.s.m.Library().Changes())
+}
+
 // Expired counts.
 func (a *applier) Expired(n uint64) { a.s.stats.expiredByLeader.Add(n) }
 
@@ -390,8 +396,16 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 		k.a.read.count(&w.DB.View)
 	}
 	k.b.observe(&k.a.read.watch, db, spec, w.Args)
-	if k.remember {
+	if k.remember && !spec.Script {
 		k.a.s.tracking.remember(k.b.tracker, spec, w.Args)
+	}
+}
+
+// RanInside counts, and notes what a script has read.
+func (k *asker) RanInside(spec *command.Spec, argv [][]byte) {
+	k.a.s.countInner(spec)
+	if k.remember && spec.AllFlags()&command.Readonly != 0 {
+		k.a.s.tracking.remember(k.b.tracker, spec, argv)
 	}
 }
 

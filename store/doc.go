@@ -21,14 +21,14 @@
 // of barrier (each has a ReadIndex under way for the linearizable reads that came
 // before it left), and one that ends after the node's first request, which fetches
 // a stamp of the leader's clock. Another, sender, exists only while proposeC is
-// full. Close ends them all. The store closes none of the channels that it was
+// full; RunLong, a script that takes long, is on its caller's. Close ends them all. The store closes none of the channels that it was
 // given, and must be closed before anybody closes proposeC or confChangeC.
 //
 // # Locks
 //
 // Store.mu guards the machine: the apply loop writes under Lock, readers read
-// under RLock. The locks of inflight, room, blockedReads, absences, clock and
-// indexWaits are leaves: each may be taken under Store.mu, none is held while
+// under RLock. The locks of inflight, room, blockedReads, absences, scripts,
+// clock and indexWaits are leaves: each may be taken under Store.mu, none is held while
 // another one is taken or while a callback runs. hub.mu, of the subscribers, is
 // never taken under Store.mu, and is held while a Subscriber's functions run, which
 // say so. Nobody waits for raft, a channel or a client while holding any of them.

@@ -13,15 +13,23 @@ import (
 // reading is what running a read command needs and a handler must get by
 // pointer. It is kept and used again, so that a read allocates nothing.
 type reading struct {
+	s    *Store
 	call command.Read
 	view keyspace.View
 	rand keyspace.Rand
 	argv [][]byte
 
+	by By // who runs the next command
+
 	// Of the node, not of the state: see Stats.
 	watch        stopwatch
 	hits, misses uint64
 	missed       []dbKey
+
+	host      command.Host // of scripts
+	inner     command.Read // what one of them runs
+	innerView keyspace.View
+	wrote     bool // it came to a write
 }
 
 // stopwatch measures how long commands take.
@@ -43,17 +51,25 @@ func (w *stopwatch) lap() time.Duration {
 
 func (w *stopwatch) start() { w.last = time.Since(w.base) }
 
-func newReading() *reading {
+func newReading(s *Store) *reading {
 	// Chance that nothing replicated depends on: any will do.
-	r := &reading{rand: keyspace.NewRand(rand.Uint64()), watch: newStopwatch()}
+	r := &reading{s: s, rand: keyspace.NewRand(rand.Uint64()), watch: newStopwatch()}
 	r.call.DB = &r.view
 	return r
 }
 
 // do runs a command. Store.mu is held.
 func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spec, argv [][]byte, reply command.Reply) {
-	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand}
+	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db}
+	if spec.Script {
+		r.call.Host = r.scripting(r.s, r.s.m.Library(), ks, now)
+	}
 	r.run(ks, db, spec)
+	r.call.Host = nil
+	if r.by.Remember && !spec.Script && !r.call.Deferred() {
+		r.s.tracking.remember(r.by.Tracker, spec, argv)
+	}
+	r.by = By{}
 }
 
 // run runs the command that call holds.
@@ -115,11 +131,9 @@ func (s *Store) tellMissed(keys []dbKey) {
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
 func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
+	r.by = By{b.tracker, st.remember}
 	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
 	b.observe(&r.watch, st.db, st.spec, r.argv)
-	if st.remember {
-		s.tracking.remember(b.tracker, st.spec, r.argv)
-	}
 	r.argv = machine.ReleaseArgs(r.argv)
 }
 
@@ -128,7 +142,7 @@ func (s *Store) reading() *reading {
 	if r, ok := s.readings.Get().(*reading); ok {
 		return r
 	}
-	return newReading()
+	return newReading(s)
 }
 
 // Reader reads the state of this node, all of it at one applied index.
@@ -154,11 +168,9 @@ func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Rep
 	return !r.r.call.Deferred()
 }
 
-// Remember notes for a client that caches which keys the command has read: after Do,
-// and before End.
-func (r *Reader) Remember(t *Tracker, spec *command.Spec, argv [][]byte) {
-	r.s.tracking.remember(t, spec, argv)
-}
+// By says who runs the next command, and only that: which keys it reads is noted for a
+// client that caches them.
+func (r *Reader) By(by By) { r.r.by = by }
 
 // try runs a command that may find nothing to read and wants to wait then. If it
 // returns arguments there is no reply, and the next call is to be made with these:

@@ -45,17 +45,24 @@ func (s *Store) writer(p *machine.Picture) func(io.Writer) error {
 // taken at: members that are at the same index have the same digest. The lock is
 // held only for freezing the state.
 func (s *Store) Digest(ctx context.Context) (index uint64, digest string, err error) {
-	// Between two entries, hence by the apply loop.
+	p, err := s.picture(ctx)
+	if err != nil {
+		return 0, "", err
+	}
+	return p.Index, p.Digest(), nil
+}
+
+// picture freezes the state between two entries, hence by the apply loop.
+func (s *Store) picture(ctx context.Context) (*machine.Picture, error) {
 	c := make(chan *machine.Picture, 1)
 	select {
 	case s.captureC <- c:
+		return <-c, nil
 	case <-ctx.Done():
-		return 0, "", ctx.Err()
+		return nil, ctx.Err()
 	case <-s.stopC:
-		return 0, "", ErrStopped
+		return nil, ErrStopped
 	}
-	p := <-c
-	return p.Index, p.Digest(), nil
 }
 
 // load replaces the state by the snapshot that raft's log starts from. The new

@@ -101,7 +101,8 @@ type Store struct {
 	reads        blockedReads
 	hub          hub
 	hearing      atomic.Bool // this run has caught up: what is published is news
-	readings     sync.Pool   // *reading
+	scripts      scripts
+	readings     sync.Pool // *reading
 	applier      applier
 	applied      atomic.Uint64 // index of the last applied entry
 	readiness    readiness
@@ -161,6 +162,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 		confChangeC: confChangeC,
 		clock:       newClock(cfg.Now),
 		inflight:    newInflight(),
+		scripts:     scripts{turn: make(chan struct{}, 1)},
 		barrier:     barrier{wakeC: make(chan struct{}, 1)},
 		captureC:    make(chan chan *machine.Picture),
 		retryC:      make(chan struct{}, 1),
@@ -169,7 +171,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
-	s.applier = applier{s: s, read: newReading(), sent: -1}
+	s.applier = applier{s: s, read: newReading(s), sent: -1}
 	s.m = machine.New(cfg.Table, &s.applier)
 	s.users.Store(s.m.Users())
 	return s

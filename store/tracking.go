@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -210,6 +211,40 @@ func (tr *tracking) remember(t *Tracker, spec *command.Spec, argv [][]byte) {
 	}
 	for _, ref := range refs {
 		tr.add(t.ID, argv[ref.Pos])
+	}
+	tr.evict(100)
+}
+
+// oldKeys are keys that were read from a picture of the state.
+type oldKeys map[string]struct{}
+
+func (o oldKeys) add(spec *command.Spec, argv [][]byte) {
+	refs, err := command.Keys(spec, argv)
+	if err != nil {
+		return // it was answered with an error
+	}
+	for _, ref := range refs {
+		o[string(argv[ref.Pos])] = struct{}{}
+	}
+}
+
+// rememberOld is remember for keys that were read from a picture. If anything has been
+// applied since, its writes have come by without finding them here, and the client is
+// told at once: behind the reply, because its connection waits for that.
+func (tr *tracking) rememberOld(s *Store, t *Tracker, keys oldKeys, revision uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if tr.trackers[t.ID] != t || len(keys) == 0 {
+		return
+	}
+	if s.m.Revision() != revision {
+		t.Tell(slices.Sorted(maps.Keys(keys)), nil)
+		return
+	}
+	for key := range keys {
+		tr.add(t.ID, []byte(key))
 	}
 	tr.evict(100)
 }

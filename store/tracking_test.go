@@ -66,8 +66,8 @@ func (c *cacher) read(line string) {
 	defer r.End()
 	argv := args(line)
 	spec := c.s.cfg.Table.Resolve(argv)
+	r.By(By{Tracker: &c.Tracker, Remember: true})
 	r.Do(0, spec, argv, &reply)
-	r.Remember(&c.Tracker, spec, argv)
 	c.add("read " + reply.String())
 }
 
@@ -113,6 +113,9 @@ func TestTracking(t *testing.T) {
 	c.read("get k")
 	apply(t, s, "swapdb 0 1")
 	expect("exchanging databases", `read "1", all`, "all", "all")
+	c.read("eval return(redis.call('get','inner')) 1 declared")
+	apply(t, s, "set declared 1", "eval redis.call('set','inner',1) 0")
+	expect("what a script has read", "read nil, inner", "declared inner", "")
 	if got, want := s.TrackingStats(), (TrackingStats{Clients: 3, Prefixes: 3}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

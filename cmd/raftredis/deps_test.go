@@ -84,15 +84,18 @@ var rules = map[string]rule{
 			"github.com/tidwall/redcon": whyNoWire, "go.etcd.io/raft": whyStateOnly, "go.etcd.io/etcd": whyStateOnly,
 		},
 	},
-	"store/machine":  {ours: []string{"store/acl", "store/command", "store/glob", "store/keyspace", "raftnode/commit"}, banned: impure},
 	"store/acl":      {ours: []string{"store/command", "store/keyspace", "store/glob"}, banned: impure},
-	"store/command":  {ours: []string{"store/keyspace", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
+	"store/machine":  {ours: []string{"store/acl", "store/command", "store/glob", "store/keyspace", "store/library", "store/script", "raftnode/commit"}, banned: impure},
+	"store/command":  {ours: []string{"store/keyspace", "store/library", "store/script", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
+	"store/library":  {ours: []string{"store/keyspace", "store/script"}, banned: impure},
 	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
+	"store/script":   {ours: []string{"store/script/lua"}, banned: impure},
 	// Theory: it knows nothing of what it is for.
 	"store/cfloat":      {banned: impure, stdlibOnly: whyTheory},
 	"store/geohash":     {banned: impure, stdlibOnly: whyTheory},
 	"store/hyperloglog": {banned: impure, stdlibOnly: whyTheory},
 	"store/glob":        {banned: impure, stdlibOnly: whyTheory},
+	"store/script/lua":  {banned: impure, stdlibOnly: whyTheory},
 	"integration":       {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
 }
 

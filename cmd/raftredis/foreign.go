@@ -25,7 +25,6 @@ func foreignDirectives() map[string]foreign {
 		alike        = "the members of a cluster are all alike (see cluster and join)"
 		noSlots      = "every member has all keys: there are no hash slots"
 		noEviction   = "nothing is evicted; give keys a time to live"
-		noScripts    = "there are no scripts"
 		noModules    = "there are no modules"
 		noEncryption = "private keys must not be encrypted"
 		goTLS        = "TLS is Go's, which has no such setting"
@@ -87,7 +86,6 @@ func foreignDirectives() map[string]foreign {
 		noReplicas:                "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-load repl-disable-tcp-nodelay repl-backlog-size repl-backlog-ttl repl-ping-replica-period repl-timeout replica-priority replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush min-replicas-max-lag propagation-error-behavior",
 		noSlots:                   "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port cluster-announce-hostname cluster-announce-tls-port cluster-preferred-endpoint-type",
 		noEviction:                "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time",
-		noScripts:                 "lua-time-limit busy-reply-threshold",
 		noModules:                 "enable-module-command",
 		goTLS:                     "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout",
 		goMemory:                  "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields",

@@ -34,8 +34,18 @@ type Call struct {
 	// from the key that became ready.
 	Ready []byte
 
+	// Selected is the number of the database that the call goes to.
+	Selected int
+
+	// Host is who runs the call, for what runs other commands or is about scripts.
+	Host *Host
+
+	// InScript says that a script makes the call.
+	InScript bool
+
 	blocked  bool
 	deferred bool
+	long     bool
 }
 
 // WouldBlock is called by the handler of a blocking command that finds nothing
@@ -68,6 +78,10 @@ func (c *Call) Defer() { c.deferred = true }
 
 // Deferred reports whether Defer was called.
 func (c *Call) Deferred() bool { return c.deferred }
+
+// Long reports whether the call was given up because it took longer than
+// Host.Quick allows. There is no reply then, and nothing was changed.
+func (c *Call) Long() bool { return c.long }
 
 // Read is a call of a command that only reads. It runs under the read lock,
 // beside others.

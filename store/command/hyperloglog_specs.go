@@ -11,7 +11,7 @@ func HyperLogLogs() []*Spec {
 			Write:   pfadd,
 		},
 		{
-			Name: "pfcount", CountLookups: true, Arity: -2, Keys: All(1, 1, "RW ACCESS"),
+			Name: "pfcount", CountLookups: true, Arity: -2, Flags: MayReplicate, Keys: All(1, 1, "RW ACCESS"),
 			Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much bigger constant times, when called with multiple keys.",
 			Summary: "Return the approximated cardinality of the set(s) observed by the HyperLogLog at key(s).",
 			Syntax:  "key [key ...]",

@@ -22,7 +22,6 @@ func (s *Spec) FlagNames() []string {
 		{SkipSlowlog, "skip_slowlog"},
 		{Fast, "fast"},
 		{NoAuth, "no_auth"},
-		{MayReplicate, "may_replicate"},
 		{NoMandatoryKeys, "no_mandatory_keys"},
 		{NoAsyncLoading, "no_async_loading"},
 		{NoMulti, "no_multi"},

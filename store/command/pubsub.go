@@ -7,7 +7,7 @@ import "github.com/raftredis/raftredis/store/keyspace"
 
 // PubSubs returns them.
 func PubSubs() []*Spec {
-	const flags = PubSub | Loading | Stale | Fast
+	const flags = PubSub | Loading | Stale | Fast | MayReplicate
 	return []*Spec{
 		{
 			Name: "publish", Arity: 3, Flags: flags, Group: "pubsub", Since: "2.0.0",

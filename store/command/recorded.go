@@ -21,6 +21,16 @@ var _ Reply = (*Recorded)(nil)
 // NewRecorded returns an empty one for a client that speaks RESP3 or not.
 func NewRecorded(resp3 bool) *Recorded { return &Recorded{resp3: resp3} }
 
+// Reset empties it, for a client that speaks RESP3 or not. It keeps its memory unless
+// that is more than a few kilobytes.
+func (r *Recorded) Reset(resp3 bool) {
+	const keep = 4 << 10
+	if cap(r.b) > keep {
+		r.b = nil
+	}
+	r.b, r.resp3 = r.b[:0], resp3
+}
+
 // What is recorded: a byte for the method, then its argument.
 const (
 	recStatus = iota

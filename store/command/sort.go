@@ -202,8 +202,8 @@ func (o *sorting) results(v *keyspace.View, elements [][]byte, visit func(value 
 func sorted(r *Read, o *sorting) (elements [][]byte, ok bool) {
 	switch r.DB.Kind(r.Args[1]) {
 	case keyspace.Set:
-		if o.asIs && o.store != nil {
-			// A set has no order that Redis would want to store.
+		if o.asIs && (o.store != nil || r.InScript) {
+			// A set has no order that Redis would want to store, or to show to a script.
 			o.asIs, o.alpha, o.by = false, true, nil
 		}
 	case keyspace.List, keyspace.ZSet:

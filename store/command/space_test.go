@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/library"
+	"github.com/raftredis/raftredis/store/script"
 )
 
 // space runs commands as the store will: each write is a log entry of its own,
@@ -21,6 +23,8 @@ type space struct {
 	now   int64
 	seed  uint64
 	resp3 bool
+
+	host, twinHost Host
 }
 
 // epoch is the time at which the state clock of every test starts.
@@ -38,8 +42,18 @@ func testTable(t testing.TB) *Table {
 func newSpace(t testing.TB) *space {
 	t.Helper()
 	s := &space{t: t, table: testTable(t), ks: keyspace.New(), twin: keyspace.New(), index: 1, now: epoch.UnixMilli()}
+	s.host, s.twinHost = testHost(s.table), testHost(s.table)
 	s.begin()
 	return s
+}
+
+// testHost returns a host whose scripts run no commands: what they do is tested where
+// the real hosts are.
+func testHost(table *Table) Host {
+	return Host{
+		Table: table, Library: &library.Library{}, Engine: script.NewEngine(), Limits: ScriptLimits(),
+		Exec: func(*Spec, int, [][]byte, Reply) error { return ErrWrites },
+	}
 }
 
 func (s *space) begin() {
@@ -111,7 +125,10 @@ func (s *space) run(ks *keyspace.Keyspace, db int, spec *Spec, argv [][]byte) *n
 	for i, a := range argv {
 		own[i] = bytes.Clone(a)
 	}
-	call := Call{Args: own, Now: s.now, Rand: &rnd, Reply: rec}
+	call := Call{Args: own, Now: s.now, Rand: &rnd, Reply: rec, Selected: db, Host: &s.host}
+	if ks == s.twin {
+		call.Host = &s.twinHost
+	}
 	write := spec.Read == nil
 	if !write {
 		view := ks.View(db, s.now)

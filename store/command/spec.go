@@ -41,6 +41,10 @@ type Spec struct {
 
 	Block *Block // for a command that may wait: BLPOP and its like
 
+	// Script is for what runs a script, or is about those that there are: Redis counts
+	// none of them as reading or writing unless its Flags say so.
+	Script bool
+
 	// Internal is for what only nodes themselves propose or read: no client can
 	// call it or see it. See Table.Internal.
 	Internal bool
@@ -97,7 +101,7 @@ const (
 	SkipSlowlog                       //
 	Fast                              // O(1) or O(log n); @fast, else @slow
 	NoAuth                            // allowed before AUTH
-	MayReplicate                      //
+	MayReplicate                      // like a write to CLIENT PAUSE and in scripts that only read
 	NoAsyncLoading                    //
 	NoMulti                           // not inside MULTI
 	MovableKeys                       // keys are found by Keys' keyword or number, not by position alone
@@ -146,6 +150,9 @@ func (s *Spec) IsWrite() bool { return s.Write != nil }
 // AllFlags returns the flags with those that follow from the handler.
 func (s *Spec) AllFlags() Flags {
 	f := s.Flags
+	if s.Script {
+		return f
+	}
 	if s.Read != nil {
 		f |= Readonly
 	}

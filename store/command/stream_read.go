@@ -1,6 +1,10 @@
 package command
 
-import "github.com/raftredis/raftredis/store/keyspace"
+import (
+	"fmt"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
 
 // readArgs are the arguments of XREAD and XREADGROUP.
 type readArgs struct {
@@ -17,11 +21,13 @@ func (a *readArgs) key(i int) int { return a.keysAt + i }
 func (a *readArgs) id(i int) int  { return a.keysAt + a.keys + i }
 
 // parseRead parses all but the IDs. err is the error to reply, if any.
-func parseRead(argv [][]byte, group bool) (a readArgs, err string) {
+func parseRead(argv [][]byte, group, inScript bool) (a readArgs, err string) {
 	a.block = -1
 	for i := 1; i < len(argv) && a.keysAt == 0; i++ {
 		more := len(argv) - i - 1
 		switch arg := argv[i]; {
+		case EqualFold(arg, "block") && more > 0 && inScript:
+			return a, fmt.Sprintf("ERR %s command is not allowed with BLOCK option from scripts", argv[0])
 		case EqualFold(arg, "block") && more > 0:
 			i++
 			ms, ok := ParseInt(argv[i])
@@ -73,17 +79,17 @@ func readBlock(group bool) *Block {
 	b := &Block{
 		Kind: keyspace.Stream,
 		Timeout: func(argv [][]byte) (int64, bool, string) {
-			a, err := parseRead(argv, group)
+			a, err := parseRead(argv, group, false)
 			return a.block, err == "" && a.block >= 0, err
 		},
 		Keys: func(argv [][]byte) [][]byte {
-			a, _ := parseRead(argv, group)
+			a, _ := parseRead(argv, group, false)
 			return argv[a.keysAt : a.keysAt+a.keys]
 		},
 	}
 	if group {
 		b.Line = func(argv [][]byte) string {
-			a, _ := parseRead(argv, group)
+			a, _ := parseRead(argv, group, false)
 			return string(a.group)
 		}
 	}
@@ -123,7 +129,7 @@ func (c *Call) replyStream(key []byte) {
 }
 
 func xread(r *Read) {
-	a, err := parseRead(r.Args, false)
+	a, err := parseRead(r.Args, false, r.InScript)
 	if err != "" {
 		r.Reply.Error(err)
 		return
@@ -208,7 +214,7 @@ type groupRead struct {
 }
 
 func xreadgroup(w *Write) {
-	a, err := parseRead(w.Args, true)
+	a, err := parseRead(w.Args, true, w.InScript)
 	if err != "" {
 		w.Reply.Error(err)
 		return

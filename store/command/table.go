@@ -38,6 +38,7 @@ func Data() []*Spec {
 		Limits(),
 		PubSubs(),
 		Events(),
+		Scripting(),
 	)
 }
 

@@ -21,16 +21,17 @@ type data struct {
 	keys    *dict[value]
 	expires *btree.BTreeG[deadline] // derived from keys
 	swapped uint64                  // when SWAPDB last moved it, which changes all of its keys
+	own     map[int]bool            // see private
 }
 
 func newData() *data {
 	return &data{
-		keys: newSharded[value](),
-		expires: btree.NewBTreeGOptions(func(a, b deadline) bool {
-			return a.at < b.at || a.at == b.at && a.key < b.key
-		}, btree.Options{NoLocks: true}),
+		keys:    newSharded[value](),
+		expires: btree.NewBTreeGOptions(earlier, btree.Options{NoLocks: true}),
 	}
 }
+
+func earlier(a, b deadline) bool { return a.at < b.at || a.at == b.at && a.key < b.key }
 
 // View is one database for reading, as of a time. Keys whose deadline has
 // passed are invisible. Any number of views may be used at once under the
@@ -40,6 +41,7 @@ type View struct {
 	now    int64
 	limits *Limits
 	events *Events
+	still  bool // of a Still
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -97,13 +99,16 @@ func (v *View) peek(key []byte) (pos int, val *value) {
 	if val.expire != 0 && val.expire <= v.now {
 		return -1, nil
 	}
+	if v.still && val.boxed {
+		val = v.d.private(pos)
+	}
 	return pos, val
 }
 
 // used notes an access for OBJECT IDLETIME and FREQ. It is this node's own
 // bookkeeping and the only thing that a read changes, hence atomically.
 func (v *View) used(val *value) {
-	if sec := uint32(v.now / 1000); atomic.LoadUint32(&val.access) != sec {
+	if sec := uint32(v.now / 1000); !v.still && atomic.LoadUint32(&val.access) != sec {
 		atomic.StoreUint32(&val.access, sec)
 	}
 }

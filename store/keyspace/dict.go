@@ -70,9 +70,14 @@ func (d *dict[T]) mut(i int) *item[T] { return d.vec.mut(i) }
 func (d *dict[T]) add(key string, val T) int {
 	pos := d.vec.n
 	d.vec.push(item[T]{key, val})
+	d.enter(key, pos)
+	return pos
+}
+
+// enter enters into the index that the key is at pos.
+func (d *dict[T]) enter(key string, pos int) {
 	x, tag := d.hash(maphash.String(hashSeed, key))
 	x.add(tag, pos)
-	return pos
 }
 
 // remove deletes the item at pos; the last item takes its place.

@@ -34,7 +34,7 @@ const (
 
 // ErrDumpChecksum and ErrDumpFormat are why a payload cannot be restored.
 var (
-	ErrDumpChecksum = errors.New("version or checksum of a dump is wrong")
+	ErrDumpChecksum = errors.New("DUMP payload version or checksum are wrong")
 	ErrDumpFormat   = errors.New("malformed dump")
 )
 

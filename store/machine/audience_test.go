@@ -65,7 +65,10 @@ func TestMessages(t *testing.T) {
 	})
 	expect("transaction", "c=x")
 	counts("transaction", "exec=true 5 OK executed")
-	apply(Head{1, 1, 4, 4}, write("rpush l 1", "lpop l"))
+	apply(Head{1, 1, 4, 4}, write("eval return(redis.call('publish','c','m')+redis.call('spublish','c','n')) 0"))
+	expect("script", "c=m", "sc=n")
+	a.w.replies()
+	apply(Head{1, 1, 5, 5}, write("rpush l 1", "lpop l"))
 	expect("events", "__keyspace@0__:l=rpush", "__keyevent@0__:rpush=l", "__keyspace@0__:l=lpop", "__keyevent@0__:lpop=l",
 		"__keyspace@0__:l=del", "__keyevent@0__:del=l")
 	a.w.replies()
@@ -80,7 +83,7 @@ func TestMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	a = &run{t, m, w}
-	apply(Head{1, 1, 5, 5}, write("publish c y", "del k"))
+	apply(Head{1, 1, 6, 6}, write("publish c y", "del k"))
 	expect("after loading", "c=y", "__keyspace@0__:k=del", "__keyevent@0__:del=k")
 	counts("after loading", "5 1")
 	var names []string
@@ -93,13 +96,13 @@ func TestMessages(t *testing.T) {
 	expect("a new run", "2 silenced", "c=z")
 	apply(Head{3, 1, 1, 1}, func(r *Request) { r.GiveUp(1, 1) })
 	expect("given up", "1 silenced")
-	apply(Head{1, 1, 6, 6}, write("publish c z", "spublish c z"))
+	apply(Head{1, 1, 7, 7}, write("publish c z", "spublish c z"))
 	expect("nobody", "c=z", "sc=z")
 	counts("nobody", "0 0")
 	if n := len(a.Listening()); n != 0 {
 		t.Errorf("%d members are listening", n)
 	}
-	if err := a.apply(Seal(nil, 1000, 7, [][]byte{request(Head{1, 1, 7, 7}, announce(1, Announcement{Topics, "c", 1}))})); err == nil ||
+	if err := a.apply(Seal(nil, 1000, 7, [][]byte{request(Head{1, 1, 8, 8}, announce(1, Announcement{Topics, "c", 1}))})); err == nil ||
 		!strings.Contains(err.Error(), "no such topic") {
 		t.Errorf("a topic that there is not: %v", err)
 	}

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -24,6 +27,53 @@ var commands = []string{
 	"zadd z0 %d a 2 b 3 c", "zadd z%k %d m", "zpopmin z0", "zincrby z0 1.5 a", "zunionstore z1 2 z0 t0", "zrangestore z2 z0 0 -1",
 	"xadd x0 * f %d", "xadd x0 MAXLEN 10 * f v", "xgroup CREATE x0 g $ MKSTREAM", "xgroup CREATE x0 h $ MKSTREAM", "xadd x0 * f w", "xtrim x0 MAXLEN 3", "pfadd p0 %d", "pfmerge p1 p0", "del x0",
 	"geoadd g0 13.3 38.1 a", "swapdb 0 1", "sort l0 ALPHA STORE l1", "bitop NOT s1 s0", "del l%k",
+}
+
+// scripts are what EVAL and FUNCTION LOAD are given: @n in a line of scriptCalls is the
+// nth. They end in every way that there is.
+var scripts = []string{
+	`return redis.call('incrby', KEYS[1], ARGV[1])`,
+	`for i = 1, tonumber(ARGV[1]) do redis.call('rpush', KEYS[1], i, tostring(math.random())) end return redis.call('lrange', KEYS[1], 0, -1)`,
+	`redis.call('set', 's0', redis.call('time')[1]) error('then')`,
+	`local m = redis.call('srandmember', 't0', 2) for _, x in ipairs(m) do redis.call('zadd', 'z0', #x, x) end return redis.call('spop', 't1')`,
+	`redis.call('select', 2) redis.call('set', KEYS[1], ARGV[1]) return redis.pcall('lpush', KEYS[1], 'x')`,
+	`redis.call('incr', 'spins') while true do redis.call('append', KEYS[1], 'x') end`,
+	`redis.call('incr', 'grows') local t = {} while true do t[#t+1] = string.rep('x', 1000) .. #t end`,
+	`local t = {} for k, v in pairs({a = 1, b = 2, [3] = 4, c = 5}) do t[#t+1] = tostring(k) .. v end return redis.call('set', 's1', table.concat(t, ','))`,
+	`return redis.call('blpop', 'l0', 0)`,
+	`#!lua flags=no-writes` + "\n" + `return redis.call('set', 's0', 'x')`,
+	`return (`,
+	`#!lua name=lib` + "\n" + `redis.register_function('bump', function(keys, args) return redis.call('hincrby', keys[1], args[1], 1) end)`,
+	`#!lua name=lib` + "\n" + `redis.register_function('bump', function(keys, args) return redis.call('hincrby', keys[1], args[1], 10) end)`,
+	`#!lua name=other` + "\n" + `redis.register_function{function_name='pop', callback=function(keys) redis.call('lpop', keys[1]) return redis.call('rpoplpush', 'l1', 'l0') end}`,
+	`#!lua name=clash` + "\n" + `redis.register_function('bump', function() return 1 end)`,
+}
+
+var scriptCalls = []string{
+	"eval @0 1 s%k %d", "eval @1 1 l%k 3", "eval @2 0", "eval @3 0", "eval @4 1 s%k %d", "eval @7 0", "eval @8 0", "eval @9 0", "eval @10 0", "eval_ro @0 1 s0 1",
+	"evalsha #0 1 s%k 1", "evalsha #1 1 l0 %k", "evalsha #3 0", "evalsha_ro #7 0", "script load @%k", "script load @10", "eval return(%d) 0",
+	"function load @11", "function load REPLACE @12", "function load @13", "function load @14", "function delete lib",
+	"fcall bump 1 h0 f%k", "fcall pop 1 l%k", "fcall_ro pop 1 l0", "fcall nope 0", "fcall bump x",
+}
+
+// rareScripts take long, or forget what the others need.
+var rareScripts = []string{"eval @5 1 spun", "eval @6 0", "script flush", "function flush"}
+
+// scriptArgs puts scripts, and their SHA-1, in the place of what stands for them.
+func scriptArgs(argv [][]byte) [][]byte {
+	for i, a := range argv {
+		if len(a) < 2 || a[0] != '@' && a[0] != '#' {
+			continue
+		}
+		n, err := strconv.Atoi(string(a[1:]))
+		if err != nil {
+			continue
+		}
+		if argv[i] = []byte(scripts[n]); a[0] == '#' {
+			argv[i] = []byte(command.SHA(argv[i]))
+		}
+	}
+	return argv
 }
 
 // waits may have to wait.
@@ -52,12 +102,17 @@ func (m *logMaker) fill(line string) [][]byte {
 	for strings.Contains(line, "%k") {
 		line = strings.Replace(line, "%k", fmt.Sprint(m.rnd.IntN(4)), 1)
 	}
-	return args(line)
+	return scriptArgs(args(line))
 }
 
 func (m *logMaker) command() [][]byte {
-	if m.rnd.IntN(150) == 0 {
+	switch {
+	case m.rnd.IntN(150) == 0:
 		return args("flushall")
+	case m.rnd.IntN(150) == 0:
+		return m.fill(rareScripts[m.rnd.IntN(len(rareScripts))])
+	case m.rnd.IntN(5) == 0:
+		return m.fill(scriptCalls[m.rnd.IntN(len(scriptCalls))])
 	}
 	return m.fill(commands[m.rnd.IntN(len(commands))])
 }
@@ -156,7 +211,14 @@ func restored(t testing.TB, m *Machine, w *watcher) *Machine {
 	if err != nil {
 		t.Fatalf("load at %d: %v", m.Index(), err)
 	}
-	return fresh
+	return impatient(fresh)
+}
+
+// impatient returns the machine with less time for scripts, so that tests can have
+// many that go on for ever.
+func impatient(m *Machine) *Machine {
+	m.host.Limits.Instructions, m.host.Limits.Memory = 50_000, 4<<20
+	return m
 }
 
 // The heart of the matter: the state is a function of the log. Machines with
@@ -177,7 +239,7 @@ func TestSameLogSameState(t *testing.T) {
 	}
 
 	seen := &watcher{member: 1}
-	one, two := New(table, seen), New(table, &watcher{member: 2})
+	one, two := impatient(New(table, seen)), impatient(New(table, &watcher{member: 2}))
 	digests[0] = one.Capture().Digest()
 	var snapshots []*Machine // restored at every index, to be carried on
 	for i := range log {
@@ -195,8 +257,8 @@ func TestSameLogSameState(t *testing.T) {
 		}
 		snapshots = append(snapshots, fresh)
 	}
-	t.Logf("%d doubles, %d commands, %d clients waited, %d were served, %d claimed it, %d left", seen.duplicates, seen.commands, seen.waits, seen.served, seen.claimed, seen.ended)
-	if seen.duplicates == 0 || seen.commands < 150 || seen.waits < 10 || seen.served == 0 || seen.ended == 0 {
+	t.Logf("%d doubles, %d commands, %d of scripts, %d clients waited, %d were served, %d claimed it, %d left", seen.duplicates, seen.commands, seen.inside, seen.waits, seen.served, seen.claimed, seen.ended)
+	if seen.duplicates == 0 || seen.commands < 150 || seen.inside < 3 || seen.waits < 10 || seen.served == 0 || seen.ended == 0 {
 		t.Error("a poor log")
 	}
 	for at, m := range snapshots {
@@ -216,7 +278,7 @@ func TestSameLogSameState(t *testing.T) {
 func TestPictureIsFrozen(t *testing.T) {
 	table := testTable(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		m := New(table, &watcher{})
+		m := impatient(New(table, &watcher{}))
 		type taken struct {
 			p      *Picture
 			digest string
@@ -242,7 +304,7 @@ func TestPictureIsFrozen(t *testing.T) {
 func TestCommandsOfTheLogAreCommands(t *testing.T) {
 	table := testTable(t)
 	m := newLogMaker(1)
-	for _, line := range append(commands, waits...) {
+	for _, line := range slices.Concat(commands, waits, scriptCalls, rareScripts) {
 		argv := m.fill(line)
 		if spec := table.Resolve(argv); spec == nil || !spec.IsWrite() || !spec.ArityOK(len(argv)) {
 			t.Errorf("%q is not a write command", line)

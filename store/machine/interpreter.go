@@ -11,8 +11,11 @@ import (
 // Frames are used again, so that a command allocates nothing.
 type frame struct {
 	call command.Write
-	db   keyspace.DB
-	argv [][]byte
+	read command.Read // of a command of a script that only reads
+
+	reply command.Recorded // of one that writes
+	db    keyspace.DB
+	argv  [][]byte
 }
 
 // op applies the op that c stands at.
@@ -112,8 +115,7 @@ func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) err
 	return nil
 }
 
-// Exec runs a write command inside the one that is being run: a command of a
-// script, or what another one is made of. It is part of the same unit, and of the
+// Exec runs a write command inside the one that is being run. It is part of the same unit, and of the
 // same sequence of chance.
 func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
 	f := m.push()
@@ -124,6 +126,31 @@ func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
 	}
 	f.call.Call = command.Call{Args: argv, Reply: reply}
 	m.call(f, spec, db)
+	return nil
+}
+
+// execFor runs a command of the script that is being run, like Exec. It may be one that
+// reads, and has been checked.
+func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
+	f := m.push()
+	defer m.pop()
+	if spec.Write != nil {
+		// Replying may end the script, when it has used up its memory. That must not
+		// happen in the middle of a write.
+		f.reply.Reset(reply.RESP3())
+		f.call.Call = command.Call{Args: argv, Reply: &f.reply, InScript: true}
+		m.call(f, spec, db)
+		f.reply.Replay(reply)
+	} else {
+		f.call.Call = command.Call{Args: argv, Reply: reply, InScript: true}
+		f.db = m.ks.DB(db)
+		m.prepare(&f.call.Call, db)
+		f.read = command.Read{Call: f.call.Call, DB: &f.db.View}
+		spec.Read(&f.read)
+		f.read.Call = command.Call{}
+		m.obs.Executed(spec)
+	}
+	m.asker.RanInside(spec, argv)
 	return nil
 }
 
@@ -140,14 +167,23 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	f.db = m.ks.DB(db)
 	call := &f.call
 	call.Space = m.ks
-	call.Now, call.Rand = m.now, &m.rand
+	m.prepare(&call.Call, db)
 	call.Publish = m.publish
+	if spec.Script {
+		m.obs.Script(true)
+		defer m.obs.Script(false)
+	}
 	if m.ks.Events()&keyspace.EventMiss != 0 && spec.CountLookups {
 		m.writeMissing(f, spec)
 	} else {
 		spec.Write(call)
 	}
 	m.obs.Executed(spec)
+}
+
+// prepare puts into a call what all of them get.
+func (m *Machine) prepare(call *command.Call, db int) {
+	call.Now, call.Rand, call.Selected, call.Host = m.now, &m.rand, db, &m.host
 }
 
 func (m *Machine) push() *frame {

@@ -7,6 +7,8 @@ import (
 	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/library"
+	"github.com/raftredis/raftredis/store/script"
 )
 
 // Machine is the state that a log determines, and the interpreter of that log.
@@ -27,6 +29,7 @@ type Machine struct {
 	parts    commit.Assembly // the large request that has come in part
 	audience audience
 	users    *acl.Users
+	library  library.Library // scripts and functions
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -40,6 +43,8 @@ type Machine struct {
 	held *[]keyEvent // events that wait for the end of a command, nil: none wait
 
 	publish func(shard bool, channel, payload []byte) int64 // Publish, without an allocation for each command
+	host    command.Host                                    // of scripts
+	asker   Asker                                           // of the request
 }
 
 // New returns a machine that has applied nothing. Entries name commands, so every
@@ -47,6 +52,7 @@ type Machine struct {
 func New(table *command.Table, obs Observer) *Machine {
 	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), users: acl.New()}
 	m.publish = m.Publish
+	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor}
 	m.attach()
 	return m
 }
@@ -59,11 +65,18 @@ func (m *Machine) attach() {
 // Index returns the index of the last applied entry.
 func (m *Machine) Index() uint64 { return m.index }
 
+// Revision returns how many units were applied: what others may see of the state
+// changes only with it.
+func (m *Machine) Revision() uint64 { return m.revision }
+
 // Now returns the state clock in ms: the highest stamp applied.
 func (m *Machine) Now() int64 { return m.now }
 
 // Keyspace returns the data, for reading.
 func (m *Machine) Keyspace() *keyspace.Keyspace { return m.ks }
+
+// Library returns the scripts and functions, for reading.
+func (m *Machine) Library() *library.Library { return &m.library }
 
 // Applied reports whether a request was applied, as far as the machine remembers:
 // it forgets what is below the run's floor.
@@ -165,6 +178,7 @@ func (m *Machine) request(request []byte) error {
 	if err != nil || !fresh {
 		return err
 	}
+	m.asker = asker
 	if before < h.Incarnation { // the run before it has ended, and so have its clients
 		m.begin()
 		m.silence(h.Origin)

@@ -28,6 +28,9 @@ type Observer interface {
 	// Executed is called after each command, whoever asked for it.
 	Executed(*command.Spec)
 
+	// Script is called before a script is run, and when it has ended.
+	Script(running bool)
+
 	// Served is called when something was taken for a client that waited. The
 	// client's member has to claim or return it with a Settlement.
 	Served(WaitID)
@@ -80,6 +83,10 @@ type Asker interface {
 	// Ran is called when the command has run. call is valid during Ran only.
 	Ran(db int, spec *command.Spec, call *command.Write)
 
+	// RanInside is called when a command of a script has run, in front of Ran for the
+	// script. argv is valid during RanInside only.
+	RanInside(spec *command.Spec, argv [][]byte)
+
 	// Blocked says that the last command has ended without a reply: its client
 	// waits. It comes in front of Ran.
 	Blocked()
@@ -104,6 +111,9 @@ func (Nobody) Command() command.Reply { return command.Discard{} }
 
 // Ran does nothing.
 func (Nobody) Ran(int, *command.Spec, *command.Write) {}
+
+// RanInside does nothing.
+func (Nobody) RanInside(*command.Spec, [][]byte) {}
 
 // Blocked does nothing.
 func (Nobody) Blocked() {}

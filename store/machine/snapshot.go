@@ -12,6 +12,7 @@ import (
 	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/library"
 )
 
 // section is a part of the state as a snapshot holds it. Adding to what is in one
@@ -34,6 +35,8 @@ func sections() []section {
 		{"audience", 1, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
 		{"events", 1, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
 		{"users", 1, func(p *Picture, e *keyspace.Encoder) { p.users.Encode(e) }, (*Machine).decodeUsers},
+		{"scripts", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeScripts(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeScripts(d) }},
+		{"functions", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeFunctions(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeFunctions(d, m.host.Engine) }},
 	}
 }
 
@@ -52,14 +55,27 @@ type Picture struct {
 	audience audience
 	events   keyspace.Events
 	users    *acl.Users
+	library  *library.Library
 }
 
 // Capture freezes the state. It is called between two entries, and costs some tens
 // of microseconds for a million keys; what is in a picture is copied when it is
 // first changed.
 func (m *Machine) Capture() *Picture {
-	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users}
+	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users, m.library.Freeze()}
 }
+
+// Now returns the state clock in ms at that index.
+func (p *Picture) Now() int64 { return p.now }
+
+// Revision returns what Machine.Revision was.
+func (p *Picture) Revision() uint64 { return p.revision }
+
+// Keyspace returns the data as they were.
+func (p *Picture) Keyspace() *keyspace.Frozen { return p.frozen }
+
+// Library returns the scripts and functions as they were.
+func (p *Picture) Library() *library.Library { return p.library }
 
 // Write writes the body of a snapshot.
 func (p *Picture) Write(w io.Writer) error {

@@ -1,0 +1,384 @@
+package store
+
+import (
+	"bytes"
+	"container/list"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
+	"github.com/raftredis/raftredis/store/library"
+	"github.com/raftredis/raftredis/store/script"
+)
+
+const (
+	// quickInstructions is how far a script is run under the read lock, on the
+	// goroutine of its connection: a millisecond or two. What takes longer is begun
+	// anew beside everything else, on a picture of the state.
+	quickInstructions = 50_000
+
+	// sureWrites is how many calls of a script that has written are taken for writes
+	// at once. Then one is tried as a read again.
+	sureWrites = 100
+
+	// lookEvery is how often one that waits for its turn looks whether it is worth it.
+	lookEvery = 50 * time.Millisecond
+
+	maxSeen      = 1000
+	maxSeenBytes = 8 << 20
+)
+
+// scripts is what this node knows about scripts beyond the state. Nothing depends on it
+// but how long a call takes.
+type scripts struct {
+	log atomic.Pointer[func(level int, message string)]
+	ran atomic.Pointer[func(*command.Spec)]
+
+	mu    sync.Mutex
+	seen  map[string]*list.Element // of *seen, by SHA-1, or by the name of a function
+	order list.List                // the one that was used last stands first
+	bytes int
+
+	turn     chan struct{} // has room for the one whose long script runs
+	running  atomic.Pointer[LongScript]
+	applying atomic.Bool   // one is being applied
+	changes  atomic.Uint64 // library.Changes, as of the last one that was
+}
+
+// seen is a script that this node has come across.
+type seen struct {
+	name    string
+	sure    int            // how many more calls are taken for writes,
+	changes uint64         // if the libraries are as they were
+	entry   *library.Entry // if it was evaluated here and is perhaps not in the state
+	flushed uint64         // library.Flushed then
+}
+
+// at returns what is known of a script, and makes room for it if it is new. mu is held.
+func (x *scripts) at(name string) *seen {
+	if e := x.seen[name]; e != nil {
+		x.order.MoveToFront(e)
+		return e.Value.(*seen)
+	}
+	if x.seen == nil {
+		x.seen = make(map[string]*list.Element)
+	}
+	s := &seen{name: name}
+	x.seen[name] = x.order.PushFront(s)
+	for x.order.Len() > maxSeen {
+		x.drop(x.order.Back())
+	}
+	return s
+}
+
+func (x *scripts) drop(e *list.Element) {
+	s := x.order.Remove(e).(*seen)
+	delete(x.seen, s.name)
+	if s.entry != nil {
+		x.bytes -= len(s.entry.Source)
+	}
+}
+
+// compiled is command.Host.Compiled. Store.mu is held, or lib is a copy.
+func (x *scripts) compiled(lib *library.Library, sha string) *library.Entry {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.seen[sha]
+	if e == nil {
+		return nil
+	}
+	s := e.Value.(*seen)
+	if s.entry == nil || s.flushed != lib.Flushed() {
+		return nil
+	}
+	x.order.MoveToFront(e)
+	return s.entry
+}
+
+// keep is command.Host.Keep.
+func (x *scripts) keep(lib *library.Library, entry *library.Entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(entry.Source) > maxSeenBytes {
+		return
+	}
+	s := x.at(entry.SHA)
+	if s.entry == nil {
+		x.bytes += len(entry.Source)
+	}
+	s.entry, s.flushed = entry, lib.Flushed()
+	for x.bytes > maxSeenBytes {
+		x.drop(x.order.Back())
+	}
+}
+
+// sureWrite reports whether a call is to be taken for a write at once: the script wrote
+// the last time.
+func (x *scripts) sureWrite(name string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.seen[name]
+	if e == nil {
+		return false
+	}
+	s := e.Value.(*seen)
+	if s.sure == 0 || s.changes != x.changes.Load() {
+		return false
+	}
+	s.sure--
+	return true
+}
+
+// wrote notes that a script came to its first write.
+func (x *scripts) wrote(name string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.at(name)
+	s.sure, s.changes = sureWrites, x.changes.Load()
+}
+
+// scriptName is what a call runs, as scripts.seen knows it.
+func scriptName(argv [][]byte) string {
+	if command.EqualFold(argv[0], "eval") {
+		return command.SHA(argv[1])
+	}
+	return string(bytes.ToLower(argv[1]))
+}
+
+// ScriptWrites reports whether a call of a script is best taken for a write without a
+// try: it would only find out that it has to be one. It may be wrong.
+func (s *Store) ScriptWrites(spec *command.Spec, argv [][]byte) bool {
+	return spec.Flags&command.Readonly == 0 && s.scripts.sureWrite(scriptName(argv))
+}
+
+// ScriptArgs returns the arguments with which a call of a script has to go into the log:
+// one that was only evaluated on this node is sent along.
+func (s *Store) ScriptArgs(argv [][]byte) [][]byte {
+	ro := command.EqualFold(argv[0], "evalsha_ro")
+	if !ro && !command.EqualFold(argv[0], "evalsha") {
+		return argv
+	}
+	sha := scriptName(argv)
+	s.scripts.mu.Lock()
+	e := s.scripts.seen[sha]
+	known := e == nil || e.Value.(*seen).entry == nil
+	s.scripts.mu.Unlock()
+	if known {
+		return argv
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	lib := s.m.Library()
+	entry := s.scripts.compiled(lib, sha)
+	if entry == nil || lib.Script(sha) != nil {
+		return argv
+	}
+	name := "eval"
+	if ro {
+		name = "eval_ro"
+	}
+	return append([][]byte{[]byte(name), entry.Source}, argv[2:]...)
+}
+
+// Next is what a call of a script that was tried as a read comes to.
+type Next uint8
+
+// What a try comes to.
+const (
+	Answered Next = iota // it has its reply
+	ToWrite              // it has to be a write, with the arguments that are returned
+	TooLong              // it has to be tried with Store.RunLong
+)
+
+// Script tries to run a script as a read, for a short time.
+func (r *Reader) Script(db int, spec *command.Spec, argv [][]byte, reply command.Reply) (Next, [][]byte) {
+	h := r.r.scripting(r.s, r.s.m.Library(), r.s.m.Keyspace(), r.now)
+	h.Quick, h.Limits, h.Stop = true, command.ScriptLimits(), nil
+	h.Limits.Instructions = quickInstructions
+	return r.r.script(r.s, r.s.m.Keyspace().View(db, r.now), r.now, db, spec, argv, reply)
+}
+
+// viewer is a keyspace, living or frozen.
+type viewer interface {
+	View(db int, now int64) keyspace.View
+}
+
+// scripting makes r the host of scripts that only read.
+func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int64) *command.Host {
+	h := &r.host
+	if h.Engine == nil {
+		h.Engine = script.NewEngine()
+	}
+	h.Table, h.Library = s.cfg.Table, lib
+	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
+	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
+	h.Log = s.scriptLog
+	h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
+		if spec.Read == nil {
+			if s.RefusesWrites() { // as for a command that is no script's
+				reply.Error(string(ErrDiskFull))
+				return nil
+			}
+			r.wrote = true
+			return command.ErrWrites
+		}
+		r.innerView = data.View(db, now)
+		r.inner.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: h, InScript: true}
+		err := command.RunRead(spec, &r.inner, &r.innerView)
+		r.inner.Call = command.Call{}
+		if r.wrote = err != nil; !r.wrote {
+			s.countInner(spec)
+			r.count(&r.innerView)
+			if r.by.Remember && spec.AllFlags()&command.Readonly != 0 {
+				s.tracking.remember(r.by.Tracker, spec, argv)
+			}
+		}
+		return err
+	}
+	return h
+}
+
+// script runs a script on the host that scripting has made.
+func (r *reading) script(s *Store, view keyspace.View, now int64, db int, spec *command.Spec, argv [][]byte, reply command.Reply) (Next, [][]byte) {
+	r.view = view
+	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: &r.host}
+	r.wrote = false
+	spec.Read(&r.call)
+	call := r.call.Call
+	r.call.Call, r.by = command.Call{}, By{}
+	h := &r.host
+	h.Library, h.Compiled, h.Keep, h.Exec, h.Stop, h.Log = nil, nil, nil, nil, nil, nil
+	switch {
+	case call.Deferred():
+		if r.wrote { // else there is no such script, as far as this node knows
+			s.scripts.wrote(scriptName(argv))
+		}
+		return ToWrite, call.Args
+	case call.Long():
+		return TooLong, nil
+	}
+	return Answered, nil
+}
+
+// LongScript is a script that takes long. It runs on a picture of the state, so that
+// nobody has to wait for it, until it ends, comes to its first write or is killed.
+type LongScript struct {
+	Function bool
+	Name     string // of the function
+	Args     [][]byte
+	Started  time.Time
+
+	killed atomic.Bool
+}
+
+// errKilled ends a script.
+var errKilled = errors.New("ERR Script killed by user with SCRIPT KILL...")
+
+// RunLong runs a script that takes long, and does not return before it has ended. gone
+// is asked now and then whether the client has left, and busy, while another one has
+// its turn, whether the client is to be told so instead of waiting.
+func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply command.Reply, gone func() bool, busy func() string) (Next, [][]byte) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for waiting := true; waiting; {
+		select {
+		case s.scripts.turn <- struct{}{}:
+			waiting = false
+		case <-look.C:
+			if line := busy(); line != "" || gone() {
+				reply.Error(line)
+				return Answered, nil
+			}
+		case <-s.stopC:
+			reply.Error(string(ErrStopped))
+			return Answered, nil
+		}
+	}
+	defer func() { <-s.scripts.turn }()
+	p, err := s.picture(s.ctx)
+	if err != nil {
+		reply.Error(Line(err))
+		return Answered, nil
+	}
+	run := &LongScript{Args: argv, Started: s.cfg.Now()}
+	if name := spec.Name; name == "fcall" || name == "fcall_ro" {
+		run.Function, run.Name = true, string(argv[1])
+	}
+	s.scripts.running.Store(run)
+	defer s.scripts.running.Store(nil)
+	r := newReading(s)
+	still, now := p.Keyspace().Still(), max(s.Now(), p.Now())
+	h := r.scripting(s, p.Library(), still, now)
+	h.Quick, h.Limits = false, command.ScriptLimits()
+	h.Limits.Instructions = 0 // it is stopped, or its client has patience
+	h.Stop = func() error {
+		switch {
+		case run.killed.Load() || gone():
+			return errKilled
+		case s.ctx.Err() != nil:
+			return ErrStopped
+		}
+		return nil
+	}
+	var keys oldKeys
+	if by.Remember {
+		keys = make(oldKeys)
+		defer func() { s.tracking.rememberOld(s, by.Tracker, keys, p.Revision()) }()
+		exec := h.Exec
+		h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
+			err := exec(spec, db, argv, reply)
+			if err == nil && spec.AllFlags()&command.Readonly != 0 {
+				keys.add(spec, argv)
+			}
+			return err
+		}
+	}
+	return r.script(s, still.View(db, now), now, db, spec, argv, reply)
+}
+
+// LongScript returns the script that takes long, nil if none is running.
+func (s *Store) LongScript() *LongScript { return s.scripts.running.Load() }
+
+// ApplyingScript reports whether a script is being applied at this moment: it has
+// written, or may, on all members, and cannot be stopped.
+func (s *Store) ApplyingScript() bool { return s.scripts.applying.Load() }
+
+// Kill ends the script.
+func (l *LongScript) Kill() { l.killed.Store(true) }
+
+// OnScript says where scripts of this node's clients log to, and has every command
+// counted that one of them runs.
+func (s *Store) OnScript(log func(level int, message string), ran func(*command.Spec)) {
+	s.scripts.log.Store(&log)
+	s.scripts.ran.Store(&ran)
+}
+
+func (s *Store) scriptLog(level int, message string) {
+	if log := s.scripts.log.Load(); log != nil {
+		(*log)(level, message)
+		return
+	}
+	s.logger.Info("script", zap.String("message", message))
+}
+
+func (s *Store) countInner(spec *command.Spec) {
+	if ran := s.scripts.ran.Load(); ran != nil {
+		(*ran)(spec)
+	}
+}
+
+// Scripts returns how many scripts are kept, the bytes of their sources, and how many
+// libraries and functions there are.
+func (s *Store) Scripts() (scripts, bytes, libraries, functions int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	lib := s.m.Library()
+	scripts, bytes = lib.Scripts()
+	libraries, functions = lib.Counts()
+	return scripts, bytes, libraries, functions
+}
