@@ -271,6 +271,7 @@ const (
 	errNoPermCommand = "NOPERM this user has no permissions to run the '%s' command"
 	errNoPermKey     = "NOPERM this user has no permissions to access one of the keys used as arguments"
 	errNoPermChannel = "NOPERM this user has no permissions to access one of the channels used as arguments"
+	errNoPermScript  = "NOPERM scripts and functions are only for users with all permissions: what a script does is not checked against its user's"
 	errNoPermExec    = "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: "
 )
 
@@ -280,6 +281,9 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 	v := c.who.policy.Check(c.srv.access.commands, cm.spec, argv)
 	switch v.Denied {
 	case acl.Allowed:
+		if !c.mayScript(cm) {
+			return errNoPermScript, false
+		}
 		return "", true
 	case acl.DeniedKey:
 		line = errNoPermKey
@@ -292,6 +296,14 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 	return line, false
 }
 
+// mayScript reports whether the user may run scripts and functions: only who may do
+// everything. Their commands run on every member, where the log has them, and nobody
+// asks there yet on whose behalf; so that no script does what its user may not, the
+// others run none.
+func (c *conn) mayScript(cm *cmd) bool {
+	return !cm.spec.Script || cm.spec.Read == nil || c.who.policy.Free()
+}
+
 // deniedNow returns the error for a command that EXEC is about to run and that the
 // user may not run, or not any more, "" if there is nothing against it.
 func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
@@ -301,6 +313,9 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 	v := c.who.policy.Check(c.srv.access.commands, cm.spec, argv)
 	switch v.Denied {
 	case acl.Allowed:
+		if !c.mayScript(cm) {
+			return errNoPermScript
+		}
 		return c.sortDenied(cm, argv)
 	case acl.DeniedKey:
 		line = errNoPermExec + "no permission to touch the specified keys"
