@@ -114,7 +114,7 @@ func TestPubSubOrder(t *testing.T) {
 	// The subscribers of the node that is gone are forgotten.
 	eventually(t, "PUBLISH counts the living", func() error {
 		if v, err := mark.Do("PUBLISH", "news.count", "x"); err != nil || v.Str != "2" {
-			return fmt.Errorf("PUBLISH: %s, %v", show(v), err)
+			return fmt.Errorf("PUBLISH: %s, %w", show(v), err)
 		}
 		return nil
 	})

@@ -7,13 +7,13 @@ import (
 )
 
 // tracker is a RESP3 client that has a key in its cache.
-func (n *nodes) tracker(addr, key string) *conn {
-	n.t.Helper()
-	c := connect(n.t, addr)
-	must(n.t, c, "HELLO", "3")
-	must(n.t, c, "CLIENT", "TRACKING", "ON")
-	must(n.t, c, "GET", key)
-	return c
+func (c *nodes) tracker(addr, key string) *conn {
+	c.t.Helper()
+	client := connect(c.t, addr)
+	must(c.t, client, "HELLO", "3")
+	must(c.t, client, "CLIENT", "TRACKING", "ON")
+	must(c.t, client, "GET", key)
+	return client
 }
 
 // told waits until the client hears that the key is invalid.

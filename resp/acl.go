@@ -56,7 +56,7 @@ func newAccess(table *command.Table, cfg *Config, users []UserLine) (*access, er
 	p := parserFor(a.commands, cfg)
 	add := func(name string, args []string) error {
 		if !acl.ValidName(name) {
-			return errors.New("Usernames can't contain spaces or null characters") //nolint:staticcheck // Redis's text
+			return errors.New("Usernames can't contain spaces or null characters")
 		}
 		rules, err := p.Parse(args)
 		if err != nil {

@@ -41,7 +41,7 @@ func Directives() []Directive {
 			return nil
 		}, func(c *Config) string { return c.RequirePass }).secret(),
 		enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, "what users begin with that are made on this node: all Pub/Sub channels or none", func(c *Config) *string { return &c.ACLPubSubDefault }),
-		number64("acllog-max-len", "128", 0, math.MaxInt64, "refusals that ACL LOG keeps", func(c *Config) *int64 { return &c.ACLLogMaxLen }),
+		number64("acllog-max-len", "128", 0, "refusals that ACL LOG keeps", func(c *Config) *int64 { return &c.ACLLogMaxLen }),
 		memory("client-query-buffer-limit", "1gb", 1<<20, math.MaxInt64, "bytes of one client's unfinished commands", func(c *Config) *int64 { return &c.QueryBufLimit }),
 		memory("proto-max-bulk-len", "512mb", 1<<20, 512<<20, "bytes of one argument", func(c *Config) *int64 { return &c.MaxBulkLen }),
 		text("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
@@ -50,11 +50,11 @@ func Directives() []Directive {
 		enum("read-mode", "local", []string{"local", "linearizable"}, "how reads are served unless a connection says READONLY or READWRITE", func(c *Config) *string { return &c.ReadMode }),
 		yesno("replica-serve-stale-data", "yes", "serve local reads while there is no leader", func(c *Config) *bool { return &c.ServeStale }).alias("slave-serve-stale-data"),
 		enum("enable-debug-command", "no", []string{"no", "yes", "local"}, "allow DEBUG: not at all, to all, or to clients of this host", func(c *Config) *string { return &c.DebugCommand }).immutable(),
-		number64("slowlog-log-slower-than", "10000", -1, math.MaxInt64, "microseconds beyond which a command is logged, -1 for never", func(c *Config) *int64 { return &c.SlowlogSlower }),
-		number64("slowlog-max-len", "128", 0, math.MaxInt64, "entries that the slow log keeps", func(c *Config) *int64 { return &c.SlowlogMaxLen }),
-		number64("latency-monitor-threshold", "0", 0, math.MaxInt64, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *int64 { return &c.LatencyLimit }),
-		number64("tracking-table-max-keys", "1000000", 0, math.MaxInt64, "keys that are remembered for clients which cache them, 0 for any number", func(c *Config) *int64 { return &c.TrackingKeys }),
-		number64("busy-reply-threshold", "5000", 0, math.MaxInt64, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *int64 { return &c.BusyThreshold }).alias("lua-time-limit"),
+		number64("slowlog-log-slower-than", "10000", -1, "microseconds beyond which a command is logged, -1 for never", func(c *Config) *int64 { return &c.SlowlogSlower }),
+		number64("slowlog-max-len", "128", 0, "entries that the slow log keeps", func(c *Config) *int64 { return &c.SlowlogMaxLen }),
+		number64("latency-monitor-threshold", "0", 0, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *int64 { return &c.LatencyLimit }),
+		number64("tracking-table-max-keys", "1000000", 0, "keys that are remembered for clients which cache them, 0 for any number", func(c *Config) *int64 { return &c.TrackingKeys }),
+		number64("busy-reply-threshold", "5000", 0, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *int64 { return &c.BusyThreshold }).alias("lua-time-limit"),
 		yesno("latency-tracking", "yes", "keep a histogram of each command's latency", func(c *Config) *bool { return &c.LatencyTracking }),
 		number("databases", "16", 16, 16, "databases to SELECT from", func(c *Config) *int { return &c.Databases }).immutable(),
 		number("shutdown-timeout", "10", 0, math.MaxInt32, "seconds that clients get to take their last replies", func(c *Config) *int { return &c.ShutdownTimeout }),
@@ -132,12 +132,12 @@ func number(name, def string, low, high int64, summary string, field func(*Confi
 	}
 }
 
-func number64(name, def string, low, high int64, summary string, field func(*Config) *int64) Directive {
+func number64(name, def string, low int64, summary string, field func(*Config) *int64) Directive {
 	return Directive{
-		Name: name, Kind: Number, Default: def, Min: low, Max: high, Summary: summary,
+		Name: name, Kind: Number, Default: def, Min: low, Max: math.MaxInt64, Summary: summary,
 		get: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
 		set: func(c *Config, v string) error {
-			n, err := parseNumber(v, low, high)
+			n, err := parseNumber(v, low, math.MaxInt64)
 			if err == nil {
 				*field(c) = n
 			}

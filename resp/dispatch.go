@@ -231,7 +231,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return true
 	}
 	if c.multi.on && !cm.tx {
-		if blocked := c.oversized(argv); blocked {
+		if blocked := c.oversized(); blocked {
 			return false
 		}
 		c.queue(cm, argv)

@@ -98,7 +98,7 @@ func (c *conn) queue(cm *cmd, argv [][]byte) {
 
 // oversized closes a connection whose transaction has grown beyond what a
 // client may keep here.
-func (c *conn) oversized(argv [][]byte) bool {
+func (c *conn) oversized() bool {
 	if int64(c.multi.bytes) <= c.srv.config().QueryBufLimit {
 		return false
 	}

@@ -168,11 +168,3 @@ func (e *encoder) strings(ss ...string) {
 		e.BulkString(s)
 	}
 }
-
-// lines writes an array of simple strings, as the HELP subcommands answer.
-func (e *encoder) lines(ss ...string) {
-	e.Array(len(ss))
-	for _, s := range ss {
-		e.Status(s)
-	}
-}

@@ -26,6 +26,8 @@ func (l *listening) shown(kind store.Topic) int {
 }
 
 // topicWords are what Redis calls a subscription, its end, and its messages.
+//
+//nolint:gochecknoglobals // a constant that Go cannot write as one
 var topicWords = [...]struct{ subscribe, unsubscribe, message string }{
 	store.Channels:      {"subscribe", "unsubscribe", "message"},
 	store.Patterns:      {"psubscribe", "punsubscribe", "pmessage"},

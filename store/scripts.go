@@ -63,7 +63,7 @@ type seen struct {
 func (x *scripts) at(name string) *seen {
 	if e := x.seen[name]; e != nil {
 		x.order.MoveToFront(e)
-		return e.Value.(*seen)
+		return e.Value.(*seen) //nolint:errcheck // nothing else is in the list
 	}
 	if x.seen == nil {
 		x.seen = make(map[string]*list.Element)
@@ -77,7 +77,7 @@ func (x *scripts) at(name string) *seen {
 }
 
 func (x *scripts) drop(e *list.Element) {
-	s := x.order.Remove(e).(*seen)
+	s := x.order.Remove(e).(*seen) //nolint:errcheck // nothing else is in the list
 	delete(x.seen, s.name)
 	if s.entry != nil {
 		x.bytes -= len(s.entry.Source)
@@ -92,7 +92,7 @@ func (x *scripts) compiled(lib *library.Library, sha string) *library.Entry {
 	if e == nil {
 		return nil
 	}
-	s := e.Value.(*seen)
+	s := e.Value.(*seen) //nolint:errcheck // nothing else is in the list
 	if s.entry == nil || s.flushed != lib.Flushed() {
 		return nil
 	}
@@ -126,7 +126,7 @@ func (x *scripts) sureWrite(name string) bool {
 	if e == nil {
 		return false
 	}
-	s := e.Value.(*seen)
+	s := e.Value.(*seen) //nolint:errcheck // nothing else is in the list
 	if s.sure == 0 || s.changes != x.changes.Load() {
 		return false
 	}

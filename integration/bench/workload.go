@@ -85,7 +85,7 @@ func (w *workload) run(port int, scale float64) (figure, error) {
 	// LRANGE_100 comes with a line for its own LPUSHes; the last line is the test.
 	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
 	if err != nil || len(rows) < 2 {
-		return figure{}, fmt.Errorf("redis-benchmark printed %q (%v)", out, err)
+		return figure{}, fmt.Errorf("redis-benchmark printed %q (%w)", out, err)
 	}
 	last := rows[len(rows)-1]
 	f := figure{n: float64(n), client: float64(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()) / float64(elapsed)}

@@ -111,7 +111,7 @@ func mergeSelectors(args []string) ([]string, error) {
 		}
 	}
 	if from >= 0 {
-		return nil, fmt.Errorf("Unmatched parenthesis in acl selector starting at '%s'.", cString(args[from])) //nolint:staticcheck // Redis's text
+		return nil, fmt.Errorf("Unmatched parenthesis in acl selector starting at '%s'.", cString(args[from]))
 	}
 	return merged, nil
 }

@@ -32,6 +32,7 @@ const (
 // eventLetters is in the order in which Redis writes them.
 const eventLetters = "g$lshzxetdnKEm"
 
+//nolint:gochecknoglobals // a constant that Go cannot write as one
 var eventClasses = map[byte]Events{
 	'g': EventGeneric, '$': EventString, 'l': EventList, 's': EventSet, 'h': EventHash, 'z': EventZSet, 'x': EventExpired, 'e': EventEvicted,
 	't': EventStream, 'd': EventModule, 'n': EventNew, 'K': EventKeyspace, 'E': EventKeyevent, 'm': EventMiss, 'A': EventAll,

@@ -108,9 +108,9 @@ func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
 	}
 	it := db.d.keys.mut(pos)
 	val = &it.val
-	s := val.object().(*StreamObject)
+	s := val.object().(*StreamObject) //nolint:errcheck // the kinds were compared
 	if val.version <= db.ks.frozen && s.private <= db.ks.frozen {
-		s = s.Fork().(*StreamObject)
+		s = s.Fork().(*StreamObject) //nolint:errcheck // a stream's fork is a stream
 		val.setObject(s)
 	}
 	s.private = db.ks.revision
