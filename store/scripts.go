@@ -166,7 +166,7 @@ func (s *Store) ScriptArgs(argv [][]byte) [][]byte {
 	sha := scriptName(argv)
 	s.scripts.mu.Lock()
 	e := s.scripts.seen[sha]
-	known := e == nil || e.Value.(*seen).entry == nil
+	known := e == nil || e.Value.(*seen).entry == nil //nolint:errcheck // nothing else is in the list
 	s.scripts.mu.Unlock()
 	if known {
 		return argv
