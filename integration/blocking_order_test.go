@@ -168,6 +168,7 @@ func stages(t *testing.T, run func(t *testing.T, ours, real *stage)) {
 			for _, addr := range []string{leader, real} {
 				must(t, connect(t, addr), "FLUSHALL")
 			}
+			c.sameDigests() // what a client reads on its node has to be flushed there
 			run(t, newStage(t, addrs...), newStage(t, real))
 		})
 	}
