@@ -75,13 +75,17 @@ func TestRedisCLIModes(t *testing.T) {
 	}
 	run := func(stdin string, limit time.Duration, args ...string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		wait := patience
+		if limit > 0 { // it goes on until it is stopped
+			wait = limit
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, unbuffered, append([]string{"-o0", cli, "-p", port}, args...)...)
 		cmd.Stdin = strings.NewReader(stdin)
-		if limit > 0 { // it goes on until it is stopped
-			stop := time.AfterFunc(limit, func() { _ = cmd.Process.Signal(os.Interrupt) })
-			defer stop.Stop()
+		if limit > 0 {
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // as Ctrl-C does
+			cmd.WaitDelay = patience
 		}
 		out, err := cmd.CombinedOutput()
 		if err != nil && limit == 0 && !strings.Contains(strings.Join(args, " "), "hotkeys") {

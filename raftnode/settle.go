@@ -1,6 +1,8 @@
 package raftnode
 
 import (
+	"errors"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -67,7 +69,10 @@ func (c *core) unsettled() bool {
 // vouch proposes an entry without requests. REQUIRES: unsettled.
 func (c *core) vouch() {
 	if err := c.rn.Propose(c.cfg.Seal(nil, nil)); err != nil {
-		return // leadership is being transferred: the next leader will
+		if !errors.Is(err, raft.ErrProposalDropped) { // else the next leader will
+			c.lg.Error("propose", zap.Error(err))
+		}
+		return
 	}
 	c.ready()
 }
