@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -25,6 +26,7 @@ func TestACLDifferential(t *testing.T) {
 	t.Run("categories", func(t *testing.T) { compareCategories(t, p, commands) })
 	t.Run("keys", func(t *testing.T) { compareKeys(t, p, commands) })
 	t.Run("rules", func(t *testing.T) { compareRules(t, p, commands) })
+	t.Run("scripts", func(t *testing.T) { compareScripts(t, newPair(t, ours, real, false)) })
 }
 
 // callOf is a call of the command with enough arguments.
@@ -409,4 +411,83 @@ func TestConfiguredUsers(t *testing.T) {
 	}
 	checkNoSecret(t, c, "s3cr3t")
 	checkNoSecret(t, c, "quoted word")
+}
+
+// compareScripts has users with less than all permissions run scripts and functions:
+// those that only read, those that go through the log, behind other commands and in
+// transactions; and compares what is logged of it.
+func compareScripts(t *testing.T, p *pair) {
+	r := newReporter(t)
+	do := func(args ...string) {
+		t.Helper()
+		ours, real := p.do(t, args...)
+		r.check(args[0], fmt.Sprintf("%q", args), how{}, ours, real)
+	}
+	do("ACL", "LOG", "RESET")
+	do("ACL", "SETUSER", "bob", "reset", "on", ">pw", "~b:*", "%R~r:*", "&c*", "+@all", "-flushall", "(~s:* +sort +sort_ro)")
+	do("ACL", "SETUSER", "few", "reset", "on", ">pw", "allkeys", "+eval", "+evalsha", "+fcall", "+get", "+config|get")
+	do("MSET", "r:1", "x", "a:1", "x", "b:1", "x")
+	do("RPUSH", "s:l", "2", "1")
+	do("FUNCTION", "LOAD", "REPLACE", "#!lua name=acl\nredis.register_function('acl_get', function(keys, args) return redis.call('get', args[1]) end)\n"+
+		"redis.register_function('acl_set', function(keys, args) return redis.call('set', args[1], 'y') end)")
+	calls := []string{
+		"'get', 'b:1'", "'get', 'r:1'", "'get', 'a:1'", "'set', 'b:1', 'x'", "'set', 'r:1', 'x'", "'set', 'a:1', 'x'", "'set', 'b:1', 'x', 'get'",
+		"'publish', 'c1', 'x'", "'publish', 'd1', 'x'", "'flushall'", "'get'", "'nope'", "'config', 'get', 'save'", "'config', 'nope'", "'mget', 'b:1', 'r:1', 'a:1'",
+		"'sort', 's:l'", "'sort', 's:l', 'by', 'w*'", "'sort', 's:l', 'get', '#'", "'sort_ro', 's:l', 'get', 'x*'", "'copy', 'r:1', 'b:2'", "'copy', 'b:1', 'r:2'", "'eval', 'return 1', '0'",
+	}
+	for _, user := range []string{"bob", "few"} {
+		do("AUTH", user, "pw")
+		for _, call := range calls {
+			for _, form := range []string{
+				"return redis.call(%s)",
+				"return redis.pcall(%s)",
+				"redis.pcall('set', 'b:3', 'x') return redis.pcall(%s)",
+				"local a = redis.pcall(%s) redis.pcall('set', 'b:3', 'x') return a",
+				"return tostring(redis.acl_check_cmd(%s))",
+				"#!lua flags=no-writes\nreturn redis.call(%s)",
+			} {
+				script := fmt.Sprintf(form, call)
+				do("EVAL", script, "0")
+				do("EVAL_RO", script, "0")
+				do("EVALSHA", fmt.Sprintf("%x", sha1.Sum([]byte(script))), "0")
+				cmds := [][]string{{"SET", "b:4", "x"}, {"EVAL", script, "0"}, {"GET", "b:4"}, {"EVAL_RO", script, "0"}, {"MULTI"}, {"EVAL", script, "1", "b:1"}, {"SET", "b:4", "y"}, {"EVAL", script, "0"}, {"EXEC"}, {"MULTI"}, {"EVAL_RO", script, "0"}, {"GET", "b:1"}, {"EXEC"}}
+				for i, replies := range p.pipeline(t, cmds) {
+					r.check("eval", fmt.Sprintf("%s: pipeline %d: %q", user, i, script), how{}, replies[0], replies[1])
+				}
+			}
+		}
+		for _, key := range []string{"a:1", "b:1", "r:1"} {
+			for _, fn := range []string{"acl_get", "acl_set"} {
+				do("FCALL", fn, "1", "b:1", key)
+				do("FCALL", fn, "1", "a:1", key)
+				do("FCALL_RO", fn, "0", key)
+			}
+		}
+		do("AUTH", "default", "")
+	}
+	ours, real := p.do(t, "ACL", "LOG", "1000")
+	if a, b := refusals(ours), refusals(real); !slices.Equal(a, b) {
+		for _, line := range a {
+			if !slices.Contains(b, line) {
+				t.Errorf("ACL LOG has %s, which redis-server's has not", line)
+			}
+		}
+		for _, line := range b {
+			if !slices.Contains(a, line) {
+				t.Errorf("ACL LOG lacks %s", line)
+			}
+		}
+		if !t.Failed() {
+			t.Errorf("ACL LOG in another order:\n%q\n%q", a, b)
+		}
+	}
+}
+
+// refusals are what ACL LOG shows of refusals, but for when and how often they were.
+func refusals(log value) (lines []string) {
+	for _, e := range log.Elems {
+		s := e.Strings()
+		lines = append(lines, strings.Join(s[2:10], " "))
+	}
+	return lines
 }

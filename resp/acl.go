@@ -271,7 +271,7 @@ const (
 	errNoPermCommand = "NOPERM this user has no permissions to run the '%s' command"
 	errNoPermKey     = "NOPERM this user has no permissions to access one of the keys used as arguments"
 	errNoPermChannel = "NOPERM this user has no permissions to access one of the channels used as arguments"
-	errNoPermScript  = "NOPERM scripts and functions are only for users with all permissions: what a script does is not checked against its user's"
+	errNoPermYet     = "NOPERM the members of the cluster have not agreed yet on who this user is: scripts have to wait for that"
 	errNoPermExec    = "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: "
 )
 
@@ -282,7 +282,7 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 	switch v.Denied {
 	case acl.Allowed:
 		if !c.mayScript(cm) {
-			return errNoPermScript, false
+			return errNoPermYet, false
 		}
 		return "", true
 	case acl.DeniedKey:
@@ -296,12 +296,33 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 	return line, false
 }
 
-// mayScript reports whether the user may run scripts and functions: only who may do
-// everything. Their commands run on every member, where the log has them, and nobody
-// asks there yet on whose behalf; so that no script does what its user may not, the
-// others run none.
+// mayScript reports whether the user may run scripts and functions already. What a
+// script does is checked against what its user may, by every member: the users of this
+// node's options mean nothing to the others before they are those of the log.
 func (c *conn) mayScript(cm *cmd) bool {
-	return !cm.spec.Script || cm.spec.Read == nil || c.who.policy.Free()
+	return !cm.spec.Script || c.who.policy.Free() || c.who.users != c.srv.access.seeded
+}
+
+// scriptPolicy is store.By.Policy.
+func (c *conn) scriptPolicy() *acl.Policy {
+	if p := c.who.policy; !p.Free() {
+		return p
+	}
+	return nil
+}
+
+// refusedInside logs what the connection's scripts were not let do.
+func (c *conn) refusedInside(cm *cmd, all []acl.Refusal) {
+	for _, why := range all {
+		reason := "command"
+		switch why.Denied {
+		case acl.DeniedKey:
+			reason = "key"
+		case acl.DeniedChannel:
+			reason = "channel"
+		}
+		c.deniedIn(cm, "lua", reason, why.Object, c.who.policy.User.Name)
+	}
 }
 
 // deniedNow returns the error for a command that EXEC is about to run and that the
@@ -314,9 +335,9 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 	switch v.Denied {
 	case acl.Allowed:
 		if !c.mayScript(cm) {
-			return errNoPermScript
+			return errNoPermYet
 		}
-		return c.sortDenied(cm, argv)
+		return c.who.policy.Foreign(c.srv.access.commands, cm.spec, argv)
 	case acl.DeniedKey:
 		line = errNoPermExec + "no permission to touch the specified keys"
 	case acl.DeniedChannel:
@@ -338,14 +359,4 @@ func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
 	default:
 		c.denied(cm, "command", cm.name, user)
 	}
-}
-
-// sortDenied returns the error for a SORT that reads keys by BY or GET which its
-// user may not read, "" if there is nothing against it. Which keys these are is
-// known only when the command runs, so it takes permission for all.
-func (c *conn) sortDenied(cm *cmd, argv [][]byte) string {
-	if cm.name != "sort" && cm.name != "sort_ro" || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
-		return ""
-	}
-	return command.SortForeign(argv)
 }

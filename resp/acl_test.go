@@ -58,12 +58,12 @@ func TestACLLog(t *testing.T) {
 	c.ask("SET a 1\r\nMULTI\r\nSET a 1\r\nDISCARD\r\nGET b\r\n", fmt.Sprintf("-"+errNoPermCommand+"\r\n", "set")+"+OK\r\n"+fmt.Sprintf("-"+errNoPermCommand+"\r\n", "set")+"+OK\r\n-"+errNoPermKey+"\r\n")
 	var got []string
 	for _, e := range s.aclLog.latest(100) {
-		got = append(got, fmt.Sprintf("%d %s %t %s %s", e.count, e.reason, e.multi, e.object, e.user))
+		got = append(got, fmt.Sprintf("%d %s %s %s %s", e.count, e.reason, e.where, e.object, e.user))
 		if !strings.Contains(e.client, " user=") || !strings.Contains(e.client, " cmd=") {
 			t.Error(e.client)
 		}
 	}
-	want := "2 key false b bob, 1 command true set bob, 1 command false set bob, 2 auth false AUTH nobody"
+	want := "2 key toplevel b bob, 1 command multi set bob, 1 command toplevel set bob, 2 auth toplevel AUTH nobody"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("%q", got)
 	}

@@ -15,7 +15,7 @@ type aclLog struct {
 type aclEntry struct {
 	count  int64
 	reason string // "command", "key", "channel" or "auth"
-	multi  bool   // within a transaction
+	where  string // "toplevel", "multi" or "lua"
 	object string // the command, key or channel
 	user   string
 	at     time.Time // of the last one
@@ -31,7 +31,7 @@ const (
 
 func (e *aclEntry) like(o *aclEntry) bool {
 	apart := e.at.Sub(o.at)
-	return e.reason == o.reason && e.multi == o.multi && e.object == o.object && e.user == o.user && max(apart, -apart) <= aclLogGroups
+	return e.reason == o.reason && e.where == o.where && e.object == o.object && e.user == o.user && max(apart, -apart) <= aclLogGroups
 }
 
 func (l *aclLog) add(e *aclEntry, keep int64) {
@@ -74,11 +74,19 @@ func (l *aclLog) reset() {
 
 // denied logs a refusal.
 func (c *conn) denied(cm *cmd, reason, object, user string) {
+	where := "toplevel"
+	if c.multi.on || c.executing {
+		where = "multi"
+	}
+	c.deniedIn(cm, where, reason, object, user)
+}
+
+func (c *conn) deniedIn(cm *cmd, where, reason, object, user string) {
 	c.publish()
 	c.face.mu.Lock()
 	c.face.lastCmd = cm
 	c.face.mu.Unlock()
 	now := c.srv.now()
-	c.srv.aclLog.add(&aclEntry{reason: reason, multi: c.multi.on || c.executing, object: object, user: user, at: now, client: c.info(now)},
+	c.srv.aclLog.add(&aclEntry{reason: reason, where: where, object: object, user: user, at: now, client: c.info(now)},
 		c.srv.config().ACLLogMaxLen)
 }

@@ -248,14 +248,10 @@ func (c *conn) cmdACLLog(argv [][]byte) {
 	c.enc.Array(len(all))
 	for i := range all {
 		e := &all[i]
-		context := "toplevel"
-		if e.multi {
-			context = "multi"
-		}
 		c.enc.Map(7)
 		c.enc.BulkString("count")
 		c.enc.Int(e.count)
-		for _, field := range [][2]string{{"reason", e.reason}, {"context", context}, {"object", e.object}, {"username", e.user}} {
+		for _, field := range [][2]string{{"reason", e.reason}, {"context", e.where}, {"object", e.object}, {"username", e.user}} {
 			c.enc.BulkString(field[0])
 			c.enc.BulkString(field[1])
 		}

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -57,6 +58,7 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.endTogether()
 	}
 	c.reader.By(c.by(cm))
+	c.last = cm
 	from, errs := len(c.enc.buf), c.enc.errs
 	next, args := c.reader.Script(c.db, cm.spec, argv, &c.enc)
 	switch next {
@@ -69,6 +71,7 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	case store.TooLong:
 		c.longScript(cm, argv)
 	default:
+		c.refusedInside(cm, c.reader.Refusals())
 		c.ran(cm, argv, c.db, c.lap(), c.enc.errs > errs)
 		c.dropMuted(from)
 	}
@@ -89,7 +92,8 @@ func (c *conn) longScript(cm *cmd, argv [][]byte) {
 		})
 		errs := c.enc.errs
 		c.clock = c.srv.nanotime()
-		next, args := c.srv.store.RunLong(by, db, cm.spec, own, &c.enc, c.gone.Load, c.srv.busy)
+		next, args := c.srv.store.RunLong(by, db, cm.spec, own, &c.enc, c.gone.Load, c.srv.busy,
+			func(all []acl.Refusal) { c.refusedInside(cm, all) })
 		switch {
 		case next == store.ToWrite && !c.srv.store.RefusesWrites():
 			c.toWrite = &longWrite{queuedCommand{cm, args}, by}

@@ -131,6 +131,9 @@ func (c *conn) resume() bool {
 	switch was {
 	case forBatch:
 		c.waited(c.batch.Err())
+		if all := c.batch.Refusals(); len(all) > 0 {
+			c.refusedInside(c.last, all)
+		}
 		c.batch.Reset()
 		c.batchMuted = false
 		return c.afterBatch()
@@ -239,7 +242,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return false
 	}
 	if c.who.limited {
-		if line := c.sortDenied(cm, argv); line != "" {
+		if line := c.who.policy.Foreign(c.srv.access.commands, cm.spec, argv); line != "" {
 			c.ran(cm, argv, c.db, 0, true)
 			return c.literal(func() { c.enc.Error(line) })
 		}
@@ -388,7 +391,7 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 		c.endTogether()
 	}
 	from, errs := len(c.enc.buf), c.enc.errs
-	if c.tracking.on {
+	if c.tracking.on || cm.spec.Script {
 		c.reader.By(c.by(cm))
 	}
 	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {

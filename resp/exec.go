@@ -190,9 +190,7 @@ func (c *conn) exec(t *transaction) {
 	}
 	c.reported = true
 	c.addSent(c.srv.execCmd)
-	if c.tracking.on {
-		c.batch.By(store.By{Tracker: c.tracking.tracker})
-	}
+	c.batch.By(c.byExec(false))
 	c.batch.Exec(t.watched, cmds)
 	c.batchMuted = c.taskMuted
 	if len(after) == 0 {
@@ -201,6 +199,15 @@ func (c *conn) exec(t *transaction) {
 	}
 	c.after = after
 	c.submit()
+}
+
+// byExec says who runs the commands of a transaction.
+func (c *conn) byExec(remember bool) store.By {
+	by := store.By{Policy: c.scriptPolicy()}
+	if c.tracking.on {
+		by.Tracker, by.Remember = c.tracking.tracker, remember
+	}
+	return by
 }
 
 // execReads runs a transaction that changes nothing.
@@ -222,10 +229,11 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 			q.Local(&c.enc)
 		} else {
 			errs := c.enc.errs
-			if q.Remember {
-				c.reader.By(store.By{Tracker: c.tracking.tracker, Remember: true})
+			if q.Remember || q.Spec.Script {
+				c.reader.By(c.byExec(q.Remember))
 			}
 			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
+			c.refusedInside(t.queue[i].cmd, c.reader.Refusals())
 			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.errs > errs)
 		}
 	}

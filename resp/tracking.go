@@ -46,10 +46,14 @@ type invalidations struct {
 
 // by says who runs the command to the store.
 func (c *conn) by(cm *cmd) store.By {
-	if !c.tracking.on {
-		return store.By{}
+	by := store.By{}
+	if cm.spec.Script {
+		by.Policy = c.scriptPolicy()
 	}
-	return store.By{Tracker: c.tracking.tracker, Remember: c.caches(cm, c.tracking.caching)}
+	if c.tracking.on {
+		by.Tracker, by.Remember = c.tracking.tracker, c.caches(cm, c.tracking.caching)
+	}
+	return by
 }
 
 // caches reports whether the client may keep what the command answers, or what a script

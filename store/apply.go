@@ -413,6 +413,9 @@ func (k *asker) RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View
 	}
 }
 
+// Refused notes what a script was not let do.
+func (k *asker) Refused(why acl.Refusal) { k.b.refused(why) }
+
 // Blocked notes that the client waits.
 func (k *asker) Blocked() {
 	k.b.blocked = true

@@ -31,8 +31,11 @@ type Batch struct {
 	blocked bool  // it has ended without a reply
 	failure Error // of the last Submit
 
-	tracker  *Tracker // of the client
-	remember bool     // whether what is added reads for its cache
+	tracker  *Tracker    // of the client
+	remember bool        // whether what is added reads for its cache
+	policy   *acl.Policy // of its user, nil: may do everything
+	scriptAs uint64      // whose the request's scripts are as of its last op, see machine.Request.As
+	refusals []acl.Refusal
 
 	// While submitted the batch is also its own entry in the registry of
 	// requests in flight, so that a write needs no allocation for one.
@@ -101,7 +104,8 @@ type step struct {
 	watch []machine.Watched // execReads
 	local func(command.Reply)
 
-	remember bool // the keys that it reads become the tracker's
+	remember bool        // the keys that it reads become the tracker's
+	policy   *acl.Policy // reads: as Batch.policy
 }
 
 type stepKind uint8
@@ -136,7 +140,8 @@ func (b *Batch) Reset() {
 	clear(b.plan)
 	b.args, b.plan = b.args[:0], b.plan[:0]
 	b.ops, b.writes, b.wait, b.blocked = 0, false, nil, false
-	b.tracker, b.remember = nil, false
+	b.tracker, b.remember, b.policy, b.scriptAs = nil, false, nil, 0
+	b.refusals = nil
 }
 
 // Expect says that commands of about n bytes in all are coming, so that room for
@@ -156,11 +161,43 @@ func (b *Batch) HasWrites() bool { return b.writes }
 
 // By says who runs the commands that are added from here on, all of which are one
 // client's.
-func (b *Batch) By(by By) { b.tracker, b.remember = by.Tracker, by.Remember }
+func (b *Batch) By(by By) { b.tracker, b.remember, b.policy = by.Tracker, by.Remember, by.Policy }
+
+// as has the request's next scripts run on behalf of the client's user.
+func (b *Batch) as() {
+	user := uint64(0)
+	if b.policy != nil {
+		user = b.policy.User.ID
+	}
+	if b.scriptAs != user {
+		b.request.As(user)
+		b.scriptAs = user
+	}
+}
+
+// Refusals returns what the batch's scripts were not let do on this node. It is for who
+// submitted the batch, once that is done.
+func (b *Batch) Refusals() []acl.Refusal { return b.refusals }
+
+// refused notes a refusal. A script may go on and try again, for ever.
+func (b *Batch) refused(why acl.Refusal) { b.refusals = addRefusal(b.refusals, why) }
+
+func addRefusal(all []acl.Refusal, why acl.Refusal) []acl.Refusal {
+	if len(all) == maxRefusals {
+		return all
+	}
+	return append(all, why)
+}
+
+// maxRefusals is how many calls of scripts that were refused are remembered at once.
+const maxRefusals = 128
 
 // Write adds a command that writes. argv is copied. It is looked up again, by
 // name, where it is applied.
 func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
+	if spec != nil && spec.Script {
+		b.as()
+	}
 	b.request.Write(db, argv)
 	b.ops++
 	if b.remember && spec.Read != nil {
@@ -224,7 +261,7 @@ func (b *Batch) Read(db int, spec *command.Spec, argv [][]byte) {
 }
 
 func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte, remember bool) {
-	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args), remember: remember})
+	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args), remember: remember, policy: b.policy})
 	b.args = machine.AppendArgs(b.args, argv)
 }
 
@@ -250,11 +287,15 @@ type Queued struct {
 // replies or the null array. The marks should be fresh (Reader.Unchanged): one
 // that is old may be taken for changed. Keys and arguments are copied.
 func (b *Batch) Exec(watched []Watched, cmds []Queued) {
-	writes := 0
+	writes, scripts := 0, false
 	for i := range cmds {
 		if cmds[i].Local == nil && cmds[i].Spec.IsWrite() {
 			writes++
+			scripts = scripts || cmds[i].Spec.Script
 		}
+	}
+	if scripts {
+		b.as()
 	}
 	if writes > 0 {
 		b.request.Exec(marks(watched), writes)

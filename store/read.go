@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 	"github.com/raftredis/raftredis/store/machine"
@@ -25,6 +26,7 @@ type reading struct {
 	watch stopwatch
 	found lookups
 
+	refusals  []acl.Refusal
 	host      command.Host // of scripts
 	inner     command.Read // what one of them runs
 	innerView keyspace.View
@@ -138,8 +140,11 @@ func (s *Store) tellMissed(keys []dbKey) {
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
 func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
-	r.by = By{b.tracker, st.remember}
+	r.by = By{b.tracker, st.remember, st.policy}
 	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
+	for _, why := range r.takeRefusals() {
+		b.refused(why)
+	}
 	b.observe(&r.watch, st.db, st.spec, r.argv)
 	r.argv = machine.ReleaseArgs(r.argv)
 }
@@ -173,6 +178,15 @@ func (s *Store) BeginRead() Reader {
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
 	r.r.do(r.s.m.Keyspace(), r.now, db, spec, argv, reply)
 	return !r.r.call.Deferred()
+}
+
+// Refusals returns what scripts were not let do since it was called last.
+func (r *Reader) Refusals() []acl.Refusal { return r.r.takeRefusals() }
+
+func (r *reading) takeRefusals() []acl.Refusal {
+	all := r.refusals
+	r.refusals = nil
+	return all
 }
 
 // By says who runs the next command, and only that: which keys it reads is noted for a

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 	"github.com/raftredis/raftredis/store/library"
@@ -224,6 +225,13 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
 	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
 	h.Log = s.scriptLog
+	h.Permits = nil
+	if policy := r.by.Policy; policy != nil {
+		logged := func(why acl.Refusal) { r.refusals = addRefusal(r.refusals, why) }
+		h.Permits = func(spec *command.Spec, argv [][]byte, step command.PermitStep) string {
+			return policy.Permits(s.commands, spec, argv, step, logged)
+		}
+	}
 	h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
 		if spec.Read == nil {
 			if s.RefusesWrites() { // as for a command that is no script's
@@ -258,14 +266,14 @@ func (r *reading) script(s *Store, view keyspace.View, now int64, db int, spec *
 	r.view = view
 	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: &r.host}
 	r.wrote = false
-	before := r.found
+	before, refused := r.found, len(r.refusals)
 	spec.Read(&r.call)
 	call := r.call.Call
 	r.call.Call, r.by = command.Call{}, By{}
 	h := &r.host
-	h.Library, h.Compiled, h.Keep, h.Exec, h.Stop, h.Log = nil, nil, nil, nil, nil, nil
-	if call.Deferred() || call.Long() {
-		r.found = before // it is run once more, and looks up the same
+	h.Library, h.Compiled, h.Keep, h.Exec, h.Stop, h.Log, h.Permits = nil, nil, nil, nil, nil, nil, nil
+	if call.Deferred() || call.Long() { // it is run once more, and does the same
+		r.found, r.refusals = before, r.refusals[:refused]
 	}
 	switch {
 	case call.Deferred():
@@ -295,8 +303,9 @@ var errKilled = errors.New("ERR Script killed by user with SCRIPT KILL...")
 
 // RunLong runs a script that takes long, and does not return before it has ended. gone
 // is asked now and then whether the client has left, and busy, while another one has
-// its turn, whether the client is to be told so instead of waiting.
-func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply command.Reply, gone func() bool, busy func() string) (Next, [][]byte) {
+// its turn, whether the client is to be told so instead of waiting. refused is given
+// what the script was not let do.
+func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply command.Reply, gone func() bool, busy func() string, refused func([]acl.Refusal)) (Next, [][]byte) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for waiting := true; waiting; {
@@ -326,7 +335,11 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 	s.scripts.running.Store(run)
 	defer s.scripts.running.Store(nil)
 	r := newReading(s)
-	defer s.countLookups(r)
+	r.by.Policy = by.Policy
+	defer func() {
+		s.countLookups(r)
+		refused(r.refusals)
+	}()
 	still, now := p.Keyspace().Still(), max(s.Now(), p.Now())
 	h := r.scripting(s, p.Library(), still, now)
 	h.Quick, h.Limits = false, command.ScriptLimits()

@@ -116,8 +116,9 @@ type Store struct {
 	mu sync.RWMutex
 	m  *machine.Machine
 
-	users   atomic.Pointer[acl.Users] // the machine's
-	onUsers atomic.Pointer[func()]
+	users    atomic.Pointer[acl.Users] // the machine's
+	commands *acl.Commands
+	onUsers  atomic.Pointer[func()]
 
 	inflight   inflight
 	sender     sender // guarded by inflight.mu, as are the next three
@@ -172,6 +173,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
 	s.applier = applier{s: s, read: newReading(s), sent: -1}
+	s.commands = acl.NewCommands(cfg.Table)
 	s.m = machine.New(cfg.Table, &s.applier)
 	s.users.Store(s.m.Users())
 	return s

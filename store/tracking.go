@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -40,10 +41,15 @@ type TrackingMode struct {
 	NoLoop bool
 }
 
-// By is who runs a command. The zero value is a client that is not tracked.
+// By is who runs a command. The zero value is a client that is not tracked, and whose
+// scripts may do everything.
 type By struct {
 	Tracker  *Tracker
 	Remember bool // the keys that are read become the tracker's
+
+	// Policy is what the client's user may do, if that is not everything: what its
+	// scripts do is checked against it. The user must be one of Store.Users.
+	Policy *acl.Policy
 }
 
 // tracking is which clients of this node may have which keys in their caches. As in

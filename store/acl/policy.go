@@ -136,8 +136,12 @@ func (cs *Commands) changeCategory(a *allowed, category string, yes bool, firstA
 	}
 }
 
-// Policy finds out what a user may do.
+// Policy finds out what a user may do. nil stands for one who is gone, and may do
+// nothing.
 func (cs *Commands) Policy(u *User) *Policy {
+	if u == nil {
+		return &Policy{}
+	}
 	p := &Policy{User: u, free: u.Unrestricted()}
 	for i := range u.selectors {
 		p.selectors = append(p.selectors, cs.grants(&u.selectors[i]))
@@ -226,20 +230,53 @@ func (p *Policy) Check(cs *Commands, spec *command.Spec, argv [][]byte) Verdict 
 	return worst
 }
 
-// CheckCall is Check for who has nothing but the arguments: a script, which asks
-// before it calls. known is false if there is no such command.
-func (p *Policy) CheckCall(cs *Commands, argv [][]byte) (v Verdict, known bool) {
-	if len(argv) == 0 {
-		return v, false
+// Refusal is a call of a script that the script's user may not make, as ACL LOG shows
+// it.
+type Refusal struct {
+	Denied
+	Object string // the command, the key or the channel
+}
+
+// inScript is Check for a call that the user's script makes. line is the error, "" if
+// the call is allowed.
+func (p *Policy) inScript(cs *Commands, spec *command.Spec, argv [][]byte) (line string, why Refusal) {
+	v := p.Check(cs, spec, argv)
+	why = Refusal{v.Denied, spec.FullName()}
+	switch v.Denied {
+	case Allowed:
+		return "", why
+	case DeniedKey:
+		why.Object = string(argv[v.Arg])
+		return "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments", why
+	case DeniedChannel:
+		why.Object = string(argv[v.Arg])
+		return "ERR The user executing the script can't publish to the channel mentioned in the command", why
+	default:
+		return "ERR The user executing the script can't run this command or subcommand", why
 	}
-	spec := cs.table.Lookup(argv[0])
-	if spec != nil && len(spec.Subcommands) > 0 && len(argv) > 1 {
-		spec = spec.Sub(argv[1])
+}
+
+// Permits is command.Host.Permits for the user's scripts. logged is called for a refusal
+// that belongs into the log.
+func (p *Policy) Permits(cs *Commands, spec *command.Spec, argv [][]byte, step command.PermitStep, logged func(Refusal)) (refusal string) {
+	if step == command.PermitRun {
+		return p.Foreign(cs, spec, argv)
 	}
-	if spec == nil {
-		return v, false
+	line, why := p.inScript(cs, spec, argv)
+	if line != "" && step == command.PermitCall {
+		logged(why)
 	}
-	return p.Check(cs, spec, argv), true
+	return line
+}
+
+// Foreign returns the error for a SORT that reads keys by BY or GET which its user may
+// not read, "" if there is nothing against it. Which keys these are is known only when
+// the command runs, so it takes permission for all.
+func (p *Policy) Foreign(cs *Commands, spec *command.Spec, argv [][]byte) string {
+	if spec.Name != "sort" && spec.Name != "sort_ro" || p.readsAll(cs, spec, argv) {
+		return ""
+	}
+	return command.SortForeign(argv)
 }
 
 // call is what is checked against several selectors.
@@ -358,9 +395,9 @@ func (p *Policy) Key(key []byte, flags string) bool {
 	return p.free || slices.ContainsFunc(p.selectors, func(g grants) bool { return g.key(key, need) })
 }
 
-// ReadsAll reports whether the user may make the call, and read any key beside
+// readsAll reports whether the user may make the call, and read any key beside
 // those that it names: SORT's BY and GET need that.
-func (p *Policy) ReadsAll(cs *Commands, spec *command.Spec, argv [][]byte) bool {
+func (p *Policy) readsAll(cs *Commands, spec *command.Spec, argv [][]byte) bool {
 	if p.free {
 		return true
 	}

@@ -124,6 +124,16 @@ func (us *Users) Find(name string) *User {
 	return nil
 }
 
+// ByID returns the user of an ID, nil if there is none any more.
+func (us *Users) ByID(id uint64) *User {
+	for _, u := range us.all {
+		if u.ID == id {
+			return u
+		}
+	}
+	return nil
+}
+
 // Default returns the user of connections that do not say who they are.
 func (us *Users) Default() *User { return us.Find(DefaultName) }
 

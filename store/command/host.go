@@ -20,6 +20,10 @@ type Host struct {
 	// and the command may do more.
 	Exec func(spec *Spec, db int, argv [][]byte, reply Reply) error
 
+	// Permits returns the error for a call that the script's user may not make, "" if
+	// it may; nil: who may do everything.
+	Permits func(spec *Spec, argv [][]byte, step PermitStep) (refusal string)
+
 	// What follows only a host that reads has; nothing of it may reach the state.
 
 	// Quick says that Limits bound how long others can be kept waiting, and not what
@@ -34,6 +38,17 @@ type Host struct {
 	// Log takes what a script logs. One that is applied logs at every node.
 	Log func(level int, message string)
 }
+
+// PermitStep is what Host.Permits is asked for.
+type PermitStep uint8
+
+// Steps: a script wants to know, calls, or the command runs (and refuses what it finds
+// in its arguments that the user may not do).
+const (
+	PermitAsk PermitStep = iota
+	PermitCall
+	PermitRun
+)
 
 // ErrWrites ends a script that would write where the host only reads.
 var ErrWrites = errors.New("the script writes")

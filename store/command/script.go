@@ -209,10 +209,7 @@ func (s *scriptRun) run() {
 // exec runs a command of the script. The checks are in Redis's order.
 func (s *scriptRun) exec(argv [][]byte, reply script.Reply) error {
 	h := s.call.Host
-	spec := h.Table.Lookup(argv[0])
-	if spec != nil && len(spec.Subcommands) > 0 && len(argv) > 1 {
-		spec = spec.Sub(argv[1])
-	}
+	spec := h.lookup(argv)
 	switch {
 	case spec == nil:
 		reply.Error("ERR Unknown Redis command called from script")
@@ -220,8 +217,10 @@ func (s *scriptRun) exec(argv [][]byte, reply script.Reply) error {
 		reply.Error("ERR Wrong number of args calling Redis command from script")
 	case spec.Flags&NoScript != 0:
 		reply.Error(errNotFromScript)
+	case h.refuses(spec, argv, PermitCall, reply):
 	case s.ro && spec.AllFlags()&(WriteFlag|MayReplicate) != 0:
 		reply.Error("ERR Write commands are not allowed from read-only scripts.")
+	case h.refuses(spec, argv, PermitRun, reply):
 	case spec.Local:
 		s.local(spec, argv, reply)
 	default:
@@ -266,10 +265,32 @@ func (s *scriptRun) local(spec *Spec, argv [][]byte, reply Reply) {
 
 // aclCheck answers redis.acl_check_cmd.
 func (s *scriptRun) aclCheck(argv [][]byte) (allowed, exists bool) {
-	spec := s.call.Host.Table.Lookup(argv[0])
+	h := s.call.Host
+	spec := h.lookup(argv)
+	if spec == nil {
+		return false, false
+	}
+	return h.Permits == nil || h.Permits(spec, argv, PermitAsk) == "", true
+}
+
+// lookup finds the command, or the subcommand, that a script calls.
+func (h *Host) lookup(argv [][]byte) *Spec {
+	spec := h.Table.Lookup(argv[0])
 	if spec != nil && len(spec.Subcommands) > 0 && len(argv) > 1 {
 		spec = spec.Sub(argv[1])
 	}
-	exists = spec != nil && spec.ArityOK(len(argv))
-	return exists, exists
+	return spec
+}
+
+// refuses answers a call that the script's user may not make, and reports whether it is
+// one.
+func (h *Host) refuses(spec *Spec, argv [][]byte, step PermitStep, reply Reply) bool {
+	if h.Permits == nil {
+		return false
+	}
+	line := h.Permits(spec, argv, step)
+	if line != "" {
+		reply.Error(line)
+	}
+	return line != ""
 }

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -91,10 +92,22 @@ type logMaker struct {
 	run [3]uint64
 	now int64
 	old [][]byte
+
+	users []acl.Change // of those that scripts run on behalf of
 }
 
-func newLogMaker(seed uint64) *logMaker {
-	return &logMaker{rnd: rand.New(rand.NewPCG(seed, 0)), run: [3]uint64{0, 1, 1}, now: 1_000_000}
+func newLogMaker(users []acl.Change, seed uint64) *logMaker {
+	return &logMaker{rnd: rand.New(rand.NewPCG(seed, 0)), run: [3]uint64{0, 1, 1}, now: 1_000_000, users: users}
+}
+
+// userChanges are changes of users on whose behalf scripts run.
+func userChanges(t testing.TB) []acl.Change {
+	changes := []acl.Change{acl.DelUser([]string{"bob"})}
+	for _, line := range []string{"bob on nopass ~s* +@all", "bob resetkeys ~l*", "bob -incrby -lpop", "ann on nopass %R~* ~h* +@all", "ann allkeys"} {
+		name, rules, _ := strings.Cut(line, " ")
+		changes = append(changes, setUser(t, name, strings.Fields(rules)...))
+	}
+	return changes
 }
 
 func (m *logMaker) fill(line string) [][]byte {
@@ -138,6 +151,11 @@ func (m *logMaker) request() []byte {
 				}
 			case 1:
 				r.Expire(db, []string{fmt.Sprintf("s%d", m.rnd.IntN(4)), "l1", "h0"})
+			case 2:
+				r.Users(m.users[m.rnd.IntN(len(m.users))])
+			case 3:
+				r.As(m.rnd.Uint64N(6)) // of whom some are not there
+				r.Write(db, m.fill(scriptCalls[m.rnd.IntN(len(scriptCalls))]))
 			default:
 				r.Write(db, m.command())
 			}
@@ -228,7 +246,7 @@ func impatient(m *Machine) *Machine {
 func TestSameLogSameState(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	log := newLogMaker(seed).log(250)
+	log := newLogMaker(userChanges(t), seed).log(250)
 	digests := make([]string, len(log)+1)
 	table := testTable(t)
 	apply := func(m *Machine, i int) {
@@ -276,7 +294,7 @@ func TestSameLogSameState(t *testing.T) {
 
 // A picture stays as it was while the machine goes on.
 func TestPictureIsFrozen(t *testing.T) {
-	table := testTable(t)
+	table, users := testTable(t), userChanges(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		m := impatient(New(table, &watcher{}))
 		type taken struct {
@@ -284,7 +302,7 @@ func TestPictureIsFrozen(t *testing.T) {
 			digest string
 		}
 		var all []taken
-		for i, data := range newLogMaker(rapid.Uint64().Draw(rt, "seed")).log(60) {
+		for i, data := range newLogMaker(users, rapid.Uint64().Draw(rt, "seed")).log(60) {
 			if err := m.Apply(uint64(i)+1, 1, data); err != nil {
 				rt.Fatal(err)
 			}
@@ -303,7 +321,7 @@ func TestPictureIsFrozen(t *testing.T) {
 
 func TestCommandsOfTheLogAreCommands(t *testing.T) {
 	table := testTable(t)
-	m := newLogMaker(1)
+	m := newLogMaker(nil, 1)
 	for _, line := range slices.Concat(commands, waits, scriptCalls, rareScripts) {
 		argv := m.fill(line)
 		if spec := table.Resolve(argv); spec == nil || !spec.IsWrite() || !spec.ArityOK(len(argv)) {

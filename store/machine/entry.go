@@ -22,6 +22,7 @@ import (
 //	  give up  origin incarnation
 //	  announce upTo names { topic(1) len name clients }
 //	  users    argc { len arg }: see acl.Change
+//	  as       id of a user, 0 for one who may do everything
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
@@ -40,6 +41,7 @@ const (
 	opGiveUp          // the leader's: end the clients of a member that it does not hear of
 	opAnnounce        // how many clients of the origin subscribe to what
 	opUsers           // a change of the users
+	opAs              // on whose behalf the request's scripts run from here on
 	opKinds           // how many kinds there are
 )
 

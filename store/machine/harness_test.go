@@ -51,6 +51,7 @@ type watcher struct {
 	heard      []string // messages, and what concerns them
 
 	users                         int // how often they changed
+	refused                       []acl.Refusal
 	waits, served, claimed, ended int
 }
 
@@ -91,6 +92,7 @@ func (w *watcher) Script(bool)                                       {}
 func (w *watcher) Pause(int)                                         { w.paused++ }
 func (w *watcher) Command() command.Reply                            { return &w.reply }
 func (w *watcher) RanInside(*command.Spec, [][]byte, *keyspace.View) { w.inside++ }
+func (w *watcher) Refused(why acl.Refusal)                           { w.refused = append(w.refused, why) }
 func (w *watcher) Blocked()                                          { w.reply.put("waits"); w.waits++ }
 func (w *watcher) Exec(run bool)                                     { w.reply.put("exec=%v", run) }
 func (w *watcher) EndExec()                                          { w.reply.put("executed") }

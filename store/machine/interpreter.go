@@ -28,9 +28,12 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 	}
 	var err error
 	work := 1
-	if kind == opExec {
+	switch kind {
+	case opExec:
 		work, err = m.exec(c, asker)
-	} else {
+	case opAs:
+		return m.as(c) // no unit: it changes nothing
+	default:
 		// Before the unit begins: what the asker reads belongs to the one before.
 		reply := asker.Command()
 		m.begin()

@@ -45,12 +45,16 @@ type Machine struct {
 	publish func(shard bool, channel, payload []byte) int64 // Publish, without an allocation for each command
 	host    command.Host                                    // of scripts
 	asker   Asker                                           // of the request
+
+	commands *acl.Commands // of table
+	user     uint64        // whose scripts the request's are, 0: of one who may do everything
+	policy   *acl.Policy   // of the user who was asked about last, nil: nobody was
 }
 
 // New returns a machine that has applied nothing. Entries name commands, so every
 // member's table must have every write that any member lets in.
 func New(table *command.Table, obs Observer) *Machine {
-	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), users: acl.New()}
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), users: acl.New(), commands: acl.NewCommands(table)}
 	m.publish = m.Publish
 	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor}
 	m.attach()
@@ -179,6 +183,7 @@ func (m *Machine) request(request []byte) error {
 		return err
 	}
 	m.asker = asker
+	m.scriptsAs(0)
 	if before < h.Incarnation { // the run before it has ended, and so have its clients
 		m.begin()
 		m.silence(h.Origin)

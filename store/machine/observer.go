@@ -88,6 +88,10 @@ type Asker interface {
 	// only.
 	RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View)
 
+	// Refused is called when a script was not let make a call that its user may not
+	// make.
+	Refused(acl.Refusal)
+
 	// Blocked says that the last command has ended without a reply: its client
 	// waits. It comes in front of Ran.
 	Blocked()
@@ -115,6 +119,9 @@ func (Nobody) Ran(int, *command.Spec, *command.Write) {}
 
 // RanInside does nothing.
 func (Nobody) RanInside(*command.Spec, [][]byte, *keyspace.View) {}
+
+// Refused does nothing.
+func (Nobody) Refused(acl.Refusal) {}
 
 // Blocked does nothing.
 func (Nobody) Blocked() {}

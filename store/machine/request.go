@@ -150,6 +150,13 @@ func (r *Request) Users(change acl.Change) {
 	r.b = AppendArgs(r.b, change.Args())
 }
 
+// As says on whose behalf the scripts run that follow in the request: the user with
+// that acl.User.ID, or 0 for one who may do everything, as at the beginning.
+func (r *Request) As(user uint64) {
+	r.op(opAs, 0)
+	r.b = appendUvarint(r.b, user)
+}
+
 // Exec begins a transaction, of so many commands that write: as many calls of
 // ExecWrite have to follow.
 func (r *Request) Exec(watched []Watched, writes int) {

@@ -41,6 +41,28 @@ func (m *Machine) changeUsers(c *cursor, reply command.Reply) error {
 	return nil
 }
 
+// as has the scripts that follow in the request run on behalf of a user.
+func (m *Machine) as(c *cursor) error {
+	m.scriptsAs(c.uvarint())
+	return c.err
+}
+
+func (m *Machine) scriptsAs(user uint64) {
+	m.user, m.host.Permits = user, nil
+	if user != 0 {
+		m.host.Permits = m.permits
+	}
+}
+
+// permits is command.Host.Permits. What a user may do is looked up when it counts: the
+// log may have changed it since the request was sent. Who is gone may do nothing.
+func (m *Machine) permits(spec *command.Spec, argv [][]byte, step command.PermitStep) (refusal string) {
+	if u := m.users.ByID(m.user); m.policy == nil || m.policy.User != u {
+		m.policy = m.commands.Policy(u)
+	}
+	return m.policy.Permits(m.commands, spec, argv, step, m.asker.Refused)
+}
+
 func (m *Machine) decodeUsers(d *keyspace.Decoder) error {
 	m.users = acl.Decode(d)
 	return nil

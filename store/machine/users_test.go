@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,5 +82,69 @@ func TestUsersOfANewerVersion(t *testing.T) {
 		if err := r.apply(e); !errors.Is(err, ErrEntry) {
 			t.Errorf("%s: %v", line, err)
 		}
+	}
+}
+
+// What a script may do is what its user may do when it is applied: on every member,
+// those included that did not know of the user when the script was sent.
+func TestScriptsOfUsers(t *testing.T) {
+	r, other := newRun(t, 1), newRun(t, 2)
+	seq := uint64(0)
+	apply := func(want string, build func(*Request)) {
+		t.Helper()
+		seq++
+		e := Seal(nil, 1000, seq, [][]byte{request(Head{1, 1, seq, 1}, build)})
+		for _, n := range []*run{r, other} {
+			if err := n.apply(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := r.w.replies(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		if r.digest() != other.digest() {
+			t.Error("digests differ")
+		}
+	}
+	eval := func(q *Request, source string) { q.Write(0, [][]byte{[]byte("eval"), []byte(source), []byte("0")}) }
+	const set = `local e = redis.pcall('set', 'a', 1) return e.err or 'done'`
+	const noKey = `"ERR The user executing the script can't access at least one of the keys mentioned in the command arguments"`
+	const nothing = `"ERR The user executing the script can't run this command or subcommand"`
+	apply("1", func(q *Request) { q.Users(setUser(t, "bob", "on", "nopass", "~b*", "+@all")) })
+	bob := r.Users().Find("bob").ID
+	apply(noKey+` "done"`, func(q *Request) { // of two users in one request
+		q.As(bob)
+		eval(q, set)
+		q.As(0)
+		eval(q, set)
+	})
+	if want := []acl.Refusal{{Denied: acl.DeniedKey, Object: "a"}}; !slices.Equal(r.w.refused, want) {
+		t.Errorf("%v, want %v", r.w.refused, want)
+	}
+	apply(`"done"`, func(q *Request) { eval(q, set) }) // the next request begins anew
+	apply("exec=true OK "+noKey+" executed", func(q *Request) {
+		q.As(bob)
+		q.Exec(nil, 2)
+		q.ExecWrite(0, args("set a 1"))
+		q.ExecWrite(0, [][]byte{[]byte("eval"), []byte(set), []byte("0")})
+	})
+	apply(`1 "done"`, func(q *Request) { // the log has changed it since
+		q.Users(setUser(t, "bob", "~*"))
+		q.As(bob)
+		eval(q, set)
+	})
+	apply("1 "+nothing, func(q *Request) {
+		q.Users(acl.DelUser([]string{"bob"}))
+		q.As(bob)
+		eval(q, set)
+	})
+	r.w.refused = nil
+	apply(`1 "false"`, func(q *Request) { // who only asks is not refused
+		q.Users(setUser(t, "bob", "on", "~b*", "+@all"))
+		q.As(bob + 1)
+		eval(q, `redis.call('set', 'b', 1) return tostring(redis.acl_check_cmd('get', 'a'))`)
+	})
+	if len(r.w.refused) > 0 {
+		t.Errorf("refused: %v", r.w.refused)
 	}
 }
