@@ -79,20 +79,26 @@ func FreeAddr() (string, error) {
 // New prepares n nodes with the given options; Start starts them.
 func New(binary, dir string, n int, args ...string) (*Cluster, error) {
 	c := &Cluster{Binary: binary, Dir: dir, Net: NewNetwork(), args: args}
-	var seeds []string
 	for i := range n {
-		node, err := c.prepare(uint64(i + 1))
-		if err != nil {
+		if _, err := c.prepare(uint64(i + 1)); err != nil {
 			c.Net.Close()
 			return nil, err
 		}
-		seeds = append(seeds, fmt.Sprintf("%d=%s", node.ID, node.URL))
 	}
-	c.seeds = strings.Join(seeds, ",")
+	c.seeds = list(c.Nodes)
 	for _, node := range c.Nodes {
 		node.seeds = c.seeds
 	}
 	return c, nil
+}
+
+// list is what --cluster takes.
+func list(nodes []*Node) string {
+	var l []string
+	for _, n := range nodes {
+		l = append(l, fmt.Sprintf("%d=%s", n.ID, n.URL))
+	}
+	return strings.Join(l, ",")
 }
 
 func (c *Cluster) prepare(id uint64) (*Node, error) {
@@ -113,15 +119,20 @@ func (c *Cluster) prepare(id uint64) (*Node, error) {
 	return n, nil
 }
 
-// Join prepares a node with a new id that joins the running cluster: it still
-// has to be added (RAFT ADD) and started.
-func (c *Cluster) Join(id uint64) (*Node, error) {
+// Join prepares a node with a new id that joins the running cluster through the
+// given members, or through those that founded it: it still has to be added (RAFT
+// ADD) and started.
+func (c *Cluster) Join(id uint64, through ...*Node) (*Node, error) {
 	n, err := c.prepare(id)
 	if err != nil {
 		return nil, err
 	}
 	n.join = true
-	n.seeds = c.seeds + fmt.Sprintf(",%d=%s", id, n.URL)
+	n.seeds = c.seeds
+	if len(through) > 0 {
+		n.seeds = list(through)
+	}
+	n.seeds += "," + list([]*Node{n})
 	return n, nil
 }
 
