@@ -316,7 +316,7 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 		if !c.mayScript(cm) {
 			return errNoPermScript
 		}
-		return c.sortDenied(cm, argv)
+		return ""
 	case acl.DeniedKey:
 		line = errNoPermExec + "no permission to touch the specified keys"
 	case acl.DeniedChannel:
@@ -344,7 +344,7 @@ func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
 // user may not read, "" if there is nothing against it. Which keys these are is
 // known only when the command runs, so it takes permission for all.
 func (c *conn) sortDenied(cm *cmd, argv [][]byte) string {
-	if cm.name != "sort" && cm.name != "sort_ro" || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
+	if !c.who.limited || cm.name != "sort" && cm.name != "sort_ro" || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
 		return ""
 	}
 	return command.SortForeign(argv)
