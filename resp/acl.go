@@ -337,7 +337,7 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 		if !c.mayScript(cm) {
 			return errNoPermYet
 		}
-		return c.who.policy.Foreign(c.srv.access.commands, cm.spec, argv)
+		return ""
 	case acl.DeniedKey:
 		line = errNoPermExec + "no permission to touch the specified keys"
 	case acl.DeniedChannel:
@@ -359,4 +359,13 @@ func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
 	default:
 		c.denied(cm, "command", cm.name, user)
 	}
+}
+
+// sortDenied returns the error for a SORT that reads what its user may not: see
+// acl.Policy.Foreign.
+func (c *conn) sortDenied(cm *cmd, argv [][]byte) string {
+	if !c.who.limited {
+		return ""
+	}
+	return c.who.policy.Foreign(c.srv.access.commands, cm.spec, argv)
 }

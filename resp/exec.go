@@ -159,6 +159,17 @@ func (c *conn) exec(t *transaction) {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
 			continue
 		}
+		if line := c.sortDenied(q.cmd, q.argv); line != "" { // Redis's SORT runs, and finds out
+			at := db
+			cmds[i] = store.Queued{Local: func(reply command.Reply) {
+				reply.Error(line)
+				c.ran(q.cmd, q.argv, at, 0, true)
+				if c.replies != nil {
+					c.errsSeen = c.replies.errs
+				}
+			}}
+			continue
+		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
 			if q.cmd.spec.Script {

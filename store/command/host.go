@@ -24,6 +24,11 @@ type Host struct {
 	// it may; nil: who may do everything.
 	Permits func(spec *Spec, argv [][]byte, step PermitStep) (refusal string)
 
+	// Called takes, for statistics, what came of commands that a script has called: n
+	// of them. Less than none are an error that the script's own reply repeats, so that
+	// it is counted there. Nothing of it may reach the state.
+	Called func(c Called, n int64)
+
 	// What follows only a host that reads has; nothing of it may reach the state.
 
 	// Quick says that Limits bound how long others can be kept waiting, and not what
@@ -49,6 +54,13 @@ const (
 	PermitCall
 	PermitRun
 )
+
+// Called is what came of a command that a script has called.
+type Called struct {
+	Spec     *Spec  // nil if there is none
+	Rejected bool   // it was not run
+	Err      string // the ErrorCode of its reply, "" if that was none
+}
 
 // ErrWrites ends a script that would write where the host only reads.
 var ErrWrites = errors.New("the script writes")

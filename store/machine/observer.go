@@ -92,6 +92,9 @@ type Asker interface {
 	// make.
 	Refused(acl.Refusal)
 
+	// Called is command.Host.Called, behind RanInside if the command has run.
+	Called(c command.Called, n int64)
+
 	// Blocked says that the last command has ended without a reply: its client
 	// waits. It comes in front of Ran.
 	Blocked()
@@ -122,6 +125,9 @@ func (Nobody) RanInside(*command.Spec, [][]byte, *keyspace.View) {}
 
 // Refused does nothing.
 func (Nobody) Refused(acl.Refusal) {}
+
+// Called does nothing.
+func (Nobody) Called(command.Called, int64) {}
 
 // Blocked does nothing.
 func (Nobody) Blocked() {}
