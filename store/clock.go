@@ -1,6 +1,9 @@
 package store
 
 import (
+	"encoding/binary"
+	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +33,7 @@ type clock struct {
 	hold   atomic.Int64
 
 	mu     sync.Mutex // serialises changes
-	synced bool       // the estimate comes from a leader's stamp, not from our wall clock
+	synced bool       // the estimate comes from a leader's stamp or a vote, not from our wall clock
 	last   int64      // when the latest stamp was seen or made
 	state  int64      // highest stamp applied, ms
 }
@@ -131,13 +134,46 @@ func (c *clock) Bracket(stamp, sent int64) {
 	est := m + c.offset.Load()
 	switch {
 	case !c.synced:
-		// Until now it was our own wall clock, and what reads have hidden by it was
-		// never due.
-		c.offset.Add(low - est)
-		c.hold.Store(0)
+		c.adopt(low, m)
 	case est > high, est < low:
 		c.shift(m, low-est)
 	}
+	c.last = m
+}
+
+// Tell returns the estimate for a member that may be about to lead, or nothing from a
+// clock that does not know the leader's. In ms: it costs at most what it is cut by, and
+// late is the better mistake.
+func (c *clock) Tell() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.synced {
+		return nil
+	}
+	return binary.AppendUvarint(nil, uint64(max(c.state, c.estimate())))
+}
+
+// Hear takes in what another member's clock told. Only a clock that knows nothing
+// better believes it: what is told is older by the time it travelled.
+func (c *clock) Hear(told []byte) error {
+	ms, n := binary.Uvarint(told)
+	if n <= 0 || ms > math.MaxInt64/1000 {
+		return fmt.Errorf("a time of %d bytes: %x", len(told), told)
+	}
+	m := c.mono()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.synced {
+		c.adopt(max(int64(ms), c.state)*1000, m)
+	}
+	return nil
+}
+
+// adopt replaces our own wall clock, which was all there was, by the leader's clock:
+// it shows low at time m. What reads have hidden by the wall clock was never due.
+func (c *clock) adopt(low, m int64) {
+	c.offset.Store(low - m)
+	c.hold.Store(0)
 	c.synced = true
 	c.last = m
 }
