@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +37,7 @@ type Cluster struct {
 	Net    *Network
 	Nodes  []*Node  // by position; a removed one stays, stopped
 	args   []string // of every node
+	seeds  string   // --cluster of the first nodes
 }
 
 // Node is one process, or the lack of one.
@@ -69,9 +69,9 @@ func New(binary, dir string, n int, args ...string) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	seeds := list(c.Nodes)
+	c.seeds = list(c.Nodes)
 	for _, node := range c.Nodes {
-		node.seeds = seeds
+		node.seeds = c.seeds
 	}
 	return c, nil
 }
@@ -103,17 +103,20 @@ func (c *Cluster) prepare(id uint64) (*Node, error) {
 	return n, nil
 }
 
-// Join prepares a node with a new id that joins the cluster through the nodes that run
-// now (the first ones may all have been removed): it still has to be added (RAFT ADD) and
-// started.
-func (c *Cluster) Join(id uint64) (*Node, error) {
-	through := slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Node) bool { return !n.Running() })
+// Join prepares a node with a new id that joins the running cluster through the
+// given members, or through those that founded it: it still has to be added (RAFT
+// ADD) and started.
+func (c *Cluster) Join(id uint64, through ...*Node) (*Node, error) {
 	n, err := c.prepare(id)
 	if err != nil {
 		return nil, err
 	}
 	n.join = true
-	n.seeds = list(append(through, n))
+	n.seeds = c.seeds
+	if len(through) > 0 {
+		n.seeds = list(through)
+	}
+	n.seeds += "," + list([]*Node{n})
 	return n, nil
 }
 
