@@ -14,6 +14,9 @@ import (
 //
 // Its size is bounded by raft: MaxCommittedSizePerReady counts everything that
 // is not acknowledged with a MsgStorageApplyResp.
+//
+// The order of the line is the order of the log. A snapshot of the leader has its place
+// in it like everything else: the store loads it when it has applied what is in front.
 type applying struct {
 	unsent []applyBatch
 	sent   []applyBatch
@@ -59,18 +62,34 @@ func (a *applying) head() (b *commit.Batch, ok bool) {
 	return h.batch, true
 }
 
-// sentHead notes that commitC took what head returned.
-func (c *core) sentHead() {
-	a := &c.applying
+// capture has the store asked for a Capture behind all that is in the line: with the
+// last batch, if commitC has not been offered it yet (the store may be looking at it),
+// or with one of its own. Never with a snapshot, of which there is a body already.
+func (a *applying) capture(p *pendingSnapshot) {
+	if n := len(a.unsent); n > 0 && a.unsent[n-1].batch == nil && a.unsent[n-1].snapshot == nil {
+		a.unsent[n-1].capture = p
+	} else {
+		a.push(applyBatch{capture: p})
+	}
+}
+
+// sentHead notes that commitC took what head returned. If that asks for a Capture, the
+// snapshot is returned that is to be written from it.
+func (a *applying) sentHead() *pendingSnapshot {
 	h := a.unsent[0]
 	a.unsent = shift(a.unsent, 1)
 	if h.snapshot != nil {
-		return // nothing to wait for: the store loads it before it receives again
+		return nil // nothing to wait for: the store loads it before it receives again
 	}
 	h.entries, h.batch = nil, nil // the store has them
 	a.sent = append(a.sent, h)
-	if h.capture != nil {
-		c.env.writeBody(*h.capture)
+	return h.capture
+}
+
+// sentHead notes that commitC took what was at the head of the line.
+func (c *core) sentHead() {
+	if p := c.applying.sentHead(); p != nil {
+		c.env.writeBody(*p)
 	}
 }
 
@@ -82,15 +101,22 @@ func (a *applying) doneC() <-chan struct{} {
 	return a.sent[0].doneC
 }
 
-// applied notes that the store is done with the oldest batch.
-func (c *core) applied() {
-	a := &c.applying
+// applied notes that the store is done with the oldest batch, and returns it.
+func (a *applying) applied() applyBatch {
 	h := a.sent[0]
 	a.sent = shift(a.sent, 1)
-	for _, m := range h.responses {
+	return h
+}
+
+// applied tells raft that the store is done with the oldest batch. Not sooner: raft
+// counts as applied what may be compacted away and what a snapshot may replace, and
+// lets so many bytes more into the line.
+func (c *core) applied() {
+	done := c.applying.applied()
+	for _, m := range done.responses {
 		c.step(m)
 	}
-	if h.last > 0 {
+	if done.last > 0 {
 		c.compact()
 	}
 }

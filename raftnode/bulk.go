@@ -58,19 +58,19 @@ func (b *bulk) reserve(size int64) (release func(), ok bool) {
 }
 
 // forwardLarge implements environment.
-func (n *Node) forwardLarge(to uint64, data []byte, done func(*core, handOver)) {
+func (n *Node) forwardLarge(to uint64, d departure) {
 	n.spawn(func() {
 		select {
 		case n.bulk.sendC <- struct{}{}: // one at a time: they would only share the link
 		case <-n.endC:
 			return
 		}
-		outcome, err := n.postRequest(to, data, rafthttp.ConnWriteTimeout)
+		outcome, err := n.postRequest(to, d.pr.Data, rafthttp.ConnWriteTimeout)
 		<-n.bulk.sendC
 		if err != nil {
-			n.cfg.Logger.Info("large request not handed over", zap.Uint64("to", to), zap.Int("bytes", len(data)), zap.Error(err))
+			n.cfg.Logger.Info("large request not handed over", zap.Uint64("to", to), zap.Int("bytes", len(d.pr.Data)), zap.Error(err))
 		}
-		n.inbox.run(func(c *core) { done(c, outcome) })
+		n.inbox.run(func(c *core) { c.largeForwarded(d, outcome) })
 	})
 }
 

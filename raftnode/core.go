@@ -3,9 +3,11 @@ package raftnode
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
@@ -16,9 +18,17 @@ import (
 // through its environment. The same sequence of inputs gives the same outputs,
 // which is how the tests run whole clusters on one goroutine.
 //
+// It joins raft's RawNode with parts that each own one thing that is decided here:
+// proposals, reads, changes and so on. A part never sees the core, raft or the
+// environment. It is told values (a situation, a message, what raft knows of the
+// followers) and returns what is to be done, and the core does it. So each can be
+// read alone and tested with a table, and whatever happens to the world happens in
+// the methods of core.
+//
 // Everything in it belongs to the raft goroutine.
 type core struct {
 	cfg     *Config
+	pace    pace
 	id      uint64
 	lg      *zap.Logger
 	rn      *raft.RawNode
@@ -26,7 +36,7 @@ type core struct {
 	env     environment
 	random  func() uint64 // ids of membership changes
 
-	now  uint64            // ticks since the start
+	now  ticks             // since the start
 	soft raft.SoftState    // leader and role, as of the last Ready
 	hard *raftpb.HardState // term, vote and commit, as of the last Ready
 	// hardDirty says that hard holds a newer commit index than the storage was
@@ -38,32 +48,75 @@ type core struct {
 	handedOut position // the last entry that went into applying
 
 	members   *membership       // as of the last entry handed out for applying
-	settled   *membership       // the last one known to be settled (settle.go)
 	confState *raftpb.ConfState // the same, in raft's words
-	lastHeard map[uint64]uint64 // member id -> c.now when it last answered this leader
 
-	proposals proposals
-	reads     reads
-	applying  applying
-	snapshots snapshots
-	changes   changes
-	transfers transfers
-	suspicion suspicion
-	traffic   traffic
-	room      room
+	lastHeard map[uint64]ticks // member id -> when it last answered this leader
+	peers     []follower       // the memory of followers
+	entry     []byte           // the memory of the entry last proposed
+
+	proposals  proposals
+	reads      reads
+	applying   applying
+	snapshots  snapshots
+	changes    changes
+	settlement settlement
+	transfers  transfers
+	suspicion  suspicion
+	traffic    traffic
+	room       room
 }
 
 // position is a place in the log.
 type position struct{ index, term uint64 }
+
+// ticks are raft's clock, as a moment (since the start) and as a duration. One is
+// Config.TickInterval.
+type ticks uint64
+
+// byteCount is an amount of memory, of log or of disk.
+type byteCount uint64
+
+// bytesOf is how much data there is.
+func bytesOf(data []byte) byteCount { return byteCount(len(data)) }
+
+// pace is the clock's part of the configuration.
+type pace struct{ election, heartbeat ticks }
+
+// situation is where a node stands at one moment: what the parts of a core are told
+// instead of being shown the core. All of it is as of the last Ready.
+type situation struct {
+	pace
+	self   uint64
+	now    ticks
+	leader uint64 // 0: none is known
+	role   raft.StateType
+	term   uint64
+	commit uint64 // index
+}
+
+// leads reports whether this node believes to be the leader.
+func (s situation) leads() bool { return s.role == raft.StateLeader }
+
+// follower is what a leader knows of another member.
+type follower struct {
+	id      uint64
+	learner bool
+	match   uint64 // highest index known to be durable there
+	// replicating says that the leader knows where the member's log ends, and sends
+	// entries as they come.
+	replicating bool
+	live        bool     // it has answered within the last election timeout
+	disk        shortage // as it has said
+}
 
 // environment is the outside world of a core. None of its methods may block.
 type environment interface {
 	// send hands messages for other members to the network, which may lose them.
 	// A MsgSnap is sent together with the body file of its index.
 	send(msgs []*raftpb.Message)
-	// forwardLarge brings a large request to the leader. It answers with what became
-	// of it, on the raft goroutine, unless the node stops before.
-	forwardLarge(to uint64, data []byte, done func(c *core, outcome handOver))
+	// forwardLarge brings a large request to the leader. It answers with
+	// core.largeForwarded, unless the node stops before.
+	forwardLarge(to uint64, d departure)
 	// store queues work for the storage goroutine. It is done in order; then the
 	// Responses to this node come back through core.step, and those to other
 	// nodes are sent.
@@ -138,15 +191,18 @@ func (r restored) membership(id uint64) (ms *membership, url string, err error) 
 func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	c := &core{
 		cfg: cfg, id: cfg.ID, lg: cfg.Logger, env: env, random: rand.Uint64,
-		storage:   raft.NewMemoryStorage(),
-		hard:      &raftpb.HardState{},
-		members:   newMembership(),
-		settled:   newMembership(),
-		confState: &raftpb.ConfState{},
-		lastHeard: map[uint64]uint64{},
-		room:      unlimited(),
+		pace:       pace{ticks(cfg.ElectionTicks), ticks(cfg.HeartbeatTicks)},
+		storage:    raft.NewMemoryStorage(),
+		hard:       &raftpb.HardState{},
+		members:    newMembership(),
+		confState:  &raftpb.ConfState{},
+		lastHeard:  map[uint64]ticks{},
+		proposals:  newProposals(cfg),
+		snapshots:  newSnapshots(cfg),
+		settlement: settlement{members: newMembership()},
+		traffic:    traffic{holds: cfg.CommitDelay >= 0},
+		room:       unlimited(),
 	}
-	c.snapshots.spacing = cfg.CatchUpBytes / 64
 	var applied uint64
 	if from.snapshot != nil {
 		d, err := decodeDescriptor(from.snapshot.GetData())
@@ -160,12 +216,15 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		c.confState = from.snapshot.GetMetadata().GetConfState()
 		applied = from.snapshot.GetMetadata().GetIndex()
 		c.handedOut = position{applied, from.snapshot.GetMetadata().GetTerm()}
-		c.snapshots.start(applied, d.BodySize)
+		c.snapshots.start(applied, byteCount(max(d.BodySize, 0)))
 		c.applying.pushSnapshot(from.snapshot)
 	}
 	if from.hard != nil {
 		c.hard = from.hard
 	}
+	// A crash may have taken the commit index of a membership change and left an
+	// entry behind it. Without this the node might count on the majority of before
+	// (settle.go).
 	if i := settledIndex(from.entries); i > c.hard.GetCommit() {
 		c.hard = &raftpb.HardState{Term: new(c.hard.GetTerm()), Vote: new(c.hard.GetVote()), Commit: new(i)}
 		c.hardDirty = true
@@ -188,7 +247,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	}
 	for _, e := range from.entries {
 		c.snapshots.appended(e)
-		c.changes.logged(e)
+		c.settlement.logged(e)
 	}
 
 	c.rn, err = raft.NewRawNode(&raft.Config{
@@ -197,18 +256,23 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		HeartbeatTick:             cfg.HeartbeatTicks,
 		Storage:                   c.storage,
 		Applied:                   applied,
-		AsyncStorageWrites:        true,
+		AsyncStorageWrites:        true, // or a write would hold up heartbeats
 		MaxSizePerMsg:             1 << 20,
-		MaxCommittedSizePerReady:  16 << 20,
-		MaxUncommittedEntriesSize: 0, // bounded by MaxInflightEntries
+		MaxCommittedSizePerReady:  16 << 20, // which bounds applying
+		MaxUncommittedEntriesSize: 0,        // bounded by MaxInflightEntries
 		MaxInflightMsgs:           256,
 		MaxInflightBytes:          64 << 20,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		ReadOnlyOption:            raft.ReadOnlySafe,
-		Logger:                    raftLogger{cfg.Logger.Sugar()},
+		// A leader that is cut off steps down, and a member that was does not depose
+		// a leader that works when it comes back (thesis 9.6).
+		CheckQuorum: true,
+		PreVote:     true,
+		// A lease would serve old data as soon as one clock runs fast.
+		ReadOnlyOption: raft.ReadOnlySafe,
+		Logger:         raftLogger{cfg.Logger.Sugar()},
+		// Requests travel as they are and are sealed by the leader: one clock (step).
 		DisableProposalForwarding: true,
-		StepDownOnRemoval:         true,
+		// A leader that has applied its own removal counts for no majority.
+		StepDownOnRemoval: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
@@ -216,21 +280,53 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	return c, nil
 }
 
+// situation is what the parts are told.
+func (c *core) situation() situation {
+	return situation{
+		pace: c.pace, self: c.id, now: c.now, leader: c.soft.Lead, role: c.soft.RaftState,
+		term: c.hard.GetTerm(), commit: c.hard.GetCommit(),
+	}
+}
+
+// followers is what raft knows of the other members, in the order of their ids, if
+// this node leads. It is valid until it is called again.
+func (c *core) followers() []follower {
+	c.peers = c.peers[:0]
+	c.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+		if id != c.id {
+			c.peers = append(c.peers, follower{
+				id: id, learner: typ == raft.ProgressTypeLearner, match: pr.Match,
+				replicating: pr.State == tracker.StateReplicate, live: c.heardFrom(id), disk: c.room.others[id],
+			})
+		}
+	})
+	return c.peers
+}
+
 // tick moves raft's clock. The caller has stepped everything that had arrived
-// before: after a pause of the whole process the leader's messages count first.
+// before: after a pause of the whole process the leader's messages count first, or
+// this node would stand for election against a leader whose heartbeats it has.
 func (c *core) tick() {
 	c.now++
-	c.traffic.release(c)
+	c.release()
 	c.rn.Tick()
-	c.suspicion.tick(c)
+	c.suspect()
 	c.tellCommitted()
 	if c.soft.Lead == 0 {
 		c.proposals.sweep()
 	}
-	c.reads.tick(c)
-	c.changes.tick(c)
-	c.transfers.tick(c)
-	c.snapshots.tick(c)
+	if c.reads.tick(c.situation()) {
+		c.nextRead()
+	}
+	c.promoteLearner()
+	again, done := c.transfers.tick(c.situation())
+	for _, to := range again {
+		c.rn.TransferLeader(to)
+	}
+	deliverTransfers(done)
+	if c.snapshots.tick(c.now) {
+		c.requestSnapshot()
+	}
 	c.weighRoom()
 }
 
@@ -243,15 +339,17 @@ func (c *core) step(m *raftpb.Message) {
 		// clock stamps them all. Nobody but the leader takes them: the origin
 		// sends again until it sees them applied.
 		if c.isLeader() {
-			c.proposals.forwarded(c, m)
-			c.traffic.forwarded(c, m.GetFrom())
+			c.proposals.forwarded(m)
+			c.traffic.forwarded(c.now, m.GetFrom())
 		}
 		return
 	case msgCommitted:
 		c.commitUpTo(position{m.GetIndex(), m.GetLogTerm()})
 		return
 	case raftpb.MsgReadIndex:
-		if c.isLeader() && c.reads.tooEarly(c) {
+		// raft would answer at once if this is the only voter, with a commit index
+		// that may lag behind what was acknowledged (reads.leaderFrom).
+		if c.isLeader() && c.reads.tooEarly(c.hard.GetCommit()) {
 			c.reads.hold(m)
 			return
 		}
@@ -261,12 +359,14 @@ func (c *core) step(m *raftpb.Message) {
 		if s := m.GetSnapshot(); s != nil {
 			// The leader's snapshot is durable and raft's log starts from it.
 			// Everything committed that raft hands out from now on comes after
-			// it, so this is its place in the order.
+			// it, so this is its place in the order. Before raft hears of it: raft
+			// may hand out entries behind it right away, and a store that got those
+			// first would find a gap.
 			c.snapshotInstalled(s)
 		}
 	}
-	c.suspicion.heard(c, m)
-	if !c.room.received(c, m) {
+	c.suspicion.heard(c.now, m)
+	if !c.roomFor(m) {
 		return
 	}
 	// The only errors are about messages from members that are gone and about
@@ -276,10 +376,11 @@ func (c *core) step(m *raftpb.Message) {
 	}
 }
 
-// run does everything that can be done now. It is called after every input.
+// run does everything that can be done now. It is called after every input: what raft
+// has to say must not wait for the next one, which may be a tick away.
 func (c *core) run() {
 	for {
-		c.propose()
+		c.propose() // first, so that what it adds shares the Ready: see propose
 		if !c.rn.HasReady() {
 			c.campaignIfAlone()
 			if !c.rn.HasReady() {
@@ -301,6 +402,10 @@ func (c *core) campaignIfAlone() {
 	if len(v) != 1 || v[0] != c.id || len(c.confState.GetVotersOutgoing()) > 0 {
 		return
 	}
+	c.campaign()
+}
+
+func (c *core) campaign() {
 	if err := c.rn.Campaign(); err != nil {
 		c.lg.Warn("campaign", zap.Error(err))
 	}
@@ -315,11 +420,16 @@ func (c *core) heardFrom(id uint64) bool {
 		return true
 	}
 	at, ok := c.lastHeard[id]
-	return ok && c.now-at <= uint64(c.cfg.ElectionTicks)
+	return ok && c.now-at <= c.pace.election
+}
+
+// live are those of some members that heardFrom is true of.
+func (c *core) live(ids []uint64) []uint64 {
+	return slices.DeleteFunc(slices.Clone(ids), func(id uint64) bool { return !c.heardFrom(id) })
 }
 
 func (c *core) publish() {
-	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled, refusing: c.room.refusing})
+	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settlement.members, refusing: c.room.refusing})
 }
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls

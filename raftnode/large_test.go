@@ -62,7 +62,7 @@ func TestLargeRequestWithoutALeader(t *testing.T) {
 	p, q := &commit.Proposal{Data: bytes.Repeat([]byte("p"), 100)}, &commit.Proposal{Data: bytes.Repeat([]byte("q"), 100)}
 	n.do(func() {
 		for _, pr := range []*commit.Proposal{p, q, p} {
-			n.core.proposals.add(n.core, pr)
+			n.core.offer(pr)
 		}
 	})
 	if !p.Withdraw() {
@@ -73,8 +73,8 @@ func TestLargeRequestWithoutALeader(t *testing.T) {
 		t.Fatalf("%d proposals wait", got)
 	}
 	n.do(func() {
-		n.core.largeForwarded(p, 0, false, refused)
-		n.core.largeForwarded(q, 0, true, refused)
+		n.core.largeForwarded(departure{p, false, 0}, refused)
+		n.core.largeForwarded(departure{q, true, 0}, refused)
 		_ = s.nodes[2].core.rn.Campaign()
 	})
 	s.nodes[2].do(func() {})
@@ -104,11 +104,11 @@ func TestLateRefusalOfALargeRequest(t *testing.T) {
 		t.Fatal(ok, first)
 	}
 	p.Handed = 2 // and now to that of term 2
-	n.do(func() { n.core.largeForwarded(p, 1, true, refused) })
+	n.do(func() { n.core.largeForwarded(departure{p, true, 1}, refused) })
 	if p.Withdraw() {
 		t.Fatal("withdrawn, and the leader of term 2 has it")
 	}
-	n.do(func() { n.core.largeForwarded(p, 2, true, refused) })
+	n.do(func() { n.core.largeForwarded(departure{p, true, 2}, refused) })
 	if !p.Withdraw() {
 		t.Fatal("nobody has it, and it cannot be withdrawn")
 	}
@@ -125,11 +125,11 @@ func TestLargeRequestIsSentOnce(t *testing.T) {
 		p := &commit.Proposal{Data: bytes.Repeat([]byte{byte('a' + id)}, 1000)}
 		n.open[string(p.Data)] = p
 		for range 5 {
-			n.do(func() { n.core.proposals.add(n.core, p) })
+			n.do(func() { n.core.offer(p) })
 		}
 		s.settle()
 		for range 5 {
-			n.do(func() { n.core.proposals.add(n.core, p) })
+			n.do(func() { n.core.offer(p) })
 		}
 		s.settle()
 		if _, ok := s.acked[string(p.Data)]; !ok {

@@ -20,9 +20,9 @@ func TestWithdrawWithoutALeader(t *testing.T) {
 	n := s.nodes[1]
 	p, q := &commit.Proposal{Data: []byte("p")}, &commit.Proposal{Data: []byte("q")}
 	n.do(func() {
-		n.core.proposals.add(n.core, p)
-		n.core.proposals.add(n.core, q)
-		n.core.proposals.add(n.core, p)
+		n.core.offer(p)
+		n.core.offer(q)
+		n.core.offer(p)
 	})
 	if !p.Withdraw() {
 		t.Fatal("a proposal that went nowhere cannot be withdrawn")
@@ -59,7 +59,7 @@ func TestProposalsAreRefusedNotLostDuringATransfer(t *testing.T) {
 	l.do(func() { l.core.transfer(2, func(error) {}) })
 	p := &commit.Proposal{Data: []byte("p")}
 	l.open["p"] = p
-	l.do(func() { l.core.proposals.add(l.core, p) })
+	l.do(func() { l.core.offer(p) })
 	if p.Taken() {
 		t.Error("raft refused it, and it is still taken")
 	}
@@ -73,9 +73,9 @@ func TestPendingBytesAreBounded(t *testing.T) {
 	s := newSim(Config{MaxPendingBytes: 10}, 3, nil)
 	n := s.nodes[1]
 	for range 3 {
-		n.core.proposals.add(n.core, &commit.Proposal{Data: make([]byte, 4)})
+		n.core.offer(&commit.Proposal{Data: make([]byte, 4)})
 	}
-	if !n.core.proposals.full(n.core) {
+	if !n.core.proposals.full() {
 		t.Error("12 of 10 bytes and not full")
 	}
 }

@@ -21,17 +21,20 @@ func (c *core) ready() {
 	if !raft.IsEmptyHardState(rd.HardState) { // 2
 		c.hardStateChanged(rd.HardState)
 	}
-	c.reads.answered(c, rd.ReadStates) // 3
-	for _, e := range rd.Entries {     // 4
+	c.reads.answered(rd.ReadStates) // 3
+	c.nextRead()
+	for _, e := range rd.Entries { // 4
 		c.room.took(c.snapshots.appended(e))
-		c.changes.logged(e)
+		c.settlement.logged(e)
+		// The role is as of this Ready, so entries that a leader before it has sent
+		// are not taken for this node's own.
 		if c.isLeader() {
 			c.reads.appended(e)
 			c.proposals.appended(e)
 			c.changes.appended(e)
 		}
 	}
-	c.changes.settle()
+	deliverChanges(c.changes.settle())
 
 	// 5: everything in Messages may leave at once, but for MsgVote: raft has put
 	// what else must wait for the disk (votes given, acknowledgements) into the
@@ -48,7 +51,10 @@ func (c *core) ready() {
 			// An answer to what commitUpTo has made up.
 		case m.GetType() == raftpb.MsgVote:
 			candidacy = append(candidacy, m)
-		case !c.room.sending(c, m):
+		case !c.room.sending(m):
+			if m.GetType() == raftpb.MsgSnap { // or raft would wait for its end for ever
+				c.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
+			}
 		case m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m):
 		default:
 			out = append(out, m)
@@ -58,13 +64,20 @@ func (c *core) ready() {
 		toStore = behindOwnVote(toStore, candidacy)
 	}
 	// The network first: followers write while this node writes (thesis 10.2.1).
-	if out = c.traffic.hold(c, c.traffic.superseded(out)); len(out) > 0 {
+	// What goes out here claims nothing that this node could forget: DESIGN.md, "What
+	// may be said before it is on the disk".
+	if out = c.unheld(out); len(out) > 0 {
 		c.env.send(out)
 	}
 	if toStore != nil { // 6
+		// When the response to this comes back, raft counts this node for the majority
+		// that has the entries; so does the leader, if the response goes to one.
 		c.storeAppend(toStore, c.hard.GetCommit() > before)
 	}
 	if toApply != nil { // 7
+		// Beside step 6, not behind it: raft hands out for applying only what is
+		// durable here. It may be that the entries of step 6 are not, and it
+		// does not matter.
 		c.applyCommitted(toApply)
 	}
 }
@@ -106,28 +119,38 @@ func (c *core) softStateChanged(s raft.SoftState) {
 		c.changes.elected()
 	}
 	if was.Lead != s.Lead {
-		c.suspicion.heardAt = c.now
-		c.reads.leaderChanged(c)
-		c.room.leaderChanged(c)
+		// What was asked of the last leader, or said by it, does not hold any more.
+		c.suspicion.leaderChanged(c.now)
+		c.reads.again()
+		c.nextRead()
+		c.room.leaderChanged(c.situation())
 		c.lg.Info("leader changed", zap.Uint64("member", c.id), zap.Uint64("leader", s.Lead),
 			zap.Uint64("was", was.Lead), zap.Stringer("role", s.RaftState))
 	}
-	c.transfers.settle(c)
+	deliverTransfers(c.transfers.settled(s.Lead))
 	c.publish()
 }
 
 func (c *core) hardStateChanged(hs *raftpb.HardState) {
 	if hs.GetTerm() != c.hard.GetTerm() {
+		// A leader may have lost and won its role between two Readies: SoftState does
+		// not tell. What is in flight is of the term before.
 		c.proposals.deposed()
 	}
 	c.hard = hs
 	c.hardDirty = true
 	c.proposals.committed(hs.GetCommit())
-	c.reads.committed(c)
+	for _, m := range c.reads.committed(c.situation()) {
+		c.step(m)
+	}
+	c.nextRead()
 }
 
 // storageWork is one piece of work for the storage goroutine: a MsgStorageAppend
 // or the last step of an own snapshot.
+//
+// Nobody hears of any part of a piece before all of it is durable: a crash in between
+// takes back nothing that was said.
 type storageWork struct {
 	hard      *raftpb.HardState // nil if it has not changed
 	entries   []*raftpb.Entry
@@ -148,6 +171,10 @@ type storageWork struct {
 // something to write anyway: at one entry per round that halves the number of
 // writes and of wake-ups. After a crash the node learns the commit index again
 // from the leader. committed says that the commit index has moved.
+//
+// Never held back are a term, a vote and entries: a member that forgets a vote may
+// vote twice in a term, and one that forgets an entry it has acknowledged may elect a
+// leader that lacks it (thesis 3.8).
 func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	nothing := len(m.GetEntries()) == 0 && m.GetSnapshot() == nil &&
 		c.hard.GetTerm() == c.storedTerm && c.hard.GetVote() == c.storedVote
@@ -176,6 +203,10 @@ func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	c.env.store(w)
 }
 
+// attachHardState has a piece of work bring the hard state to the disk, if that has
+// moved. It is called for every piece, so that a term never gets behind the entries
+// that were appended in it: an entry of a newer term than the hard state is cut off as
+// torn at the next start (cutTorn).
 func (c *core) attachHardState(w *storageWork) {
 	if c.hardDirty {
 		w.hard = c.hard
@@ -202,8 +233,9 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 	b.entries = make([]commit.Entry, 0, len(m.GetEntries()))
 	for _, e := range m.GetEntries() {
 		ce := commit.Entry{Index: e.GetIndex(), Term: e.GetTerm()}
-		if vouches(e) {
-			c.membershipSettled()
+		// Before the entry itself counts: it vouches for what is in front of it.
+		if vouches(e) && c.settlement.settled(c.members) {
+			c.publish()
 		}
 		switch e.GetType() {
 		case raftpb.EntryNormal:
@@ -212,6 +244,7 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 			}
 		case raftpb.EntryConfChange:
 			if err := c.applyConfChange(e); err != nil {
+				// Without it this node would count majorities that others do not.
 				c.env.stop(fmt.Errorf("apply entry %d: %w", e.GetIndex(), err))
 				return
 			}
@@ -225,9 +258,9 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 	last := b.entries[len(b.entries)-1]
 	b.last = last.Index
 	c.handedOut.index, c.handedOut.term = last.Index, last.Term
-	c.changes.reached(last.Index)
+	deliverChanges(c.changes.reached(last.Index))
 	c.applying.push(b)
-	c.requestSnapshot()
+	c.requestSnapshot() // behind this batch: its descriptor has the membership as of here
 }
 
 // applyConfChange makes a committed membership change take effect. A removed member
@@ -248,7 +281,7 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	c.linkChanged(before, c.members)
 	c.lg.Info("membership changed", zap.Uint64("member", c.id), zap.Uint64("index", e.GetIndex()),
 		zap.Stringer("op", ch.Op), zap.Uint64("of", ch.Member.ID), zap.String("peer-url", ch.Member.PeerURL))
-	c.changes.done(e.GetIndex(), ch.ID)
+	deliverChanges(c.changes.done(e.GetIndex(), ch.ID))
 	c.publish()
 	if c.members.isRemoved(c.id) {
 		c.lg.Warn("removed from the cluster, waiting to be told so by another member", zap.Uint64("member", c.id))

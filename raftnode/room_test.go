@@ -70,7 +70,7 @@ func (d *disks) write(id uint64, size int) bool {
 	n := d.nodes[id]
 	p := &commit.Proposal{Data: []byte(r)}
 	n.open[r] = p
-	n.do(func() { n.core.proposals.add(n.core, p) })
+	n.do(func() { n.core.offer(p) })
 	d.rounds(2)
 	_, acked := d.acked[r]
 	return acked
@@ -196,7 +196,7 @@ func TestRequestLargerThanTheDisk(t *testing.T) {
 	}
 	d.n++
 	p := &commit.Proposal{Data: []byte(strings.Repeat("x", 5<<20))}
-	d.nodes[1].do(func() { d.nodes[1].core.proposals.add(d.nodes[1].core, p) })
+	d.nodes[1].do(func() { d.nodes[1].core.offer(p) })
 	d.rounds(3)
 	if !p.Withdraw() {
 		t.Fatal("it was taken")
@@ -244,9 +244,9 @@ func TestSnapshotIsTriedAgain(t *testing.T) {
 	if err := <-errC; !errors.Is(err, errNoRoom) {
 		t.Fatalf("answer %v", err)
 	}
-	c.cfg.SnapshotBytes, c.cfg.MaxLogBytes = 1, 1
+	c.snapshots.limits.snapshot, c.snapshots.limits.maxLog = 1, 1
 	d.mustWrite(1, 10)
-	d.rounds(snapshotRetryTicks - 10)
+	d.rounds(int(snapshotRetryTicks) - 10)
 	if c.snapshots.last != 0 {
 		t.Fatal("it was not left alone")
 	}
@@ -290,7 +290,7 @@ func runFullDisks(t *testing.T, seed uint64) {
 	for range 3000 {
 		s.step(drop, faults)
 		if n := s.any(); rng.IntN(60) == 0 {
-			left, low := uint64(rng.IntN(2000)), rng.IntN(2) == 0
+			left, low := byteCount(rng.IntN(2000)), rng.IntN(2) == 0
 			n.do(func() { n.core.diskChecked(left, low) })
 		}
 		if n := s.any(); rng.IntN(60) == 0 && len(n.bodies) > 0 {

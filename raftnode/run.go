@@ -63,7 +63,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			commitC = n.commitC
 		}
 		takeC := proposeC
-		if c.proposals.full(c) {
+		if c.proposals.full() {
 			takeC = nil
 		}
 		tick := false
@@ -73,7 +73,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			c.sentHead()
 		case p, ok := <-takeC:
 			if ok {
-				c.proposals.add(c, p)
+				c.offer(p)
 				n.takeMore(c, proposeC)
 				break
 			}
@@ -84,7 +84,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 		case <-release.C:
 			armed = false
 			if armedFor == c.traffic.turn {
-				c.traffic.release(c)
+				c.release()
 			}
 		case <-ticker.C:
 			tick = true
@@ -112,13 +112,13 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 
 // takeMore receives what else is waiting on proposeC: it will share an entry.
 func (n *Node) takeMore(c *core, proposeC <-chan *commit.Proposal) {
-	for !c.proposals.full(c) {
+	for !c.proposals.full() {
 		select {
 		case p, ok := <-proposeC:
 			if !ok {
 				return // the loop will see it
 			}
-			c.proposals.add(c, p)
+			c.offer(p)
 		default:
 			return
 		}

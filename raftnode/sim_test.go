@@ -204,7 +204,7 @@ func (n *simNode) tick() {
 		if to == nil || to.core == nil || n.s.cut[[2]uint64{n.id, id}] || n.s.cut[[2]uint64{id, n.id}] {
 			continue
 		}
-		if to.core.settled.isRemoved(n.id) {
+		if to.core.settlement.members.isRemoved(n.id) {
 			n.do(func() { n.stop(ErrRemoved) })
 			return
 		}
@@ -261,12 +261,12 @@ func (n *simNode) send(msgs []*raftpb.Message) {
 		n.s.net = append(n.s.net, proto.Clone(m).(*raftpb.Message))
 	}
 }
-func (n *simNode) forwardLarge(to uint64, data []byte, done func(*core, handOver)) {
+func (n *simNode) forwardLarge(to uint64, d departure) {
 	c := n.core
-	m := &raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.id), To: new(to), Entries: []*raftpb.Entry{{Data: data}}}
+	m := &raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.id), To: new(to), Entries: []*raftpb.Entry{{Data: d.pr.Data}}}
 	n.s.large[m] = func(outcome handOver) {
 		if n.core == c { // not of an earlier life
-			n.do(func() { done(c, outcome) })
+			n.do(func() { c.largeForwarded(d, outcome) })
 		}
 	}
 	n.s.net = append(n.s.net, m)
@@ -305,7 +305,7 @@ func (s *sim) deliver(i int) {
 	s.net = slices.Delete(s.net, i, i+1)
 	from, to := s.nodes[m.GetFrom()], s.nodes[m.GetTo()]
 	lost := to == nil || to.core == nil || to.dead != nil || s.cut[[2]uint64{m.GetFrom(), m.GetTo()}]
-	if !lost && to.core.settled.isRemoved(m.GetFrom()) {
+	if !lost && to.core.settlement.members.isRemoved(m.GetFrom()) {
 		lost = true
 		if from != nil && from.core != nil && !s.cut[[2]uint64{to.id, from.id}] {
 			from.do(func() { from.stop(ErrRemoved) }) // rafthttp tells it

@@ -144,7 +144,7 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, identity{}, from, err
 	}
 	who := v.who
-	if err := r.makeRoom(uint64(len(v.tail.unfinished))); err != nil {
+	if err := r.makeRoom(bytesOf(v.tail.unfinished)); err != nil {
 		return nil, who, from, err
 	}
 	if err := v.mend(); err != nil {
