@@ -1,10 +1,12 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -178,5 +180,68 @@ func TestProposeCopies(t *testing.T) {
 	entries, err := n.core.storage.Entries(last, last+1, 1<<20)
 	if err != nil || string(entries[0].GetData()) != "what is proposed" {
 		t.Errorf("the log has %q (%v)", entries, err)
+	}
+}
+
+func proposal(data string) *commit.Proposal { return &commit.Proposal{Data: []byte(data)} }
+
+// One entry takes as many requests as fit, in order, and only those it takes are taken.
+func TestGroups(t *testing.T) {
+	withdrawn := proposal("gone")
+	withdrawn.Withdraw()
+	for _, tt := range []struct {
+		name  string
+		other []string
+		own   []*commit.Proposal
+		left  byteCount
+		want  []string // one after another
+	}{
+		{"all", []string{"a"}, []*commit.Proposal{proposal("b"), proposal("c")}, 100, []string{"a b c"}},
+		{"what does not fit goes into the next", []string{"aaaa"}, []*commit.Proposal{proposal("bbbb"), proposal("cccc")}, 100, []string{"aaaa bbbb", "cccc"}},
+		{"one that is larger than an entry goes alone", []string{"aaaaaaaaaaaa", "b"}, nil, 100, []string{"aaaaaaaaaaaa", "b"}},
+		{"withdrawn", nil, []*commit.Proposal{withdrawn, proposal("b")}, 100, []string{"b"}},
+		{"no room", []string{"aaaa"}, []*commit.Proposal{proposal("bbbb"), proposal("c")}, 3, []string{"c"}},
+		{"nothing is left", nil, []*commit.Proposal{withdrawn}, 100, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProposals(&Config{MaxEntryBytes: 10, MaxPendingBytes: 1000})
+			for _, data := range tt.other {
+				p.forwarded(&raftpb.Message{Entries: []*raftpb.Entry{{Data: []byte(data)}}})
+			}
+			p.own = tt.own
+			for _, pr := range tt.own {
+				p.bytes += bytesOf(pr.Data)
+			}
+			var got []string
+			for !p.empty() {
+				g := p.group(tt.left)
+				if len(g.requests) > 0 {
+					got = append(got, string(bytes.Join(g.requests, []byte(" "))))
+				}
+				p.done(g)
+			}
+			if !slices.Equal(got, tt.want) || p.bytes != 0 {
+				t.Errorf("%q, want %q; %d bytes are left over", got, tt.want, p.bytes)
+			}
+		})
+	}
+}
+
+// What raft has refused may be withdrawn, but for what had left before.
+func TestRefusedGroupIsReleased(t *testing.T) {
+	p := newProposals(&Config{MaxEntryBytes: 10, MaxPendingBytes: 1000})
+	fresh, sent := proposal("a"), proposal("b")
+	sent.Take()
+	p.add(fresh, 1)
+	p.add(sent, 1)
+	p.group(100).release()
+	if !fresh.Withdraw() {
+		t.Error("what has not left is taken")
+	}
+	if sent.Withdraw() {
+		t.Error("what may be in a log was withdrawn")
+	}
+	if len(p.own) != 2 {
+		t.Errorf("%d wait", len(p.own))
 	}
 }

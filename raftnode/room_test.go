@@ -313,3 +313,40 @@ func runFullDisks(t *testing.T, seed uint64) {
 		t.Error(f)
 	}
 }
+
+// What a leader does about the disks of its voters, by what they have said.
+func TestRoomIsWeighed(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		own      shortage
+		others   map[uint64]shortage
+		live     []uint64
+		handOver bool
+		refusing bool
+	}{
+		{"plenty", enough, nil, []uint64{1, 2, 3}, false, false},
+		{"a follower's is low", enough, map[uint64]shortage{2: lowSpace}, []uint64{1, 2, 3}, false, false},
+		{"the own is low", lowSpace, nil, []uint64{1, 2, 3}, true, false},
+		{"two are low", enough, map[uint64]shortage{2: lowSpace, 3: noSpace}, []uint64{1, 2, 3}, false, true},
+		{"the own and another", lowSpace, map[uint64]shortage{2: lowSpace}, []uint64{1, 2, 3}, false, true},
+		{"the other with space is silent", enough, map[uint64]shortage{2: lowSpace}, []uint64{1, 2}, false, true},
+		{"no majority, but not for want of space", enough, nil, []uint64{1}, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := leading()
+			r := room{low: tt.own != enough, since: at.now, others: tt.others, left: 1 << 30}
+			plan := r.weigh(at, []uint64{1, 2, 3}, tt.live)
+			if plan != (roomPlan{tt.handOver, tt.refusing}) || r.refusing != tt.refusing {
+				t.Errorf("%+v, refusing %v", plan, r.refusing)
+			}
+			if again := r.weigh(at, []uint64{1, 2, 3}, tt.live); again != (roomPlan{}) {
+				t.Errorf("the same once more: %+v", again)
+			}
+			// Nobody has taken over.
+			at.now += 2*at.election + 1
+			if r.weigh(at, []uint64{1, 2, 3}, tt.live); r.refusing != (tt.refusing || tt.own != enough) {
+				t.Errorf("refusing %v later", r.refusing)
+			}
+		})
+	}
+}
