@@ -25,9 +25,9 @@ type applying struct {
 // applyBatch is one MsgStorageApply, or "load the snapshot".
 type applyBatch struct {
 	entries   []commit.Entry
-	last      uint64 // index of the last entry, 0 if there is none
-	responses []*raftpb.Message
-	snapshot  *raftpb.Snapshot // set: a nil goes out on commitC
+	last      uint64            // index of the last entry, 0 if there is none
+	responses []*raftpb.Message // to be stepped once the store has applied the entries
+	snapshot  *raftpb.Snapshot  // set: a nil goes out on commitC
 
 	capture *pendingSnapshot // not nil: ask the store for a Capture
 
@@ -35,12 +35,15 @@ type applyBatch struct {
 	doneC chan struct{} // its ApplyDoneC
 }
 
+// push puts committed entries at the end of the line.
 func (a *applying) push(b applyBatch) { a.unsent = append(a.unsent, b) }
 
+// pushSnapshot puts "load the snapshot" there.
 func (a *applying) pushSnapshot(s *raftpb.Snapshot) {
 	a.unsent = append(a.unsent, applyBatch{snapshot: s})
 }
 
+// idle reports whether the store has applied all that was handed out.
 func (a *applying) idle() bool { return len(a.unsent) == 0 && len(a.sent) == 0 }
 
 // head returns the batch to offer to commitC. ok is false if there is none.
@@ -50,8 +53,10 @@ func (a *applying) head() (b *commit.Batch, ok bool) {
 	}
 	h := &a.unsent[0]
 	if h.snapshot != nil {
-		return nil, true
+		return nil, true // which one, the store learns from the Snapshotter
 	}
+	// Once only: it may be offered many times before it is taken, and ApplyDoneC must be
+	// the one that doneC listens to.
 	if h.batch == nil {
 		h.doneC = make(chan struct{})
 		h.batch = &commit.Batch{Entries: h.entries, ApplyDoneC: h.doneC}
@@ -63,8 +68,7 @@ func (a *applying) head() (b *commit.Batch, ok bool) {
 }
 
 // capture has the store asked for a Capture behind all that is in the line: with the
-// last batch, if commitC has not been offered it yet (the store may be looking at it),
-// or with one of its own. Never with a snapshot, of which there is a body already.
+// last batch, if that was not made for commitC yet, or with one of its own. Never with a snapshot, of which there is a body already.
 func (a *applying) capture(p *pendingSnapshot) {
 	if n := len(a.unsent); n > 0 && a.unsent[n-1].batch == nil && a.unsent[n-1].snapshot == nil {
 		a.unsent[n-1].capture = p
@@ -93,7 +97,8 @@ func (c *core) sentHead() {
 	}
 }
 
-// doneC returns the channel that closes when the oldest batch is applied.
+// doneC returns the channel that closes when the oldest batch is applied. The store
+// applies in order, so no other can be done before.
 func (a *applying) doneC() <-chan struct{} {
 	if len(a.sent) == 0 {
 		return nil

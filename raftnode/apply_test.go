@@ -19,7 +19,7 @@ func TestApplyingInOrder(t *testing.T) {
 		{"with the last batch", func(a *applying) { a.push(applyBatch{last: 1}); a.push(applyBatch{last: 2}) }, 1},
 		{"alone", func(*applying) {}, 0},
 		{"not with a snapshot", func(a *applying) { a.pushSnapshot(&raftpb.Snapshot{}) }, 1},
-		{"not with what the store may be looking at", func(a *applying) { a.push(applyBatch{last: 1}); a.head() }, 1},
+		{"not with what was offered already", func(a *applying) { a.push(applyBatch{last: 1}); a.head() }, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var a applying

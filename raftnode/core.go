@@ -109,7 +109,8 @@ type follower struct {
 	disk        shortage // as it has said
 }
 
-// environment is the outside world of a core. None of its methods may block.
+// environment is the outside world of a core. None of its methods may block: while one
+// did, no heartbeat would be answered, and a slow disk would cost an election.
 type environment interface {
 	// send hands messages for other members to the network, which may lose them.
 	// A MsgSnap is sent together with the body file of its index.
@@ -156,7 +157,8 @@ func (r restored) committed() uint64 {
 }
 
 // membership is who is in the cluster, as far as the log goes, and where a member is
-// or was last.
+// or was last. It is for the network alone: changes that are not committed are in it, so
+// nobody may vote or count by it.
 func (r restored) membership(id uint64) (ms *membership, url string, err error) {
 	ms = newMembership()
 	if r.snapshot != nil {
@@ -241,20 +243,25 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		return nil, fmt.Errorf("load log: %w", err)
 	}
 	if commit := c.hard.GetCommit(); commit > last || commit < applied {
-		// raft would panic. The log lacks entries that were committed.
+		// raft would panic. The log lacks entries that were committed: as a member, this
+		// node could help to elect somebody who lacks them as well.
 		return nil, fmt.Errorf("%w: entries up to %d were committed, but the log reaches from %d to %d",
 			ErrCorrupt, commit, applied, last)
 	}
+	// As if they had just been appended: the log that is there counts for the next
+	// snapshot, and a change in it keeps requests from being proposed behind it.
 	for _, e := range from.entries {
 		c.snapshots.appended(e)
 		c.settlement.logged(e)
 	}
 
 	c.rn, err = raft.NewRawNode(&raft.Config{
-		ID:                        cfg.ID,
-		ElectionTick:              cfg.ElectionTicks,
-		HeartbeatTick:             cfg.HeartbeatTicks,
-		Storage:                   c.storage,
+		ID:            cfg.ID,
+		ElectionTick:  cfg.ElectionTicks,
+		HeartbeatTick: cfg.HeartbeatTicks,
+		Storage:       c.storage,
+		// The snapshot's index, not the store's: the store begins with that snapshot and
+		// is given everything behind it again. It skips nothing, and nothing is missing.
 		Applied:                   applied,
 		AsyncStorageWrites:        true, // or a write would hold up heartbeats
 		MaxSizePerMsg:             1 << 20,
@@ -271,7 +278,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		Logger:         raftLogger{cfg.Logger.Sugar()},
 		// Requests travel as they are and are sealed by the leader: one clock (step).
 		DisableProposalForwarding: true,
-		// A leader that has applied its own removal counts for no majority.
+		// A leader that has applied its own removal must not go on: nobody counts it.
 		StepDownOnRemoval: true,
 	})
 	if err != nil {

@@ -266,7 +266,7 @@ func shift[T any](s []T, n int) []T {
 }
 
 // sweep throws out what was withdrawn, and what its proposer sent again, while
-// there is no leader to send anything to.
+// there is no leader to send anything to: an impatient client must not fill the node.
 func (p *proposals) sweep() {
 	p.large.sweep()
 	if len(p.own) == 0 {
@@ -292,6 +292,7 @@ func (p *proposals) appended(e *raftpb.Entry) {
 	switch data := e.GetData(); {
 	case e.GetType() != raftpb.EntryNormal || len(data) == 0:
 		return
+	// Bounded apart from entries, or either could keep the other waiting.
 	case commit.IsPart(data):
 		p.large.inflight = append(p.large.inflight, e.GetIndex())
 	default:

@@ -11,9 +11,13 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// ready takes one Ready from raft and does the steps that doc.go numbers.
+// ready takes one Ready from raft and does the steps that doc.go numbers. There is no
+// Advance: with AsyncStorageWrites raft learns what became of each part of a Ready from
+// the Responses in it, so two Readies may be on their way to the disk at a time (raft's
+// doc.go, "Usage with Asynchronous Storage Writes").
 func (c *core) ready() {
 	rd := c.rn.Ready()
+	// First of all: what the rest means depends on who leads.
 	if rd.SoftState != nil { // 1
 		c.softStateChanged(*rd.SoftState)
 	}
@@ -48,9 +52,11 @@ func (c *core) ready() {
 		case m.GetTo() == raft.LocalApplyThread:
 			toApply = m
 		case m.GetTo() == raft.None:
-			// An answer to what commitUpTo has made up.
+			// An answer to what commitUpTo has made up. There is nobody to send it to.
 		case m.GetType() == raftpb.MsgVote:
 			candidacy = append(candidacy, m)
+		// From here on messages may be dropped: raft expects a network to lose some, and
+		// the own storage to lose none.
 		case !c.room.sending(m):
 			if m.GetType() == raftpb.MsgSnap { // or raft would wait for its end for ever
 				c.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
@@ -101,6 +107,7 @@ func behindOwnVote(toStore *raftpb.Message, candidacy []*raftpb.Message) *raftpb
 	return toStore
 }
 
+// softStateChanged takes over who leads.
 func (c *core) softStateChanged(s raft.SoftState) {
 	was := c.soft
 	c.soft = s
@@ -111,6 +118,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 		c.traffic.deposed()
 	}
 	if s.RaftState == raft.StateLeader && was.RaftState != raft.StateLeader {
+		// What was heard in an earlier term says nothing about who is there now.
 		clear(c.lastHeard)
 		c.reads.elected()
 		for _, id := range c.members.voters() {
@@ -131,6 +139,8 @@ func (c *core) softStateChanged(s raft.SoftState) {
 	c.publish()
 }
 
+// hardStateChanged takes over term, vote and commit index. They get to the
+// disk in step 6 or, the commit index alone, with the next thing to write.
 func (c *core) hardStateChanged(hs *raftpb.HardState) {
 	if hs.GetTerm() != c.hard.GetTerm() {
 		// A leader may have lost and won its role between two Readies: SoftState does
@@ -185,6 +195,8 @@ func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	if nothing && c.env.storeIdle() {
 		// The responses only had to wait for what was written before them, and all
 		// of that is durable: they need not pass through the storage goroutine.
+		// (Idle means that the responses to others have been sent as well, so these do
+		// not overtake any.)
 		for _, r := range responses {
 			if r.GetTo() == c.id {
 				c.step(r)
@@ -239,6 +251,8 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 		}
 		switch e.GetType() {
 		case raftpb.EntryNormal:
+			// The empty entry of a new term goes along without data: the store counts
+			// it, because its applied index is an index into the same log.
 			if len(e.GetData()) > 0 {
 				ce.Data = e.GetData()
 			}
@@ -275,6 +289,8 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	if err != nil {
 		return err
 	}
+	// Both at the same place in the log, on every member: a snapshot that is taken here
+	// has the one and the other.
 	before := c.members
 	c.members = before.apply(ch)
 	c.confState = c.rn.ApplyConfChange(cc)
@@ -296,7 +312,8 @@ func unmarshalConfChange(e *raftpb.Entry, cc *raftpb.ConfChange) error {
 	return nil
 }
 
-// linkChanged brings the network in line with a new membership.
+// linkChanged brings the network in line with a new membership. A link to a member that
+// is gone is given up, but that member's own to this one is not: that is how it is told.
 func (c *core) linkChanged(before, after *membership) {
 	for id := range before.members {
 		if _, ok := after.members[id]; !ok && id != c.id {

@@ -19,15 +19,22 @@ import (
 func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
 	n.loop(c, proposeC)
 
-	if !n.failed() { // else the core may not be what it should be
+	// Once it has failed, the core may not be what it should be: then nothing of it is
+	// written any more.
+	if !n.failed() {
 		c.flush()
 	}
+	// In this order: the storage goroutine writes what was queued before endC closed, and
+	// the disk is promised and closed when nobody writes to it any more.
 	close(n.endC)
 	<-n.storageC
 	n.wg.Wait()
 	n.ended(n.release())
 }
 
+// loop takes one input after another until the node is to end. After each, core.run does
+// everything that follows from it: nothing waits for the next input that could be on
+// its way to the disk or to other members.
 func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -62,6 +69,8 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 		if ok {
 			commitC = n.commitC
 		}
+		// Clients wait in front of a node that has enough: to take more in would be to
+		// hold what may never be sent. A nil channel is never received from.
 		takeC := proposeC
 		if c.proposals.full() {
 			takeC = nil
@@ -69,7 +78,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 		tick := false
 		select {
 		case <-n.inbox.readyC:
-		case commitC <- head:
+		case commitC <- head: // in the order of the log: only the head is ever offered
 			c.sentHead()
 		case p, ok := <-takeC:
 			if ok {
@@ -87,15 +96,20 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 				c.release()
 			}
 		case <-ticker.C:
-			tick = true
+			tick = true // after what has arrived: see core.tick
 		case <-stopC:
+			// No new requests, but those that are on their way go on, and with them the
+			// loop: a successor needs the entries that this node has.
 			stopC, proposeC = nil, nil
 			handedOverC = n.handOver(c)
 		case <-handedOverC:
 			return
 		case <-n.failC:
-			return
+			return // at once: whatever was not written is not claimed, either
 		}
+		// All that has come meanwhile, whatever the select has picked: acknowledgements
+		// that arrive together are one round. In their order: an answer of the storage
+		// must not overtake another.
 		for _, in := range n.inbox.take() {
 			if in.msg != nil {
 				c.step(in.msg)
@@ -169,6 +183,7 @@ func (n *Node) runStorage(s *storer) {
 		runtime.Gosched()
 		out, err := s.process(works)
 		if err != nil {
+			// Nothing of out is delivered: part of it may not be durable. The node ends.
 			n.stop(err)
 			return
 		}
@@ -176,6 +191,9 @@ func (n *Node) runStorage(s *storer) {
 			n.stop(err)
 			return
 		}
+		// Now all of it is durable, and who waits for it may know. Then the queue is idle,
+		// not before: what is said without passing through here (storeAppend) must not
+		// overtake what is said here.
 		n.respond(out)
 		n.queue.done.Add(uint64(len(works)))
 		if len(out.snapshots) > 0 {
@@ -212,6 +230,7 @@ func (n *Node) respond(out stored) {
 			others = append(others, m)
 		}
 	}
+	// The others first: a vote or an acknowledgement that somebody waits for.
 	if len(others) > 0 {
 		n.network.send(others)
 	}
@@ -228,6 +247,7 @@ func (n *Node) respond(out stored) {
 	for _, f := range out.failed {
 		n.inbox.run(func(c *core) { c.snapshotFailed(f.index, f.err) })
 	}
+	// Never dropped, however much waits: raft would wait for them for ever.
 	if len(self) > 0 {
 		n.inbox.deliver(self)
 	}
@@ -322,7 +342,9 @@ func (n *Node) runSyncs() {
 	}
 }
 
-// watchTransport learns from the other members that this one was removed.
+// watchTransport learns from the other members that this one was removed. They say so
+// only when the removal is settled; what this node has applied itself is no proof
+// (settle.go).
 func (n *Node) watchTransport(errorC <-chan error) {
 	select {
 	case err := <-errorC:

@@ -98,6 +98,7 @@ func (s *snapshots) start(index uint64, body byteCount) {
 }
 
 // appended measures an entry that goes into the log.
+// It counts what was overwritten as well: that is in the WAL, too.
 func (s *snapshots) appended(e *raftpb.Entry) (size byteCount) {
 	size = byteCount(proto.Size(e))
 	for len(s.marks) > 0 && s.marks[len(s.marks)-1].index >= e.GetIndex() {
@@ -346,6 +347,8 @@ func (s *snapshots) tail(n byteCount) uint64 {
 func (c *core) snapshotInstalled(snap *raftpb.Snapshot) {
 	d, err := decodeDescriptor(snap.GetData())
 	if err != nil {
+		// It was decoded before raft took it (receiver.Process), and it is durable by
+		// now: there is no way back to the log of before.
 		c.env.stop(fmt.Errorf("install snapshot: %w", err))
 		return
 	}
@@ -354,6 +357,8 @@ func (c *core) snapshotInstalled(snap *raftpb.Snapshot) {
 	c.members = d.membership()
 	c.confState = meta.GetConfState()
 	c.snapshots.start(meta.GetIndex(), byteCount(max(d.BodySize, 0)))
+	// Nothing behind this index was handed out before: raft takes no snapshot at or below
+	// its commit index. So the line stays in order.
 	c.handedOut = position{meta.GetIndex(), meta.GetTerm()}
 	c.applying.pushSnapshot(snap)
 	c.linkChanged(before, c.members)
@@ -425,7 +430,8 @@ func (s *snapshots) sends(to, index uint64) {
 	s.sent++
 }
 
-// snapshotSent takes the network's word on a snapshot that was sent.
+// snapshotSent takes the network's word on a snapshot that was sent. Until
+// then raft sends the member no entries.
 func (c *core) snapshotSent(to uint64, status raft.SnapshotStatus) {
 	delete(c.snapshots.sending, to)
 	c.rn.ReportSnapshot(to, status)

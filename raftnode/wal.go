@@ -33,10 +33,11 @@ type disk struct {
 	lg   *zap.Logger
 	wal  *wal.WAL
 	snap *snap.Snapshotter
-	term uint64 // as last saved, as is vote
-	vote uint64
-	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
-	seq  uint64 // number of the newest segment
+	// term and vote are as last saved: whether they change decides about a sync in
+	// the modes that do without one.
+	term, vote uint64
+	last       uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
+	seq        uint64 // number of the newest segment
 	// written is the index of the last entry written.
 	written uint64
 	// segments is held while old segments are removed, and while the WAL is opened
@@ -53,7 +54,8 @@ type disk struct {
 	stale atomic.Bool
 }
 
-// identity is the metadata of every WAL segment.
+// identity is the metadata of every WAL segment. A log put into another member's
+// directory would have that one vote and acknowledge in a name that is not its own.
 type identity struct {
 	Version int    `json:"version"`
 	Cluster uint64 `json:"cluster"`
@@ -78,10 +80,12 @@ func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	if isNew { // the parent of one that is there need not even be readable
+		// Or a power cut takes the whole directory, with everything that was synced in it.
 		if err := syncDir(filepath.Dir(cfg.Dir)); err != nil {
 			return nil, fmt.Errorf("sync parent of the data directory: %w", err)
 		}
 	}
+	// Two processes with one log would overwrite each other's entries, and vote twice.
 	l, err := fileutil.TryLockFile(filepath.Join(cfg.Dir, "lock"), os.O_CREATE|os.O_WRONLY, fileutil.PrivateFileMode)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s is in use by another process: %w", cfg.Dir, err)
@@ -92,6 +96,7 @@ func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
 // prepareDir makes the data directory durable and clears away what a crash in the
 // middle of writing a snapshot left behind. REQUIRES: the directory is locked.
 func prepareDir(cfg *Config) error {
+	// wal/ and snap/ are names in it. What is in them is synced there.
 	if err := syncDir(cfg.Dir); err != nil {
 		return fmt.Errorf("sync data directory: %w", err)
 	}
@@ -99,6 +104,7 @@ func prepareDir(cfg *Config) error {
 	if err != nil {
 		return fmt.Errorf("read snapshot directory: %w", err)
 	}
+	// Nothing refers to a temporary file: it gets its name when it is complete.
 	for _, name := range names {
 		if strings.HasPrefix(name, "tmp") { // ours and those of rafthttp
 			if err := os.Remove(filepath.Join(snapDir(cfg), name)); err != nil {
@@ -116,16 +122,22 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Under a temporary name first, then renamed, with its parent synced (etcd does
+	// that): a crash leaves no log, or one with its metadata.
 	w, err := wal.Create(cfg.Logger, walDir(cfg), meta)
 	if err != nil {
 		return nil, fmt.Errorf("create WAL: %w", err)
 	}
 	d := &disk{cfg: cfg, lg: cfg.Logger, wal: w, snap: snap.New(cfg.Logger, snapDir(cfg))}
 	if !first.empty() {
+		// Before anything is relaxed: who is in the cluster is agreed on with others,
+		// who count on it.
 		if err := d.save(first.hard, first.entries, true); err != nil {
 			return nil, errors.Join(fmt.Errorf("write the first entries: %w", err), w.Close())
 		}
 	}
+	// A promise of nothing yet, but that there is a log of this member: one that is gone
+	// at the next start is missed.
 	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Synced: cfg.Durability == Always}
 	if err := writePromise(cfg, d.promised); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -144,6 +156,8 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, identity{}, from, err
 	}
 	who := v.who
+	// What is cut off is kept as a file of its own: there must be room for that, and for
+	// the log that has to be long again.
 	if err := r.makeRoom(bytesOf(v.tail.unfinished)); err != nil {
 		return nil, who, from, err
 	}
@@ -158,7 +172,8 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		d.promised.Incarnation = v.promised.Incarnation
 	}
 	// Before the WAL is opened: it cuts the newest segment off and makes it long again,
-	// and if the crash comes in between, this is how the next start knows.
+	// and if the crash comes in between, this is how the next start knows. Synced first:
+	// what was only read from the kernel's memory must not be promised.
 	if err := d.syncTail(); err != nil {
 		return nil, who, from, err
 	}
@@ -178,12 +193,15 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 	if _, from.hard, from.entries, err = d.wal.ReadAll(); err != nil {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "%w", err), d.wal.Close())
 	}
+	// ReadAll gives more than raft had: what was overwritten, and what nobody was told of.
 	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
 	from.entries = cutTorn(from.entries, from.hard, d.lg)
 	last := start.GetIndex()
 	if n := len(from.entries); n > 0 {
 		last = from.entries[n-1].GetIndex()
 	}
+	// The examination and the WAL have read the same files in two ways. If they do not
+	// agree, one of them is wrong about what was committed, and neither is to be trusted.
 	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
 	}
@@ -238,23 +256,33 @@ func cutTorn(entries []*raftpb.Entry, hard *raftpb.HardState, lg *zap.Logger) []
 	return entries
 }
 
-// relax turns syncing off where the configured durability asks for it.
+// relax turns syncing off where the configured durability asks for it. Never before
+// what a start writes is durable: see the callers.
 func (d *disk) relax() {
 	if d.cfg.Durability != Always {
 		d.wal.SetUnsafeNoFsync()
 	}
 }
 
+// save implements stableStore. The order in the file is entries, then hard state, and
+// that is what cutTorn goes by: a write that was torn lacks its end, so a term without
+// its entries cannot be found, only entries without their term.
+//
+// etcd's WAL syncs if there are entries or if term or vote have changed. A commit index
+// alone is not worth it: the leader tells it again.
 func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) (err error) {
 	defer d.noteFailure(&err)
 	if err := d.cfg.failpoint("walBeforeSave"); err != nil {
 		return err
 	}
+	// Here, where nothing is half written: the WAL's next segment could not be made.
 	if d.stale.Swap(false) {
 		if err := d.reopen(); err != nil {
 			return fmt.Errorf("open the log in %s again: %w", d.cfg.Dir, err)
 		}
 	}
+	// An error ends the node. A second fsync would succeed and say nothing: the kernel
+	// has dropped the pages that it could not write, and calls them clean.
 	if err := d.wal.Save(hard, entries); err != nil {
 		return fmt.Errorf("the log in %s cannot be written: %w", d.cfg.Dir, err)
 	}
@@ -269,6 +297,8 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 			return err
 		}
 	}
+	// A vote that is forgotten is given twice, and that is two leaders in one term. A
+	// second's worth of entries is what this mode may lose; votes are not.
 	if d.cfg.Durability == EverySec && (voted || sync) {
 		if err := d.syncTail(); err != nil {
 			return err
@@ -280,12 +310,17 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	return d.cfg.failpoint("walAfterSave")
 }
 
+// noteFailure has nothing more promised once something has failed: what is in the file
+// may not be what is on the disk.
 func (d *disk) noteFailure(err *error) {
 	if none := (noRoomError{}); *err != nil && !errors.As(*err, &none) {
 		d.failed.Store(true)
 	}
 }
 
+// saveSnapshot implements stableStore. Body, descriptor, its name, record: each is
+// durable before the next one refers to it, so a crash anywhere leaves a snapshot that
+// nobody knows of, which a start sets aside, and never a record of one that is not there.
 func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	defer d.noteFailure(&err)
 	err = d.cfg.failpoint("snapBeforeDescriptor")
@@ -305,6 +340,8 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	if err := d.cfg.failpoint("snapBeforeDescriptorDirSync"); err != nil {
 		return err
 	}
+	// SaveSnap syncs the file and not its name. Without the name, the log would be
+	// released for a snapshot that a power cut has taken (and purged, for good).
 	if err := syncDir(snapDir(d.cfg)); err != nil {
 		return fmt.Errorf("sync snapshot directory: %w", err)
 	}
@@ -312,6 +349,8 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 		return err
 	}
 	m := s.GetMetadata()
+	// From here on the snapshot counts: a start looks for it, and refuses to go on from
+	// an older one if the log does not lead past this one.
 	err = d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
 	if err != nil {
 		return fmt.Errorf("the log in %s cannot be written: save snapshot record: %w", d.cfg.Dir, err)
@@ -326,11 +365,14 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 		return err
 	}
 	if install {
+		// Before raft hears of it, and so before a nil batch can make the store ask.
 		d.loadable.Store(s)
 	}
 	return d.cfg.failpoint("snapAfterWALRecord")
 }
 
+// release implements stableStore. It gives up the locks on segments that are not needed
+// any more; purge removes what is not locked.
 func (d *disk) release(index uint64) error {
 	if err := d.cfg.failpoint("walBeforeRelease"); err != nil {
 		return err
@@ -339,7 +381,8 @@ func (d *disk) release(index uint64) error {
 }
 
 // syncTail syncs the segments that may hold unsynced bytes when the WAL itself
-// does not sync: the newest, and the one before it, in case a cut came between.
+// does not sync: the newest, and the one before it, in case a cut came between. A sync
+// through another descriptor is as good: it is the file's pages that are written.
 func (d *disk) syncTail() error {
 	names, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
 	if err != nil {
@@ -370,7 +413,7 @@ func (d *disk) close() error {
 		return fmt.Errorf("close WAL: %w", err)
 	}
 	if d.failed.Load() {
-		return nil
+		return nil // the promise that is there is true, a new one might not be
 	}
 	if d.cfg.Durability != Always {
 		if err := d.syncTail(); err != nil {
@@ -384,7 +427,8 @@ func (d *disk) close() error {
 	return nil
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the names in a directory durable. A synced file whose name is not, is
+// gone after a power cut.
 func syncDir(dir string) error {
 	f, err := fileutil.OpenDir(dir)
 	if err != nil {
