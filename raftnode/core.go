@@ -3,11 +3,9 @@ package raftnode
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
-	"go.etcd.io/raft/v3/tracker"
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
@@ -68,46 +66,6 @@ type core struct {
 
 // position is a place in the log.
 type position struct{ index, term uint64 }
-
-// ticks are raft's clock, as a moment (since the start) and as a duration. One is
-// Config.TickInterval.
-type ticks uint64
-
-// byteCount is an amount of memory, of log or of disk.
-type byteCount uint64
-
-// bytesOf is how much data there is.
-func bytesOf(data []byte) byteCount { return byteCount(len(data)) }
-
-// pace is the clock's part of the configuration.
-type pace struct{ election, heartbeat ticks }
-
-// situation is where a node stands at one moment: what the parts of a core are told
-// instead of being shown the core. All of it is as of the last Ready.
-type situation struct {
-	pace
-	self   uint64
-	now    ticks
-	leader uint64 // 0: none is known
-	role   raft.StateType
-	term   uint64
-	commit uint64 // index
-}
-
-// leads reports whether this node believes to be the leader.
-func (s situation) leads() bool { return s.role == raft.StateLeader }
-
-// follower is what a leader knows of another member.
-type follower struct {
-	id      uint64
-	learner bool
-	match   uint64 // highest index known to be durable there
-	// replicating says that the leader knows where the member's log ends, and sends
-	// entries as they come.
-	replicating bool
-	live        bool     // it has answered within the last election timeout
-	disk        shortage // as it has said
-}
 
 // environment is the outside world of a core. None of its methods may block: while one
 // did, no heartbeat would be answered, and a slow disk would cost an election.
@@ -287,29 +245,6 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	return c, nil
 }
 
-// situation is what the parts are told.
-func (c *core) situation() situation {
-	return situation{
-		pace: c.pace, self: c.id, now: c.now, leader: c.soft.Lead, role: c.soft.RaftState,
-		term: c.hard.GetTerm(), commit: c.hard.GetCommit(),
-	}
-}
-
-// followers is what raft knows of the other members, in the order of their ids, if
-// this node leads. It is valid until it is called again.
-func (c *core) followers() []follower {
-	c.peers = c.peers[:0]
-	c.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
-		if id != c.id {
-			c.peers = append(c.peers, follower{
-				id: id, learner: typ == raft.ProgressTypeLearner, match: pr.Match,
-				replicating: pr.State == tracker.StateReplicate, live: c.heardFrom(id), disk: c.room.others[id],
-			})
-		}
-	})
-	return c.peers
-}
-
 // tick moves raft's clock. The caller has stepped everything that had arrived
 // before: after a pause of the whole process the leader's messages count first, or
 // this node would stand for election against a leader whose heartbeats it has.
@@ -383,6 +318,10 @@ func (c *core) step(m *raftpb.Message) {
 	}
 }
 
+// unreachable takes the network's word that it has lost a message to a member: raft stops
+// sending ahead, and looks for the end of the member's log first.
+func (c *core) unreachable(id uint64) { c.rn.ReportUnreachable(id) }
+
 // run does everything that can be done now. It is called after every input: what raft
 // has to say must not wait for the next one, which may be a tick away.
 func (c *core) run() {
@@ -419,21 +358,6 @@ func (c *core) campaign() {
 }
 
 func (c *core) isLeader() bool { return c.soft.RaftState == raft.StateLeader }
-
-// heardFrom reports whether a member answered this leader within the last
-// election timeout.
-func (c *core) heardFrom(id uint64) bool {
-	if id == c.id {
-		return true
-	}
-	at, ok := c.lastHeard[id]
-	return ok && c.now-at <= c.pace.election
-}
-
-// live are those of some members that heardFrom is true of.
-func (c *core) live(ids []uint64) []uint64 {
-	return slices.DeleteFunc(slices.Clone(ids), func(id uint64) bool { return !c.heardFrom(id) })
-}
 
 func (c *core) publish() {
 	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settlement.members, refusing: c.room.refusing})

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
@@ -39,8 +38,6 @@ type survey struct {
 
 	aside []damagedFile // to be set aside
 }
-
-type damagedFile struct{ path, why string }
 
 // examine reads the data directory of a member that has a log.
 func examine(cfg *Config) (*survey, error) {
@@ -434,79 +431,4 @@ func (v *survey) mend() error {
 		return fmt.Errorf("mend the log: %w", err)
 	}
 	return nil
-}
-
-// newAside makes a folder for what must not stay where it is and must not be lost.
-func newAside(cfg *Config) (string, error) {
-	now := time.Now() //nolint:forbidigo // a name for people
-	name := filepath.Join(cfg.Dir, "set-aside-"+now.UTC().Format("20060102T150405"))
-	for n := 0; ; n++ {
-		dir := name
-		if n > 0 {
-			dir = fmt.Sprintf("%s.%d", name, n)
-		}
-		err := os.Mkdir(dir, 0o700)
-		if err == nil {
-			return dir, nil
-		}
-		if !errors.Is(err, os.ErrExist) {
-			return "", fmt.Errorf("set damage aside: %w", err)
-		}
-	}
-}
-
-// setAside moves files of the data directory into a folder of their own.
-func setAside(cfg *Config, files ...damagedFile) error {
-	if len(files) == 0 {
-		return nil
-	}
-	dir, err := newAside(cfg)
-	if err != nil {
-		return err
-	}
-	sync := []string{dir, cfg.Dir}
-	for _, f := range files {
-		to := filepath.Join(dir, filepath.Base(f.path))
-		if err := os.Rename(f.path, to); err != nil {
-			return fmt.Errorf("set damage aside: %w", err)
-		}
-		if from := filepath.Dir(f.path); !slices.Contains(sync, from) {
-			sync = append(sync, from)
-		}
-		cfg.Logger.Warn("file set aside", zap.String("file", f.path), zap.String("why", f.why), zap.String("moved", to))
-	}
-	return syncDirs(sync...)
-}
-
-// keepAside keeps the part of a file that is cut off.
-func keepAside(cfg *Config, name string, b []byte) error {
-	dir, err := newAside(cfg)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, name)
-	if err := writeAndSync(path, b); err != nil { // most likely there is no room
-		return fmt.Errorf("set damage aside: %w", errors.Join(err, os.Remove(path), os.Remove(dir)))
-	}
-	cfg.Logger.Warn("kept what is cut off", zap.String("file", path), zap.Int("bytes", len(b)))
-	return syncDirs(dir, cfg.Dir)
-}
-
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		if err := syncDir(dir); err != nil {
-			return fmt.Errorf("set damage aside: %w", err)
-		}
-	}
-	return nil
-}
-
-// brokenInvariant says in an operator's words why raft panicked. raft tells its
-// reasons apart by their text only.
-func brokenInvariant(id uint64, text string) error {
-	if strings.HasPrefix(text, "tocommit(") {
-		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: the other members have everything that was acknowledged: %s", ErrShortLog, text, newIDWayOut(id))
-	}
-	return fmt.Errorf("%w: the log contradicts what the other members say, or itself (%s); nothing was changed; "+
-		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, newIDWayOut(id))
 }

@@ -227,6 +227,10 @@ func (c *core) attachHardState(w *storageWork) {
 	}
 }
 
+// wakeStorage has the storage goroutine write nothing, before which it opens a log again
+// that could not make its next segment.
+func (c *core) wakeStorage() { c.env.store(storageWork{}) }
+
 // flush hands over what storeAppend held back. Called when the node stops, so
 // that the next start replays everything without asking the leader.
 func (c *core) flush() {

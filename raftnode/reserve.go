@@ -245,7 +245,7 @@ func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 			// the end of the present one that this has failed.
 			lacking = 0
 			n.disk.stale.Store(true)
-			n.inbox.run(func(c *core) { c.env.store(storageWork{}) })
+			n.inbox.run((*core).wakeStorage)
 		}
 		if low != wasLow || free/bodySyncBytes != wasFree/bodySyncBytes {
 			n.inbox.run(func(c *core) { c.diskChecked(free, low) })

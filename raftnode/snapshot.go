@@ -437,14 +437,17 @@ func (c *core) snapshotSent(to uint64, status raft.SnapshotStatus) {
 	c.rn.ReportSnapshot(to, status)
 }
 
+// awaitSnapshot takes a snapshot for somebody who waits for it.
+func (c *core) awaitSnapshot(errC chan<- error) {
+	c.snapshots.want()
+	c.snapshots.waiting = append(c.snapshots.waiting, errC)
+	c.requestSnapshot()
+}
+
 // Snapshot takes a snapshot now and returns once it is durable.
 func (n *Node) Snapshot(ctx context.Context) error {
 	errC := make(chan error, 1)
-	n.inbox.run(func(c *core) {
-		c.snapshots.want()
-		c.snapshots.waiting = append(c.snapshots.waiting, errC)
-		c.requestSnapshot()
-	})
+	n.inbox.run(func(c *core) { c.awaitSnapshot(errC) })
 	select {
 	case err := <-errC:
 		return err
