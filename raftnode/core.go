@@ -139,6 +139,8 @@ func (r restored) membership(id uint64) (ms *membership, url string, err error) 
 		if err != nil {
 			return nil, "", err
 		}
+		// A removed member keeps its last URL: it has to be reached for its vote until
+		// the removal is settled.
 		ms = ms.apply(ch)
 		if m, ok := ms.members[id]; ok {
 			url = m.PeerURL
@@ -190,6 +192,8 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		c.hardDirty = true
 	}
 	c.storedTerm, c.storedVote = c.hard.GetTerm(), c.hard.GetVote()
+	// raft reads these three when it is made. From there on only the storage goroutine
+	// appends to the log in memory.
 	if err := c.storage.SetHardState(c.hard); err != nil {
 		return nil, fmt.Errorf("load hard state: %w", err)
 	}
@@ -250,11 +254,11 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 // this node would stand for election against a leader whose heartbeats it has.
 func (c *core) tick() {
 	c.now++
-	c.release()
+	c.release() // nothing is held for longer than a tick, whatever the timer does
 	c.rn.Tick()
 	c.suspect()
-	c.tellCommitted()
-	if c.soft.Lead == 0 {
+	c.tellCommitted()     // on every member, also one that raft believes to have a leader
+	if c.soft.Lead == 0 { // else nothing waits for long
 		c.proposals.sweep()
 	}
 	if c.reads.tick(c.situation()) {

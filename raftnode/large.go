@@ -145,9 +145,11 @@ func (l *large) next(left byteCount) (p part, ok bool) {
 		}
 		p = part{data: r.data, at: l.at, end: min(l.at+l.partBytes, len(r.data))}
 		if byteCount(p.end-p.at) > left {
-			return part{}, false
+			return part{}, false // not shifted: it goes on from here
 		}
 		if r.pr != nil && l.at == 0 {
+			// With the first part, and never again: from then on some of it may be in a
+			// log, and to withdraw it would be to say that none of it is.
 			taken, first := r.pr.Take()
 			if !taken {
 				l.shift() // withdrawn: its client has been told that it is not applied
@@ -222,6 +224,8 @@ func (l *large) leaving(at situation) []departure {
 		if !ok {
 			continue // withdrawn
 		}
+		// The answer is of this term, and one of an earlier term counts no more: see
+		// arrived.
 		r.pr.Handed = at.term
 		out = append(out, departure{r.pr, first, at.term})
 	}

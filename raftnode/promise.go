@@ -43,11 +43,13 @@ func promisePath(cfg *Config) string { return filepath.Join(cfg.Dir, "promise") 
 func readPromise(cfg *Config) (*promise, error) {
 	b, err := os.ReadFile(promisePath(cfg))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil // a new directory, or one of a version without promises
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read promise: %w", err)
 	}
+	// A damaged one is set aside, with a warning: the log alone is enough to start from,
+	// and only loses its witness.
 	var p promise
 	if err := unseal(b, &p); err != nil {
 		return nil, err
@@ -103,7 +105,7 @@ func (d *disk) promiseSegment() error {
 	if !fileutil.Exist(filepath.Join(walDir(d.cfg), fmt.Sprintf("%016x-%016x.wal", d.seq+1, d.last+1))) {
 		return nil
 	}
-	if d.cfg.Durability == EverySec {
+	if d.cfg.Durability == EverySec { // what is promised must be durable
 		if err := d.syncTail(); err != nil {
 			return err
 		}

@@ -121,7 +121,10 @@ func (p *proposals) group(left byteCount) group {
 		g.requests = append(g.requests, data)
 		size += bytesOf(data)
 	}
+	// Those of others first: they have been on their way for longer.
 	for g.other < len(p.other) && fits(p.other[g.other]) {
+		// More than there is room for is dropped, like a message that got lost: the
+		// origin sends it again, maybe to a leader with more space.
 		if data := p.other[g.other]; bytesOf(data) <= left {
 			add(data)
 		}
@@ -163,6 +166,7 @@ func (c *core) propose() {
 		}
 		c.proposeParts()
 	case c.soft.Lead != 0:
+		// Else they wait for a leader, and may be withdrawn meanwhile.
 		c.forward()
 		c.forwardLarge()
 	}
@@ -194,6 +198,7 @@ func (c *core) seal() bool {
 		// for all entries.
 		c.entry = c.cfg.Seal(c.entry[:0], g.requests)
 		if err := c.rn.Propose(c.entry); err != nil {
+			// raft has nothing of it, and the group stays where it was: it is not done.
 			g.release()
 			if !errors.Is(err, raft.ErrProposalDropped) {
 				c.lg.Error("propose", zap.Error(err))
@@ -253,6 +258,8 @@ func (p *proposals) dropFirst(own, other int) {
 	for _, data := range p.other[:other] {
 		p.bytes -= bytesOf(data)
 	}
+	// Data of a proposal must not stay reachable from here: it may be a megabyte, and
+	// the slice lives as long as the node.
 	p.own = shift(p.own, own)
 	p.other = shift(p.other, other)
 }
@@ -272,6 +279,8 @@ func (p *proposals) sweep() {
 	if len(p.own) == 0 {
 		return
 	}
+	// What was taken cannot be withdrawn any more, and stays: it may be in a log, and the
+	// next leader is sent it once more. The state machine drops the second by its id.
 	seen := make(map[*commit.Proposal]struct{}, len(p.own))
 	kept := p.own[:0]
 	for _, pr := range p.own {

@@ -149,6 +149,7 @@ func (c *core) hardStateChanged(hs *raftpb.HardState) {
 	}
 	c.hard = hs
 	c.hardDirty = true
+	// There is room for the next entry, and reads that had to wait may go.
 	c.proposals.committed(hs.GetCommit())
 	for _, m := range c.reads.committed(c.situation()) {
 		c.step(m)
@@ -319,6 +320,8 @@ func unmarshalConfChange(e *raftpb.Entry, cc *raftpb.ConfChange) error {
 // linkChanged brings the network in line with a new membership. A link to a member that
 // is gone is given up, but that member's own to this one is not: that is how it is told.
 func (c *core) linkChanged(before, after *membership) {
+	// Removed ones first: one that moves to an address another one had must not be linked
+	// while that is.
 	for id := range before.members {
 		if _, ok := after.members[id]; !ok && id != c.id {
 			c.env.unlink(id)

@@ -124,6 +124,8 @@ const (
 func (r *room) received(at situation, m *raftpb.Message) roomNews {
 	switch m.GetType() {
 	case raftpb.MsgApp:
+		// Empty entries and membership changes are let in whatever the disk says: without
+		// them there is no leader to end this, and no way to replace the member.
 		if size := requestBytes(m); size > 0 && !r.fits(size) {
 			first := r.wanted == 0
 			r.wanted = size
@@ -133,6 +135,7 @@ func (r *room) received(at situation, m *raftpb.Message) roomNews {
 			return noRoom
 		}
 	case raftpb.MsgHeartbeat:
+		// Only the present leader's word counts: one of before does not know better.
 		if m.GetFrom() == at.leader && m.GetReject() != r.refusing {
 			r.refusing = m.GetReject()
 			return refusalChanged

@@ -307,7 +307,8 @@ func (n *Node) writeBody(p pendingSnapshot) {
 	})
 }
 
-// runPurge removes old files after each snapshot.
+// runPurge removes old files after each snapshot. What that is, it finds out from the
+// names on the disk and from the WAL's locks: see disk.purge.
 func (n *Node) runPurge() {
 	for {
 		select {
@@ -325,7 +326,8 @@ func (n *Node) runPurge() {
 	}
 }
 
-// runSyncs syncs the WAL once a second.
+// runSyncs syncs the WAL once a second. An error ends the node like any other of the
+// log's: what was acknowledged in that second may be gone, and nobody can tell.
 func (n *Node) runSyncs() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()

@@ -16,7 +16,7 @@ import (
 // not know that it may stand. Three things here prevent that:
 //
 //   - An entry behind a change vouches for it: the leader proposes nothing behind a
-//     change before that is committed (core.settling). So whoever has such an entry
+//     change before that is committed (settlement.settling). So whoever has such an entry
 //     knows that the change is committed, even if a crash took the commit index
 //     (settledIndex).
 //   - A change is settled when an entry that vouches for it is committed: then it is

@@ -72,7 +72,7 @@ func newSnapshots(cfg *Config) snapshots {
 
 // owed is a snapshot that a member waits for.
 type owed struct {
-	index uint64 // the log is kept from here
+	index uint64 // the log is kept from here: the snapshot will be at it or behind it
 	asked ticks  // when raft last asked for it
 }
 
@@ -206,7 +206,7 @@ func (c *core) bodyWritten(p pendingSnapshot, size int64, crc uint32, err error)
 func (s *snapshots) saved(index uint64, body byteCount) {
 	s.previous, s.last = s.last, index
 	s.lastBody = body
-	s.logBytes -= s.logBytesThen
+	s.logBytes -= s.logBytesThen // what has come since the Capture counts for the next
 }
 
 // snapshotSaved takes the answer of the storage goroutine for an own snapshot:
@@ -222,6 +222,8 @@ func (c *core) snapshotSaved(snap *raftpb.Snapshot, bodySize int64) {
 			c.env.stop(fmt.Errorf("snapshot %d: %w", index, err))
 			return
 		}
+		// (To do without it, after an error, is no choice: the log on disk is released up
+		// to the snapshot before.)
 		s.saved(index, byteCount(max(bodySize, 0)))
 		c.lg.Info("snapshot taken", zap.Uint64("member", c.id), zap.Uint64("index", index), zap.Int64("bytes", bodySize))
 		c.compact() // it may be long until something else is applied
@@ -324,6 +326,7 @@ func (c *core) compact() {
 	if keepFrom == 0 {
 		return
 	}
+	// For what raft asks for afterwards and does not find, it sends a snapshot.
 	if err := c.storage.Compact(keepFrom); err != nil && !errors.Is(err, raft.ErrCompacted) {
 		c.env.stop(fmt.Errorf("compact the log to %d: %w", keepFrom, err))
 		return
@@ -389,6 +392,8 @@ func (c *core) sendableSnapshot(m *raftpb.Message) bool {
 		s.sends(to, meta.GetIndex())
 		return true
 	}
+	// raft would wait for the end of a snapshot that was never sent, and the member for
+	// its entries.
 	c.rn.ReportSnapshot(to, raft.SnapshotFailure)
 	s.want()
 	c.requestSnapshot()

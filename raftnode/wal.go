@@ -50,7 +50,8 @@ type disk struct {
 	failed atomic.Bool
 	// loadable is the snapshot that a nil batch refers to.
 	loadable atomic.Pointer[raftpb.Snapshot]
-	// stale asks for the WAL to be opened again. See reopen.
+	// stale asks for the WAL to be opened again, by the goroutine that writes it. See
+	// reopen.
 	stale atomic.Bool
 }
 
@@ -181,6 +182,8 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, who, from, err
 	}
 
+	// The same snapshot for raft and for the store (loadable): with two, entries would be
+	// applied twice, or never.
 	from.snapshot = v.snapshot
 	start := &walpb.Snapshot{Index: new(uint64(0)), Term: new(uint64(0))}
 	if from.snapshot != nil {
@@ -205,6 +208,8 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
 	}
+	// As the WAL counts, which has read what was overwritten, too: its next segment gets
+	// its name from there.
 	d.last, d.written = v.history.written, v.history.written
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
@@ -218,6 +223,7 @@ func (who identity) check(cfg *Config) error {
 		return fmt.Errorf("%w: it has format version %d, this program knows 1", ErrWrongDir, who.Version)
 	}
 	if who.Member != cfg.ID {
+		// It would vote and acknowledge for one that may be running elsewhere.
 		return fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, who.Member, cfg.ID)
 	}
 	return nil
@@ -288,6 +294,8 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	}
 	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
+	// Not max: a new leader's entries may overwrite, and then the log ends sooner. The
+	// WAL names its next segment by it (promiseSegment).
 	if n := len(entries); n > 0 {
 		d.last = entries[n-1].GetIndex()
 		d.written = d.last
@@ -388,6 +396,9 @@ func (d *disk) syncTail() error {
 	if err != nil {
 		return fmt.Errorf("sync WAL: %w", err)
 	}
+	// With EverySec an older one was synced when the one behind it was promised. With No
+	// it is left to the kernel, as that mode says; if a power cut takes it after a clean
+	// stop, its end is missed by what the next segment goes on from.
 	for _, name := range names[max(0, len(names)-2):] {
 		f, err := os.OpenFile(filepath.Join(walDir(d.cfg), name), os.O_WRONLY, 0)
 		if errors.Is(err, os.ErrNotExist) {
@@ -409,6 +420,7 @@ func (d *disk) syncTail() error {
 
 // close ends the log and promises all of it.
 func (d *disk) close() error {
+	// Closing syncs, unless the WAL was told not to.
 	if err := d.wal.Close(); err != nil {
 		return fmt.Errorf("close WAL: %w", err)
 	}
@@ -420,6 +432,8 @@ func (d *disk) close() error {
 			return err
 		}
 	}
+	// After a clean stop the log ends exactly there: one that is shorter at the next start
+	// was cut, however much it looks like a crash.
 	if err := d.promiseEnd(); !exhausted(err) {
 		return err
 	}
