@@ -203,6 +203,9 @@ func (v *survey) readLog() error {
 	if v.promised != nil && v.foreign(all[len(all)-1]) {
 		v.promised = nil // of a log that NewCluster has moved aside
 	}
+	// The three things that the log's own files cannot tell: that there was another
+	// segment, that this one was longer, that there was another snapshot. Each of them is
+	// what is left when somebody puts back an older copy, or a file system forgets.
 	p := v.promised
 	if last := all[len(all)-1]; p != nil && p.Seq > last.seq {
 		return v.refuse(walDir(v.cfg), "the log had come to segment %d, and now it ends with %s: what comes after is missing", p.Seq, filepath.Base(last.path))
@@ -214,11 +217,15 @@ func (v *survey) readLog() error {
 		if err != nil {
 			return err
 		}
+		// Only the newest may end in the middle of a write: the others were complete, and
+		// synced, before the next was begun.
 		if i == len(all)-1 {
 			if err := v.readTail(sc); err != nil {
 				return err
 			}
 		}
+		// Each segment says with which checksum the one before ended. That finds one that
+		// was cut between two records, or replaced.
 		if before != nil {
 			switch {
 			case before.seq+1 != s.seq:
@@ -239,6 +246,9 @@ func (v *survey) readLog() error {
 			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
 		}
 		if err != nil {
+			// Damage in the newest is at the end of all there is: nothing leads past it.
+			// Damage before that may be in front of a snapshot, and then does no harm.
+			// Whether it is, choose finds out: nothing is decided here.
 			if i == len(all)-1 {
 				return v.refuse(s.path, "%w", err)
 			}
@@ -308,10 +318,14 @@ func (v *survey) readTail(sc *scan) error {
 	case sc.meta == nil:
 		return v.refuse(sc.path, "it cannot be read from its very beginning: %w", cmp.Or(sc.bad, errNoRecord))
 	case synced && !promised && !sc.whole() && sc.full():
+		// A segment is made at its full length, and grows only with a record that does not
+		// fit. (For a moment it is shorter while a log is opened, and then its end has been
+		// promised: openDisk.)
 		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", len(sc.file), wal.SegmentSizeBytes)
 	case len(sc.rest()) == 0:
 		return nil
 	case !sc.torn(synced):
+		// Cut off here, it would start, and lack what it has acknowledged.
 		return v.refuse(sc.path, "at offset %d: %w", sc.end, cmp.Or(sc.bad, errors.New("the records end, and others stand behind that")))
 	}
 	sc.unfinished, sc.bad = sc.rest(), nil
@@ -326,6 +340,7 @@ func (v *survey) choose(snapshots []*found) error {
 		if f.why != "" {
 			continue
 		}
+		// The log first: a body is large, and only one that may be used is read.
 		if err := v.leads(f.position); err != nil {
 			f.why = fmt.Sprintf("%s: %v", f.paths[0], err)
 			continue
@@ -339,6 +354,7 @@ func (v *survey) choose(snapshots []*found) error {
 		v.snapshot = f.snapshot
 		return nil
 	}
+	// Without any: all the log from its beginning, if it is there.
 	err := v.leads(position{})
 	if err == nil {
 		return nil
@@ -358,6 +374,7 @@ func (v *survey) choose(snapshots []*found) error {
 	return v.refuse(path, "there is nothing to start from (%s)", strings.Join(all, "; "))
 }
 
+// leads says why the log does not lead from a snapshot to its end: see history.leads.
 func (v *survey) leads(p position) error {
 	if p.index < v.first.index {
 		return fmt.Errorf("the log begins with segment %s, behind it", filepath.Base(v.first.path))
@@ -378,6 +395,8 @@ func (v *survey) passOver(snapshots []*found) error {
 			continue
 		}
 		known := slices.ContainsFunc(h.snapshots, func(p position) bool { return p.index == f.index })
+		// In a cluster the leader's snapshot may be newer than all the log: a crash came
+		// before its record. Alone there is no leader that it could be of.
 		if !known && f.index > max(h.last, start) && v.alone() {
 			return v.refuse(f.paths[0], "it is newer than the log, which ends at %d: the log has lost its end", max(h.last, start))
 		}
@@ -400,6 +419,7 @@ func (v *survey) passOver(snapshots []*found) error {
 // mend sets the damaged files aside and makes the newest segment end where its records
 // do. Nothing is deleted: what is cut off is kept as a file of its own.
 func (v *survey) mend() error {
+	// What is cut off is kept first, durably: a crash in the middle of this does it again.
 	sc := v.tail
 	if len(sc.unfinished) > 0 {
 		name := fmt.Sprintf("%s.from-%d", filepath.Base(sc.path), sc.end)
@@ -418,6 +438,8 @@ func (v *survey) mend() error {
 	if err != nil {
 		return fmt.Errorf("mend the log: %w", err)
 	}
+	// Cut off, and made long again: what is behind the records has to be zeros, or the next
+	// start takes it for the rest of a write.
 	if len(sc.unfinished) > 0 {
 		err = f.Truncate(sc.end)
 	}
