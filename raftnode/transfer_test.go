@@ -46,6 +46,7 @@ func TestSuccessor(t *testing.T) {
 		{"the longest log", leading(), []follower{f(2, 40, enough), f(3, 45, enough)}, 0, 3, nil},
 		{"the first of two", leading(), []follower{f(2, 45, enough), f(3, 45, enough)}, 0, 2, nil},
 		{"space counts more", leading(), []follower{f(2, 40, enough), f(3, 45, lowSpace)}, 0, 2, nil},
+		{"space counts more, whoever comes first", leading(), []follower{f(2, 45, lowSpace), f(3, 40, enough)}, 0, 3, nil},
 		{"without space if there is no other", leading(), []follower{f(2, 40, lowSpace), f(3, 45, noSpace)}, 0, 3, nil},
 		{"who does not answer is none", leading(), []follower{f(2, 40, enough), silent}, 0, 2, nil},
 		{"a learner is none", leading(), []follower{learner}, 0, 0, ErrNoSuccessor},
