@@ -37,13 +37,13 @@ type bulk struct {
 	sendC chan struct{} // has an element while one is being sent
 
 	mu    sync.Mutex
-	bytes int64 // being received, or received and not proposed
+	bytes byteCount // being received, or received and not proposed
 }
 
 func newBulk() *bulk { return &bulk{sendC: make(chan struct{}, 1)} }
 
 // reserve makes room for a request, if there is any.
-func (b *bulk) reserve(size int64) (release func(), ok bool) {
+func (b *bulk) reserve(size byteCount) (release func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.bytes > 0 && b.bytes+size > maxForwarded {
@@ -58,19 +58,19 @@ func (b *bulk) reserve(size int64) (release func(), ok bool) {
 }
 
 // forwardLarge implements environment.
-func (n *Node) forwardLarge(to uint64, data []byte, done func(*core, handOver)) {
+func (n *Node) forwardLarge(to uint64, d departure) {
 	n.spawn(func() {
 		select {
 		case n.bulk.sendC <- struct{}{}: // one at a time: they would only share the link
 		case <-n.endC:
 			return
 		}
-		outcome, err := n.postRequest(to, data, rafthttp.ConnWriteTimeout)
+		outcome, err := n.postRequest(to, d.pr.Data, rafthttp.ConnWriteTimeout)
 		<-n.bulk.sendC
 		if err != nil {
-			n.cfg.Logger.Info("large request not handed over", zap.Uint64("to", to), zap.Int("bytes", len(data)), zap.Error(err))
+			n.cfg.Logger.Info("large request not handed over", zap.Uint64("to", to), zap.Int("bytes", len(d.pr.Data)), zap.Error(err))
 		}
-		n.inbox.run(func(c *core) { done(c, outcome) })
+		n.inbox.run(func(c *core) { c.largeForwarded(d, outcome) })
 	})
 }
 
@@ -156,7 +156,7 @@ func (n *Node) serveRequest(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this member does not lead", http.StatusConflict)
 		return
 	}
-	release, ok := n.bulk.reserve(size)
+	release, ok := n.bulk.reserve(byteCount(size))
 	if !ok {
 		http.Error(w, "too many large requests", http.StatusServiceUnavailable)
 		return

@@ -2,10 +2,9 @@ package raftnode
 
 import (
 	"fmt"
+	"slices"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
-	"go.etcd.io/raft/v3/tracker"
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
@@ -21,9 +20,6 @@ type changes struct {
 	pending *pendingChange
 	waiting []waitingIndex
 
-	// last is the index of the newest change in the log, committed or not.
-	last uint64
-
 	// commitMark is the commit index some time ago, at most one election timeout,
 	// or 0: a learner that has it is caught up (thesis 4.2.1).
 	commitMark uint64
@@ -36,10 +32,23 @@ type pendingChange struct {
 	answer func(index uint64, err error)
 }
 
+// changeAnswer is what one who waits is to be told.
+type changeAnswer struct {
+	to    func(index uint64, err error)
+	index uint64
+	err   error
+}
+
+func deliverChanges(answers []changeAnswer) {
+	for _, a := range answers {
+		a.to(a.index, a.err)
+	}
+}
+
 // waitingIndex waits for this node to apply up to index.
 type waitingIndex struct {
 	index  uint64
-	answer func()
+	answer func(index uint64, err error)
 }
 
 // requestChange proposes a change. answer is called at most once, on the raft
@@ -52,7 +61,7 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 		return
 	}
 	ch.Member.PeerURL = NormalizePeerURL(ch.Member.PeerURL)
-	done, err := c.checkChange(ch)
+	done, err := c.changes.check(ch, c.members, c.situation(), c.followers())
 	if err != nil || done {
 		answer(c.handedOut.index, err)
 		return
@@ -64,7 +73,7 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 	if ch.Op == commit.Remove && ch.Member.ID == c.id {
 		// Whoever takes over removes this node: no gap without a leader, and no
 		// leader that is not a member.
-		if to := c.bestSuccessor(); to != 0 {
+		if to := bestSuccessor(c.situation(), c.members, c.followers()); to != 0 {
 			c.transfer(to, func(err error) {
 				if err == nil {
 					err = errNotLeader // ask the new one
@@ -82,17 +91,19 @@ func (c *core) requestChange(ch change, answer func(index uint64, err error)) {
 		return
 	}
 	c.changes.pending = &pendingChange{change: ch, answer: answer}
-	// Show raft's next Ready to settle before anything else happens.
+	// Show raft's next Ready to changes before anything else happens: an entry that
+	// another change made afterwards would be taken for this one's.
 	c.ready()
 }
 
-// checkChange says whether a change is allowed. done means that the membership
-// already is what the change would make it, so that asking again is harmless.
-func (c *core) checkChange(ch change) (done bool, err error) {
+// check says whether a change of a membership is allowed. done means that the
+// membership already is what the change would make it, so that asking again is
+// harmless.
+func (cs *changes) check(ch change, members *membership, at situation, followers []follower) (done bool, err error) {
 	id := ch.Member.ID
-	m, known := c.members.members[id]
+	m, known := members.members[id]
 	if u := ch.Member.PeerURL; u != "" && u != m.PeerURL {
-		if err := c.members.checkPeerURL(id, u); err != nil {
+		if err := members.checkPeerURL(id, u); err != nil {
 			return false, err
 		}
 	}
@@ -101,7 +112,9 @@ func (c *core) checkChange(ch change) (done bool, err error) {
 		switch {
 		case id == 0 || id >= maxID:
 			return false, fmt.Errorf("id %d is not between 1 and %d", id, uint64(maxID-1))
-		case c.members.isRemoved(id):
+		case members.isRemoved(id):
+			// Whoever comes with it now does not know what the one before has voted for
+			// and acknowledged.
 			return false, fmt.Errorf("%w: member %d was removed, its id cannot come back", ErrIDUsed, id)
 		case known && m.PeerURL == ch.Member.PeerURL && (ch.Member.Instance == 0 || ch.Member.Instance == m.Instance):
 			return true, nil
@@ -117,23 +130,27 @@ func (c *core) checkChange(ch change) (done bool, err error) {
 		case !m.Learner:
 			return true, nil
 		}
-		if match := c.matchOf(id); !c.caughtUp(id) {
-			return false, fmt.Errorf("%w: member %d has %d of %d entries", ErrNotCaughtUp, id, match, c.hard.GetCommit())
+		// A voter that lacks much is one that entries wait for: the change could make
+		// the cluster unable to commit (thesis 4.2.1).
+		if f := find(followers, id); !cs.caughtUp(f, at.commit) {
+			return false, fmt.Errorf("%w: member %d has %d of %d entries", ErrNotCaughtUp, id, f.match, at.commit)
 		}
 	case commit.Remove:
 		switch {
-		case c.members.isRemoved(id):
+		case members.isRemoved(id):
 			return true, nil
 		case !known:
 			return false, fmt.Errorf("%w: %d", ErrNotMember, id)
 		case m.Learner:
 			return false, nil
 		}
+		// Those that are left must be able to commit the very next entry, or the
+		// removal cannot even be taken back.
 		var left, live int
-		for _, v := range c.members.voters() {
+		for _, v := range members.voters() {
 			if v != id {
 				left++
-				if c.heardFrom(v) {
+				if v == at.self || find(followers, v).live {
 					live++
 				}
 			}
@@ -164,45 +181,23 @@ func (c *core) checkChange(ch change) (done bool, err error) {
 // anybody's. One that votes has taken part, whether it has announced itself or not.
 func unclaimed(m commit.Member) bool { return m.Learner && m.Instance == 0 && m.ClientAddr == "" }
 
-// matchOf is the highest index known to be durable on a member.
-func (c *core) matchOf(id uint64) (match uint64) {
-	c.rn.WithProgress(func(pid uint64, _ raft.ProgressType, pr tracker.Progress) {
-		if pid == id {
-			match = pr.Match
-		}
-	})
-	return match
+// find is what is known of one member: nothing, if it is none.
+func find(followers []follower, id uint64) follower {
+	if i := slices.IndexFunc(followers, func(f follower) bool { return f.id == id }); i >= 0 {
+		return followers[i]
+	}
+	return follower{}
 }
 
-func (c *core) caughtUp(id uint64) bool {
-	mark := c.changes.commitMark
+// caughtUp says whether a learner has what was committed a while ago, and so receives
+// entries about as fast as they come.
+func (cs *changes) caughtUp(f follower, commit uint64) bool {
+	mark := cs.commitMark
 	if mark == 0 {
-		mark = c.hard.GetCommit()
+		mark = commit
 	}
-	return c.heardFrom(id) && c.matchOf(id) >= mark
+	return f.live && f.match >= mark
 }
-
-// logged sees every entry that goes into the log.
-func (cs *changes) logged(e *raftpb.Entry) {
-	switch {
-	case e.GetType() != raftpb.EntryNormal:
-		cs.last = e.GetIndex()
-	case e.GetIndex() <= cs.last:
-		cs.last = 0 // overwritten
-	}
-}
-
-// settling reports whether a change in the log is not committed yet. The leader
-// proposes no requests meanwhile.
-//
-// Why: raft applies a change when it is committed, and a member knows what is
-// committed later than the leader. If a learner that is being promoted got entries
-// behind the change before it knew that, and the leader lost them in a crash, then
-// the leader would need the vote of the new voter, which would refuse it for having
-// the shorter log, while taking itself for a learner that may not stand. Nobody
-// could lead, ever. As it is, entries behind the change travel with a commit index
-// that covers it. (Found by TestRandomSchedules.)
-func (c *core) settling() bool { return c.changes.last > c.hard.GetCommit() }
 
 // appended sees every entry that this leader appends.
 func (cs *changes) appended(e *raftpb.Entry) {
@@ -221,38 +216,43 @@ func (cs *changes) appended(e *raftpb.Entry) {
 
 // settle finds out what raft made of a proposal: while another change may be on
 // its way, an earlier leader's for instance, raft puts an empty entry in its
-// place without a word (defect R16 of raftexample).
-func (cs *changes) settle() {
-	if p := cs.pending; p != nil && p.index == 0 {
-		cs.pending = nil
-		p.answer(0, ErrChangePending)
+// place without a word (defect R16 of raftexample). Nobody would ever answer. It is
+// called when everything in a Ready has been shown to appended.
+func (cs *changes) settle() []changeAnswer {
+	p := cs.pending
+	if p == nil || p.index != 0 {
+		return nil
 	}
+	cs.pending = nil
+	return []changeAnswer{{p.answer, 0, ErrChangePending}}
 }
 
-// done answers the change that was just applied.
-func (cs *changes) done(index, id uint64) {
-	if p := cs.pending; p != nil && p.ID == id {
-		cs.pending = nil
-		p.answer(index, nil)
+// done answers the change that was just applied. Its random id says that it is this
+// one: another leader may have put its own at the same index.
+func (cs *changes) done(index, id uint64) []changeAnswer {
+	p := cs.pending
+	if p == nil || p.ID != id {
+		return nil
 	}
+	cs.pending = nil
+	return []changeAnswer{{p.answer, index, nil}}
 }
 
 // reached notes that everything up to index is applied.
-func (cs *changes) reached(index uint64) {
+func (cs *changes) reached(index uint64) (answers []changeAnswer) {
 	if p := cs.pending; p != nil && p.index != 0 && p.index <= index {
 		// done was not called at that index: another leader's entry is there.
 		cs.pending = nil
-		p.answer(0, ErrChangeDropped)
+		answers = append(answers, changeAnswer{p.answer, 0, ErrChangeDropped})
 	}
-	kept := cs.waiting[:0]
-	for _, w := range cs.waiting {
-		if w.index <= index {
-			w.answer()
-		} else {
-			kept = append(kept, w)
+	cs.waiting = slices.DeleteFunc(cs.waiting, func(w waitingIndex) bool {
+		if w.index > index {
+			return false
 		}
-	}
-	cs.waiting = kept
+		answers = append(answers, changeAnswer{w.answer, w.index, nil})
+		return true
+	})
+	return answers
 }
 
 // awaitIndex calls answer once this node has applied the membership up to index.
@@ -261,27 +261,33 @@ func (c *core) awaitIndex(index uint64, answer func()) {
 		answer()
 		return
 	}
-	c.changes.waiting = append(c.changes.waiting, waitingIndex{index, answer})
+	c.changes.waiting = append(c.changes.waiting, waitingIndex{index, func(uint64, error) { answer() }})
 }
 
 // elected starts the bookkeeping of a new leader.
 func (cs *changes) elected() { cs.commitMark = 0 }
 
-// tick promotes a learner that has caught up, one at a time.
-func (cs *changes) tick(c *core) {
-	if !c.isLeader() || c.now%uint64(c.cfg.ElectionTicks) != 0 {
-		return
-	}
-	for _, m := range c.members.list() {
-		if m.Learner && cs.pending == nil && c.caughtUp(m.ID) {
-			id := m.ID
-			c.requestChange(change{Op: commit.Promote, Member: commit.Member{ID: id}}, func(_ uint64, err error) {
-				if err != nil {
-					c.lg.Info("learner not promoted yet", zap.Uint64("learner", id), zap.Error(err))
-				}
-			})
-			break
+// ready returns a learner that has caught up, or 0: one at a time.
+func (cs *changes) ready(members *membership, commit uint64, followers []follower) uint64 {
+	for _, m := range members.list() {
+		if m.Learner && cs.pending == nil && cs.caughtUp(find(followers, m.ID), commit) {
+			return m.ID
 		}
 	}
-	cs.commitMark = c.hard.GetCommit()
+	return 0
+}
+
+// promoteLearner promotes a learner that has caught up, once an election timeout.
+func (c *core) promoteLearner() {
+	if !c.isLeader() || c.now%c.pace.election != 0 {
+		return
+	}
+	if id := c.changes.ready(c.members, c.hard.GetCommit(), c.followers()); id != 0 {
+		c.requestChange(change{Op: commit.Promote, Member: commit.Member{ID: id}}, func(_ uint64, err error) {
+			if err != nil {
+				c.lg.Info("learner not promoted yet", zap.Uint64("learner", id), zap.Error(err))
+			}
+		})
+	}
+	c.changes.commitMark = c.hard.GetCommit()
 }

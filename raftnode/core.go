@@ -16,9 +16,17 @@ import (
 // through its environment. The same sequence of inputs gives the same outputs,
 // which is how the tests run whole clusters on one goroutine.
 //
+// It joins raft's RawNode with parts that each own one thing that is decided here:
+// proposals, reads, changes and so on. A part never sees the core, raft or the
+// environment. It is told values (a situation, a message, what raft knows of the
+// followers) and returns what is to be done, and the core does it. So each can be
+// read alone and tested with a table, and whatever happens to the world happens in
+// the methods of core.
+//
 // Everything in it belongs to the raft goroutine.
 type core struct {
 	cfg     *Config
+	pace    pace
 	id      uint64
 	lg      *zap.Logger
 	rn      *raft.RawNode
@@ -26,7 +34,7 @@ type core struct {
 	env     environment
 	random  func() uint64 // ids of membership changes
 
-	now  uint64            // ticks since the start
+	now  ticks             // since the start
 	soft raft.SoftState    // leader and role, as of the last Ready
 	hard *raftpb.HardState // term, vote and commit, as of the last Ready
 	// hardDirty says that hard holds a newer commit index than the storage was
@@ -38,32 +46,36 @@ type core struct {
 	handedOut position // the last entry that went into applying
 
 	members   *membership       // as of the last entry handed out for applying
-	settled   *membership       // the last one known to be settled (settle.go)
 	confState *raftpb.ConfState // the same, in raft's words
-	lastHeard map[uint64]uint64 // member id -> c.now when it last answered this leader
 
-	proposals proposals
-	reads     reads
-	applying  applying
-	snapshots snapshots
-	changes   changes
-	transfers transfers
-	suspicion suspicion
-	traffic   traffic
-	room      room
+	lastHeard map[uint64]ticks // member id -> when it last answered this leader
+	peers     []follower       // the memory of followers
+	entry     []byte           // the memory of the entry last proposed
+
+	proposals  proposals
+	reads      reads
+	applying   applying
+	snapshots  snapshots
+	changes    changes
+	settlement settlement
+	transfers  transfers
+	suspicion  suspicion
+	traffic    traffic
+	room       room
 }
 
 // position is a place in the log.
 type position struct{ index, term uint64 }
 
-// environment is the outside world of a core. None of its methods may block.
+// environment is the outside world of a core. None of its methods may block: while one
+// did, no heartbeat would be answered, and a slow disk would cost an election.
 type environment interface {
 	// send hands messages for other members to the network, which may lose them.
 	// A MsgSnap is sent together with the body file of its index.
 	send(msgs []*raftpb.Message)
-	// forwardLarge brings a large request to the leader. It answers with what became
-	// of it, on the raft goroutine, unless the node stops before.
-	forwardLarge(to uint64, data []byte, done func(c *core, outcome handOver))
+	// forwardLarge brings a large request to the leader. It answers with
+	// core.largeForwarded, unless the node stops before.
+	forwardLarge(to uint64, d departure)
 	// store queues work for the storage goroutine. It is done in order; then the
 	// Responses to this node come back through core.step, and those to other
 	// nodes are sent.
@@ -103,7 +115,8 @@ func (r restored) committed() uint64 {
 }
 
 // membership is who is in the cluster, as far as the log goes, and where a member is
-// or was last.
+// or was last. It is for the network alone: changes that are not committed are in it, so
+// nobody may vote or count by it.
 func (r restored) membership(id uint64) (ms *membership, url string, err error) {
 	ms = newMembership()
 	if r.snapshot != nil {
@@ -126,6 +139,8 @@ func (r restored) membership(id uint64) (ms *membership, url string, err error) 
 		if err != nil {
 			return nil, "", err
 		}
+		// A removed member keeps its last URL: it has to be reached for its vote until
+		// the removal is settled.
 		ms = ms.apply(ch)
 		if m, ok := ms.members[id]; ok {
 			url = m.PeerURL
@@ -138,15 +153,18 @@ func (r restored) membership(id uint64) (ms *membership, url string, err error) 
 func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	c := &core{
 		cfg: cfg, id: cfg.ID, lg: cfg.Logger, env: env, random: rand.Uint64,
-		storage:   raft.NewMemoryStorage(),
-		hard:      &raftpb.HardState{},
-		members:   newMembership(),
-		settled:   newMembership(),
-		confState: &raftpb.ConfState{},
-		lastHeard: map[uint64]uint64{},
-		room:      unlimited(),
+		pace:       pace{ticks(cfg.ElectionTicks), ticks(cfg.HeartbeatTicks)},
+		storage:    raft.NewMemoryStorage(),
+		hard:       &raftpb.HardState{},
+		members:    newMembership(),
+		confState:  &raftpb.ConfState{},
+		lastHeard:  map[uint64]ticks{},
+		proposals:  newProposals(cfg),
+		snapshots:  newSnapshots(cfg),
+		settlement: settlement{members: newMembership()},
+		traffic:    traffic{holds: cfg.CommitDelay >= 0},
+		room:       unlimited(),
 	}
-	c.snapshots.spacing = cfg.CatchUpBytes / 64
 	var applied uint64
 	if from.snapshot != nil {
 		d, err := decodeDescriptor(from.snapshot.GetData())
@@ -160,17 +178,22 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		c.confState = from.snapshot.GetMetadata().GetConfState()
 		applied = from.snapshot.GetMetadata().GetIndex()
 		c.handedOut = position{applied, from.snapshot.GetMetadata().GetTerm()}
-		c.snapshots.start(applied, d.BodySize)
+		c.snapshots.start(applied, byteCount(max(d.BodySize, 0)))
 		c.applying.pushSnapshot(from.snapshot)
 	}
 	if from.hard != nil {
 		c.hard = from.hard
 	}
+	// A crash may have taken the commit index of a membership change and left an
+	// entry behind it. Without this the node might count on the majority of before
+	// (settle.go).
 	if i := settledIndex(from.entries); i > c.hard.GetCommit() {
 		c.hard = &raftpb.HardState{Term: new(c.hard.GetTerm()), Vote: new(c.hard.GetVote()), Commit: new(i)}
 		c.hardDirty = true
 	}
 	c.storedTerm, c.storedVote = c.hard.GetTerm(), c.hard.GetVote()
+	// raft reads these three when it is made. From there on only the storage goroutine
+	// appends to the log in memory.
 	if err := c.storage.SetHardState(c.hard); err != nil {
 		return nil, fmt.Errorf("load hard state: %w", err)
 	}
@@ -182,33 +205,43 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		return nil, fmt.Errorf("load log: %w", err)
 	}
 	if commit := c.hard.GetCommit(); commit > last || commit < applied {
-		// raft would panic. The log lacks entries that were committed.
+		// raft would panic. The log lacks entries that were committed: as a member, this
+		// node could help to elect somebody who lacks them as well.
 		return nil, fmt.Errorf("%w: entries up to %d were committed, but the log reaches from %d to %d",
 			ErrCorrupt, commit, applied, last)
 	}
+	// As if they had just been appended: the log that is there counts for the next
+	// snapshot, and a change in it keeps requests from being proposed behind it.
 	for _, e := range from.entries {
 		c.snapshots.appended(e)
-		c.changes.logged(e)
+		c.settlement.logged(e)
 	}
 
 	c.rn, err = raft.NewRawNode(&raft.Config{
-		ID:                        cfg.ID,
-		ElectionTick:              cfg.ElectionTicks,
-		HeartbeatTick:             cfg.HeartbeatTicks,
-		Storage:                   c.storage,
+		ID:            cfg.ID,
+		ElectionTick:  cfg.ElectionTicks,
+		HeartbeatTick: cfg.HeartbeatTicks,
+		Storage:       c.storage,
+		// The snapshot's index, not the store's: the store begins with that snapshot and
+		// is given everything behind it again. It skips nothing, and nothing is missing.
 		Applied:                   applied,
-		AsyncStorageWrites:        true,
+		AsyncStorageWrites:        true, // or a write would hold up heartbeats
 		MaxSizePerMsg:             1 << 20,
-		MaxCommittedSizePerReady:  16 << 20,
-		MaxUncommittedEntriesSize: 0, // bounded by MaxInflightEntries
+		MaxCommittedSizePerReady:  16 << 20, // which bounds applying
+		MaxUncommittedEntriesSize: 0,        // bounded by MaxInflightEntries
 		MaxInflightMsgs:           256,
 		MaxInflightBytes:          64 << 20,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		ReadOnlyOption:            raft.ReadOnlySafe,
-		Logger:                    raftLogger{cfg.Logger.Sugar()},
+		// A leader that is cut off steps down, and a member that was does not depose
+		// a leader that works when it comes back (thesis 9.6).
+		CheckQuorum: true,
+		PreVote:     true,
+		// A lease would serve old data as soon as one clock runs fast.
+		ReadOnlyOption: raft.ReadOnlySafe,
+		Logger:         raftLogger{cfg.Logger.Sugar()},
+		// Requests travel as they are and are sealed by the leader: one clock (step).
 		DisableProposalForwarding: true,
-		StepDownOnRemoval:         true,
+		// A leader that has applied its own removal must not go on: nobody counts it.
+		StepDownOnRemoval: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
@@ -217,20 +250,29 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 }
 
 // tick moves raft's clock. The caller has stepped everything that had arrived
-// before: after a pause of the whole process the leader's messages count first.
+// before: after a pause of the whole process the leader's messages count first, or
+// this node would stand for election against a leader whose heartbeats it has.
 func (c *core) tick() {
 	c.now++
-	c.traffic.release(c)
+	c.release() // nothing is held for longer than a tick, whatever the timer does
 	c.rn.Tick()
-	c.suspicion.tick(c)
-	c.tellCommitted()
-	if c.soft.Lead == 0 {
+	c.suspect()
+	c.tellCommitted()     // on every member, also one that raft believes to have a leader
+	if c.soft.Lead == 0 { // else nothing waits for long
 		c.proposals.sweep()
 	}
-	c.reads.tick(c)
-	c.changes.tick(c)
-	c.transfers.tick(c)
-	c.snapshots.tick(c)
+	if c.reads.tick(c.situation()) {
+		c.nextRead()
+	}
+	c.promoteLearner()
+	again, done := c.transfers.tick(c.situation())
+	for _, to := range again {
+		c.rn.TransferLeader(to)
+	}
+	deliverTransfers(done)
+	if c.snapshots.tick(c.now) {
+		c.requestSnapshot()
+	}
 	c.weighRoom()
 }
 
@@ -243,15 +285,17 @@ func (c *core) step(m *raftpb.Message) {
 		// clock stamps them all. Nobody but the leader takes them: the origin
 		// sends again until it sees them applied.
 		if c.isLeader() {
-			c.proposals.forwarded(c, m)
-			c.traffic.forwarded(c, m.GetFrom())
+			c.proposals.forwarded(m)
+			c.traffic.forwarded(c.now, m.GetFrom())
 		}
 		return
 	case msgCommitted:
 		c.commitUpTo(position{m.GetIndex(), m.GetLogTerm()})
 		return
 	case raftpb.MsgReadIndex:
-		if c.isLeader() && c.reads.tooEarly(c) {
+		// raft would answer at once if this is the only voter, with a commit index
+		// that may lag behind what was acknowledged (reads.leaderFrom).
+		if c.isLeader() && c.reads.tooEarly(c.hard.GetCommit()) {
 			c.reads.hold(m)
 			return
 		}
@@ -263,12 +307,14 @@ func (c *core) step(m *raftpb.Message) {
 		if s := m.GetSnapshot(); s != nil {
 			// The leader's snapshot is durable and raft's log starts from it.
 			// Everything committed that raft hands out from now on comes after
-			// it, so this is its place in the order.
+			// it, so this is its place in the order. Before raft hears of it: raft
+			// may hand out entries behind it right away, and a store that got those
+			// first would find a gap.
 			c.snapshotInstalled(s)
 		}
 	}
-	c.suspicion.heard(c, m)
-	if !c.room.received(c, m) {
+	c.suspicion.heard(c.now, m)
+	if !c.roomFor(m) {
 		return
 	}
 	// The only errors are about messages from members that are gone and about
@@ -278,10 +324,15 @@ func (c *core) step(m *raftpb.Message) {
 	}
 }
 
-// run does everything that can be done now. It is called after every input.
+// unreachable takes the network's word that it has lost a message to a member: raft stops
+// sending ahead, and looks for the end of the member's log first.
+func (c *core) unreachable(id uint64) { c.rn.ReportUnreachable(id) }
+
+// run does everything that can be done now. It is called after every input: what raft
+// has to say must not wait for the next one, which may be a tick away.
 func (c *core) run() {
 	for {
-		c.propose()
+		c.propose() // first, so that what it adds shares the Ready: see propose
 		if !c.rn.HasReady() {
 			c.campaignIfAlone()
 			if !c.rn.HasReady() {
@@ -303,6 +354,10 @@ func (c *core) campaignIfAlone() {
 	if len(v) != 1 || v[0] != c.id || len(c.confState.GetVotersOutgoing()) > 0 {
 		return
 	}
+	c.campaign()
+}
+
+func (c *core) campaign() {
 	if err := c.rn.Campaign(); err != nil {
 		c.lg.Warn("campaign", zap.Error(err))
 	}
@@ -310,18 +365,8 @@ func (c *core) campaignIfAlone() {
 
 func (c *core) isLeader() bool { return c.soft.RaftState == raft.StateLeader }
 
-// heardFrom reports whether a member answered this leader within the last
-// election timeout.
-func (c *core) heardFrom(id uint64) bool {
-	if id == c.id {
-		return true
-	}
-	at, ok := c.lastHeard[id]
-	return ok && c.now-at <= uint64(c.cfg.ElectionTicks)
-}
-
 func (c *core) publish() {
-	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settled, refusing: c.room.refusing})
+	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settlement.members, refusing: c.room.refusing})
 }
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls

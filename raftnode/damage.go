@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
@@ -39,8 +38,6 @@ type survey struct {
 
 	aside []damagedFile // to be set aside
 }
-
-type damagedFile struct{ path, why string }
 
 // examine reads the data directory of a member that has a log.
 func examine(cfg *Config) (*survey, error) {
@@ -206,6 +203,9 @@ func (v *survey) readLog() error {
 	if v.promised != nil && v.foreign(all[len(all)-1]) {
 		v.promised = nil // of a log that NewCluster has moved aside
 	}
+	// The three things that the log's own files cannot tell: that there was another
+	// segment, that this one was longer, that there was another snapshot. Each of them is
+	// what is left when somebody puts back an older copy, or a file system forgets.
 	p := v.promised
 	if last := all[len(all)-1]; p != nil && p.Seq > last.seq {
 		return v.refuse(walDir(v.cfg), "the log had come to segment %d, and now it ends with %s: what comes after is missing", p.Seq, filepath.Base(last.path))
@@ -217,11 +217,15 @@ func (v *survey) readLog() error {
 		if err != nil {
 			return err
 		}
+		// Only the newest may end in the middle of a write: the others were complete, and
+		// synced, before the next was begun.
 		if i == len(all)-1 {
 			if err := v.readTail(sc); err != nil {
 				return err
 			}
 		}
+		// Each segment says with which checksum the one before ended. That finds one that
+		// was cut between two records, or replaced.
 		if before != nil {
 			switch {
 			case before.seq+1 != s.seq:
@@ -242,6 +246,9 @@ func (v *survey) readLog() error {
 			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
 		}
 		if err != nil {
+			// Damage in the newest is at the end of all there is: nothing leads past it.
+			// Damage before that may be in front of a snapshot, and then does no harm.
+			// Whether it is, choose finds out: nothing is decided here.
 			if i == len(all)-1 {
 				return v.refuse(s.path, "%w", err)
 			}
@@ -311,10 +318,14 @@ func (v *survey) readTail(sc *scan) error {
 	case sc.meta == nil:
 		return v.refuse(sc.path, "it cannot be read from its very beginning: %w", cmp.Or(sc.bad, errNoRecord))
 	case synced && !promised && !sc.whole() && sc.full():
+		// A segment is made at its full length, and grows only with a record that does not
+		// fit. (For a moment it is shorter while a log is opened, and then its end has been
+		// promised: openDisk.)
 		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", len(sc.file), wal.SegmentSizeBytes)
 	case len(sc.rest()) == 0:
 		return nil
 	case !sc.torn(synced):
+		// Cut off here, it would start, and lack what it has acknowledged.
 		return v.refuse(sc.path, "at offset %d: %w", sc.end, cmp.Or(sc.bad, errors.New("the records end, and others stand behind that")))
 	}
 	sc.unfinished, sc.bad = sc.rest(), nil
@@ -329,6 +340,7 @@ func (v *survey) choose(snapshots []*found) error {
 		if f.why != "" {
 			continue
 		}
+		// The log first: a body is large, and only one that may be used is read.
 		if err := v.leads(f.position); err != nil {
 			f.why = fmt.Sprintf("%s: %v", f.paths[0], err)
 			continue
@@ -342,6 +354,7 @@ func (v *survey) choose(snapshots []*found) error {
 		v.snapshot = f.snapshot
 		return nil
 	}
+	// Without any: all the log from its beginning, if it is there.
 	err := v.leads(position{})
 	if err == nil {
 		return nil
@@ -361,6 +374,7 @@ func (v *survey) choose(snapshots []*found) error {
 	return v.refuse(path, "there is nothing to start from (%s)", strings.Join(all, "; "))
 }
 
+// leads says why the log does not lead from a snapshot to its end: see history.leads.
 func (v *survey) leads(p position) error {
 	if p.index < v.first.index {
 		return fmt.Errorf("the log begins with segment %s, behind it", filepath.Base(v.first.path))
@@ -381,6 +395,8 @@ func (v *survey) passOver(snapshots []*found) error {
 			continue
 		}
 		known := slices.ContainsFunc(h.snapshots, func(p position) bool { return p.index == f.index })
+		// In a cluster the leader's snapshot may be newer than all the log: a crash came
+		// before its record. Alone there is no leader that it could be of.
 		if !known && f.index > max(h.last, start) && v.alone() {
 			return v.refuse(f.paths[0], "it is newer than the log, which ends at %d: the log has lost its end", max(h.last, start))
 		}
@@ -403,6 +419,7 @@ func (v *survey) passOver(snapshots []*found) error {
 // mend sets the damaged files aside and makes the newest segment end where its records
 // do. Nothing is deleted: what is cut off is kept as a file of its own.
 func (v *survey) mend() error {
+	// What is cut off is kept first, durably: a crash in the middle of this does it again.
 	sc := v.tail
 	if len(sc.unfinished) > 0 {
 		name := fmt.Sprintf("%s.from-%d", filepath.Base(sc.path), sc.end)
@@ -421,6 +438,8 @@ func (v *survey) mend() error {
 	if err != nil {
 		return fmt.Errorf("mend the log: %w", err)
 	}
+	// Cut off, and made long again: what is behind the records has to be zeros, or the next
+	// start takes it for the rest of a write.
 	if len(sc.unfinished) > 0 {
 		err = f.Truncate(sc.end)
 	}
@@ -434,79 +453,4 @@ func (v *survey) mend() error {
 		return fmt.Errorf("mend the log: %w", err)
 	}
 	return nil
-}
-
-// newAside makes a folder for what must not stay where it is and must not be lost.
-func newAside(cfg *Config) (string, error) {
-	now := time.Now() //nolint:forbidigo // a name for people
-	name := filepath.Join(cfg.Dir, "set-aside-"+now.UTC().Format("20060102T150405"))
-	for n := 0; ; n++ {
-		dir := name
-		if n > 0 {
-			dir = fmt.Sprintf("%s.%d", name, n)
-		}
-		err := os.Mkdir(dir, 0o700)
-		if err == nil {
-			return dir, nil
-		}
-		if !errors.Is(err, os.ErrExist) {
-			return "", fmt.Errorf("set damage aside: %w", err)
-		}
-	}
-}
-
-// setAside moves files of the data directory into a folder of their own.
-func setAside(cfg *Config, files ...damagedFile) error {
-	if len(files) == 0 {
-		return nil
-	}
-	dir, err := newAside(cfg)
-	if err != nil {
-		return err
-	}
-	sync := []string{dir, cfg.Dir}
-	for _, f := range files {
-		to := filepath.Join(dir, filepath.Base(f.path))
-		if err := os.Rename(f.path, to); err != nil {
-			return fmt.Errorf("set damage aside: %w", err)
-		}
-		if from := filepath.Dir(f.path); !slices.Contains(sync, from) {
-			sync = append(sync, from)
-		}
-		cfg.Logger.Warn("file set aside", zap.String("file", f.path), zap.String("why", f.why), zap.String("moved", to))
-	}
-	return syncDirs(sync...)
-}
-
-// keepAside keeps the part of a file that is cut off.
-func keepAside(cfg *Config, name string, b []byte) error {
-	dir, err := newAside(cfg)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, name)
-	if err := writeAndSync(path, b); err != nil { // most likely there is no room
-		return fmt.Errorf("set damage aside: %w", errors.Join(err, os.Remove(path), os.Remove(dir)))
-	}
-	cfg.Logger.Warn("kept what is cut off", zap.String("file", path), zap.Int("bytes", len(b)))
-	return syncDirs(dir, cfg.Dir)
-}
-
-func syncDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		if err := syncDir(dir); err != nil {
-			return fmt.Errorf("set damage aside: %w", err)
-		}
-	}
-	return nil
-}
-
-// brokenInvariant says in an operator's words why raft panicked. raft tells its
-// reasons apart by their text only.
-func brokenInvariant(id uint64, text string) error {
-	if strings.HasPrefix(text, "tocommit(") {
-		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: the other members have everything that was acknowledged: %s", ErrShortLog, text, newIDWayOut(id))
-	}
-	return fmt.Errorf("%w: the log contradicts what the other members say, or itself (%s); nothing was changed; "+
-		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, newIDWayOut(id))
 }

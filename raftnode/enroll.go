@@ -167,7 +167,7 @@ func (e *earlyProposals) add(p *commit.Proposal) {
 
 func (e *earlyProposals) pass(c *core) {
 	for _, p := range *e {
-		c.proposals.add(c, p)
+		c.offer(p)
 	}
 }
 

@@ -1,6 +1,10 @@
 package raftnode
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 var (
 	// ErrRemoved arrives on errorC when this member was removed from the cluster.
@@ -57,3 +61,13 @@ var (
 	// errNotLeader sends a membership change on to the leader.
 	errNotLeader = errors.New("not the leader")
 )
+
+// brokenInvariant says in an operator's words why raft panicked. raft tells its
+// reasons apart by their text only.
+func brokenInvariant(id uint64, text string) error {
+	if strings.HasPrefix(text, "tocommit(") {
+		return fmt.Errorf("%w: an older copy of its data directory was put back, or its disk has lost writes (%s); way out: the other members have everything that was acknowledged: %s", ErrShortLog, text, newIDWayOut(id))
+	}
+	return fmt.Errorf("%w: the log contradicts what the other members say, or itself (%s); nothing was changed; "+
+		"way out: if there are other members and they are well, %s; otherwise restore a backup", ErrCorrupt, text, newIDWayOut(id))
+}

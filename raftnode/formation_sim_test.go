@@ -308,7 +308,7 @@ func (s *schedule) healFormation() (stuck int) {
 			break
 		}
 		if l := s.leader(); l != nil && round%5 == 4 && !l.state.done[final] {
-			l.do(func() { l.core.proposals.add(l.core, &commit.Proposal{Data: []byte(final)}) })
+			l.do(func() { l.core.offer(&commit.Proposal{Data: []byte(final)}) })
 			s.settle()
 		}
 	}

@@ -50,8 +50,11 @@ func (h *history) termAt(index uint64) uint64 {
 	return 0
 }
 
+// restart has the log go on behind an index, whatever was there.
 func (h *history) restart(at uint64) { h.known, h.base, h.last, h.runs = true, at, at, nil }
 
+// entry takes the record of an entry. What raft never writes is refused, not cut off: in
+// front of it are entries that were acknowledged, and so may be those behind it.
 func (h *history) entry(e *raftpb.Entry) error {
 	index, term := e.GetIndex(), e.GetTerm()
 	h.pending = position{}
@@ -61,20 +64,26 @@ func (h *history) entry(e *raftpb.Entry) error {
 	case e.GetType() != raftpb.EntryNormal && (e.GetType() != raftpb.EntryConfChange || len(e.GetData()) == 0):
 		return fmt.Errorf("%w: entry %d of type %d with %d bytes", errUnlikeRaft, index, e.GetType(), len(e.GetData()))
 	case index <= h.hard.GetCommit():
+		// raft never truncates what is committed. If it seems to, either the entry or the
+		// commit index in front of it is not what was written.
 		return fmt.Errorf("%w: entry %d is written after entries up to %d were committed", errUnlikeRaft, index, h.hard.GetCommit())
 	case !h.known:
 		h.restart(index - 1)
 	case index > h.last+1:
 		return fmt.Errorf("%w: entry %d follows entry %d", errUnlikeRaft, index, h.last)
 	case index <= h.base: // overwrites what is in no segment that is left
+		// Nothing is known of what is in front any more, so no older snapshot leads here.
 		h.restart(index - 1)
 	}
+	// Terms never decrease along a log (thesis 3.5).
 	if before := h.termAt(index - 1); term < before {
 		return fmt.Errorf("%w: entry %d of term %d follows one of term %d", errUnlikeRaft, index, term, before)
 	}
 	for n := len(h.runs); n > 0 && h.runs[n-1].index >= index; n-- {
 		h.runs = h.runs[:n-1] // overwritten by a new leader
 	}
+	// And with them the changes that were never committed: to count a majority with one
+	// could be to tell a lone voter that others have its data.
 	for n := len(h.changes); n > 0 && h.changes[n-1].index >= index; n-- {
 		h.changes = h.changes[:n-1]
 	}
@@ -96,6 +105,9 @@ func (h *history) entry(e *raftpb.Entry) error {
 	return nil
 }
 
+// state takes the record of a hard state. Term and commit index never go back, and a
+// vote stands for its whole term: a log in which they do has lost something in between,
+// and whoever starts with it may vote twice.
 func (h *history) state(hs *raftpb.HardState) error {
 	was := h.hard
 	switch {
@@ -109,6 +121,8 @@ func (h *history) state(hs *raftpb.HardState) error {
 	if p := h.pending; p.index > 0 && hs.GetCommit() >= p.index {
 		// A snapshot of the leader: the log goes on behind it, whatever was there.
 		h.snapshots = append(h.snapshots, p)
+		// If the log has the snapshot's last entry, it leads up to it and goes on: an older
+		// snapshot is as good to start from.
 		if h.termAt(p.index) != p.term {
 			h.restart(p.index)
 		}
@@ -130,7 +144,7 @@ func (h *history) snapshot(p position) error {
 		}
 		h.restart(0)
 	case p.index > h.hard.GetCommit():
-		h.pending = p
+		h.pending = p // until state confirms it
 	case term != 0 && term != p.term:
 		return fmt.Errorf("%w: a snapshot at entry %d of term %d, which is of term %d", errUnlikeRaft, p.index, p.term, term)
 	default:

@@ -62,7 +62,7 @@ func TestLargeRequestWithoutALeader(t *testing.T) {
 	p, q := &commit.Proposal{Data: bytes.Repeat([]byte("p"), 100)}, &commit.Proposal{Data: bytes.Repeat([]byte("q"), 100)}
 	n.do(func() {
 		for _, pr := range []*commit.Proposal{p, q, p} {
-			n.core.proposals.add(n.core, pr)
+			n.core.offer(pr)
 		}
 	})
 	if !p.Withdraw() {
@@ -73,8 +73,8 @@ func TestLargeRequestWithoutALeader(t *testing.T) {
 		t.Fatalf("%d proposals wait", got)
 	}
 	n.do(func() {
-		n.core.largeForwarded(p, 0, false, refused)
-		n.core.largeForwarded(q, 0, true, refused)
+		n.core.largeForwarded(departure{p, false, 0}, refused)
+		n.core.largeForwarded(departure{q, true, 0}, refused)
 		_ = s.nodes[2].core.rn.Campaign()
 	})
 	s.nodes[2].do(func() {})
@@ -104,11 +104,11 @@ func TestLateRefusalOfALargeRequest(t *testing.T) {
 		t.Fatal(ok, first)
 	}
 	p.Handed = 2 // and now to that of term 2
-	n.do(func() { n.core.largeForwarded(p, 1, true, refused) })
+	n.do(func() { n.core.largeForwarded(departure{p, true, 1}, refused) })
 	if p.Withdraw() {
 		t.Fatal("withdrawn, and the leader of term 2 has it")
 	}
-	n.do(func() { n.core.largeForwarded(p, 2, true, refused) })
+	n.do(func() { n.core.largeForwarded(departure{p, true, 2}, refused) })
 	if !p.Withdraw() {
 		t.Fatal("nobody has it, and it cannot be withdrawn")
 	}
@@ -125,11 +125,11 @@ func TestLargeRequestIsSentOnce(t *testing.T) {
 		p := &commit.Proposal{Data: bytes.Repeat([]byte{byte('a' + id)}, 1000)}
 		n.open[string(p.Data)] = p
 		for range 5 {
-			n.do(func() { n.core.proposals.add(n.core, p) })
+			n.do(func() { n.core.offer(p) })
 		}
 		s.settle()
 		for range 5 {
-			n.do(func() { n.core.proposals.add(n.core, p) })
+			n.do(func() { n.core.offer(p) })
 		}
 		s.settle()
 		if _, ok := s.acked[string(p.Data)]; !ok {
@@ -246,5 +246,71 @@ func TestStalledTransfer(t *testing.T) {
 	}
 	if outcome, err := m.node.postRequest(3, nil, time.Second); outcome != refused || err == nil {
 		t.Errorf("to nobody: %d, %v", outcome, err)
+	}
+}
+
+// The parts of a request follow each other; what there is no room for as a whole does
+// not begin.
+func TestNextPart(t *testing.T) {
+	gone := 0
+	foreign := func(n int) largeRequest {
+		return largeRequest{data: make([]byte, n), from: 2, left: func() { gone++ }}
+	}
+	withdrawn := &commit.Proposal{Data: make([]byte, 10)}
+	withdrawn.Withdraw()
+	for _, tt := range []struct {
+		name  string
+		queue []largeRequest
+		left  []byteCount // before each part
+		want  string      // at-end of each part, or nothing
+		gone  int
+	}{
+		{"one", []largeRequest{foreign(10)}, []byteCount{100, 100, 100, 100}, "0-4 4-8 8-10 -", 1},
+		{"two", []largeRequest{foreign(4), foreign(5)}, []byteCount{100, 100, 100, 100}, "0-4 0-4 4-5 -", 2},
+		{"no room for the whole", []largeRequest{foreign(10), foreign(5)}, []byteCount{9, 9, 9}, "0-4 4-5 -", 2},
+		{"the space ends in the middle", []largeRequest{foreign(10)}, []byteCount{10, 3, 4, 2}, "0-4 - 4-8 8-10", 1},
+		{"withdrawn", []largeRequest{{pr: withdrawn, data: withdrawn.Data}, foreign(4)}, []byteCount{100, 100}, "0-4 -", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			gone = 0
+			l := large{partBytes: 4, queue: tt.queue}
+			var got []string
+			for _, left := range tt.left {
+				p, ok := l.next(left)
+				if !ok {
+					got = append(got, "-")
+					continue
+				}
+				got = append(got, fmt.Sprintf("%d-%d", p.at, p.end))
+				if from := l.proposed(p, 1); from != 2 {
+					t.Errorf("it is from %d", from)
+				}
+			}
+			if s := strings.Join(got, " "); s != tt.want || gone != tt.gone || len(l.queue) > 0 {
+				t.Errorf("%s, want %s; %d of %d have left, %d wait", s, tt.want, gone, tt.gone, len(l.queue))
+			}
+		})
+	}
+}
+
+// A leader that is one no more goes on with its own requests from the beginning.
+func TestDeposedBetweenParts(t *testing.T) {
+	own := &commit.Proposal{Data: make([]byte, 10)}
+	gone := 0
+	l := large{partBytes: 4}
+	l.add(own, 1)
+	l.offer(largeRequest{data: make([]byte, 5), from: 2, left: func() { gone++ }})
+	p, _ := l.next(100)
+	l.proposed(p, 1)
+	l.deposed()
+	if len(l.queue) != 0 || l.at != 0 || gone != 1 {
+		t.Fatalf("%d wait, %d bytes are in the log, %d have left", len(l.queue), l.at, gone)
+	}
+	l.add(own, 1)
+	if len(l.queue) != 0 {
+		t.Error("it is sent again in the term in which it is on its way")
+	}
+	if l.add(own, 2); len(l.queue) != 1 {
+		t.Error("it is not sent again in another term")
 	}
 }

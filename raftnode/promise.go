@@ -21,7 +21,9 @@ type promise struct {
 	// Cluster and Member are those of the log's identity.
 	Cluster uint64 `json:"cluster"`
 	Member  uint64 `json:"member"`
-	// Incarnation is that of the run that wrote this, in case that file is lost.
+	// Incarnation is that of the run that wrote this, in case that file is lost: a
+	// number that is handed out twice makes the store take a new request for an old one,
+	// which it has answered already.
 	Incarnation uint64 `json:"incarnation"`
 	// Segment number Seq of the log has had a record that ended at Offset, with CRC
 	// as the checksum of all records up to there.
@@ -30,7 +32,8 @@ type promise struct {
 	CRC    uint32 `json:"crc"`
 	// Snapshot is the newest one that the log knows.
 	Snapshot uint64 `json:"snapshot"`
-	// Synced says that each write to the log was synced before the next one began.
+	// Synced says that each write to the log was synced before the next one began: then
+	// only the very last can be torn, and anything else that looks like it is damage.
 	Synced bool `json:"synced"`
 }
 
@@ -40,11 +43,13 @@ func promisePath(cfg *Config) string { return filepath.Join(cfg.Dir, "promise") 
 func readPromise(cfg *Config) (*promise, error) {
 	b, err := os.ReadFile(promisePath(cfg))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, nil // a new directory, or one of a version without promises
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read promise: %w", err)
 	}
+	// A damaged one is set aside, with a warning: the log alone is enough to start from,
+	// and only loses its witness.
 	var p promise
 	if err := unseal(b, &p); err != nil {
 		return nil, err
@@ -55,7 +60,9 @@ func readPromise(cfg *Config) (*promise, error) {
 	return &p, nil
 }
 
-// writePromise replaces the promise. What it says is durable already.
+// writePromise replaces the promise. What it says is durable already: a promise that
+// got to the disk first would have the next start refuse a log for lacking what nobody was
+// told of.
 func writePromise(cfg *Config, p promise) error {
 	p.Version = 1
 	b, err := seal(p)
@@ -81,7 +88,8 @@ func writeAndSync(path string, b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// promiseRun notes that the number of this run is taken.
+// promiseRun notes that the number of this run is taken. That is before the node says
+// anything under it.
 func (d *disk) promiseRun(incarnation uint64) error {
 	d.promised.Incarnation = incarnation
 	return writePromise(d.cfg, d.promised)
@@ -92,20 +100,25 @@ func (d *disk) promiseSegment() error {
 	if d.cfg.Durability == No {
 		return nil // nothing is durable before the node stops
 	}
+	// The WAL does not say that it has begun a segment, but the name follows from what was
+	// written last. It cuts only between two writes, so what is in front is complete.
 	if !fileutil.Exist(filepath.Join(walDir(d.cfg), fmt.Sprintf("%016x-%016x.wal", d.seq+1, d.last+1))) {
 		return nil
 	}
-	if d.cfg.Durability == EverySec {
+	if d.cfg.Durability == EverySec { // what is promised must be durable
 		if err := d.syncTail(); err != nil {
 			return err
 		}
 	}
+	// Offset 0 of the new one: all of the segment before it, whose end is known by what
+	// this one says it goes on from.
 	d.seq++
 	d.promised.Seq, d.promised.Offset, d.promised.CRC = d.seq, 0, 0
 	return d.renewPromise()
 }
 
-// promiseSnapshot promises the record of a snapshot, which is synced.
+// promiseSnapshot promises the record of a snapshot, which is synced. The log before it
+// goes soon: a log that has lost the record would seem to begin in the middle.
 func (d *disk) promiseSnapshot(index uint64) error {
 	if d.cfg.Durability == No {
 		return nil
@@ -134,6 +147,8 @@ func (d *disk) promiseEnd() error {
 	if err != nil {
 		return err
 	}
+	// Read back, not counted along: this is also the last chance to see that what was
+	// written can be read.
 	sc, err := scanSegment(all[len(all)-1])
 	if err == nil && sc.bad != nil {
 		err = fmt.Errorf("%w: %s: at offset %d: %w", ErrCorrupt, sc.path, sc.end, sc.bad)

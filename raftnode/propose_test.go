@@ -1,10 +1,12 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -20,9 +22,9 @@ func TestWithdrawWithoutALeader(t *testing.T) {
 	n := s.nodes[1]
 	p, q := &commit.Proposal{Data: []byte("p")}, &commit.Proposal{Data: []byte("q")}
 	n.do(func() {
-		n.core.proposals.add(n.core, p)
-		n.core.proposals.add(n.core, q)
-		n.core.proposals.add(n.core, p)
+		n.core.offer(p)
+		n.core.offer(q)
+		n.core.offer(p)
 	})
 	if !p.Withdraw() {
 		t.Fatal("a proposal that went nowhere cannot be withdrawn")
@@ -59,7 +61,7 @@ func TestProposalsAreRefusedNotLostDuringATransfer(t *testing.T) {
 	l.do(func() { l.core.transfer(2, func(error) {}) })
 	p := &commit.Proposal{Data: []byte("p")}
 	l.open["p"] = p
-	l.do(func() { l.core.proposals.add(l.core, p) })
+	l.do(func() { l.core.offer(p) })
 	if p.Taken() {
 		t.Error("raft refused it, and it is still taken")
 	}
@@ -73,9 +75,9 @@ func TestPendingBytesAreBounded(t *testing.T) {
 	s := newSim(Config{MaxPendingBytes: 10}, 3, nil)
 	n := s.nodes[1]
 	for range 3 {
-		n.core.proposals.add(n.core, &commit.Proposal{Data: make([]byte, 4)})
+		n.core.offer(&commit.Proposal{Data: make([]byte, 4)})
 	}
-	if !n.core.proposals.full(n.core) {
+	if !n.core.proposals.full() {
 		t.Error("12 of 10 bytes and not full")
 	}
 }
@@ -178,5 +180,68 @@ func TestProposeCopies(t *testing.T) {
 	entries, err := n.core.storage.Entries(last, last+1, 1<<20)
 	if err != nil || string(entries[0].GetData()) != "what is proposed" {
 		t.Errorf("the log has %q (%v)", entries, err)
+	}
+}
+
+func proposal(data string) *commit.Proposal { return &commit.Proposal{Data: []byte(data)} }
+
+// One entry takes as many requests as fit, in order, and only those it takes are taken.
+func TestGroups(t *testing.T) {
+	withdrawn := proposal("gone")
+	withdrawn.Withdraw()
+	for _, tt := range []struct {
+		name  string
+		other []string
+		own   []*commit.Proposal
+		left  byteCount
+		want  []string // one after another
+	}{
+		{"all", []string{"a"}, []*commit.Proposal{proposal("b"), proposal("c")}, 100, []string{"a b c"}},
+		{"what does not fit goes into the next", []string{"aaaa"}, []*commit.Proposal{proposal("bbbb"), proposal("cccc")}, 100, []string{"aaaa bbbb", "cccc"}},
+		{"one that is larger than an entry goes alone", []string{"aaaaaaaaaaaa", "b"}, nil, 100, []string{"aaaaaaaaaaaa", "b"}},
+		{"withdrawn", nil, []*commit.Proposal{withdrawn, proposal("b")}, 100, []string{"b"}},
+		{"no room", []string{"aaaa"}, []*commit.Proposal{proposal("bbbb"), proposal("c")}, 3, []string{"c"}},
+		{"nothing is left", nil, []*commit.Proposal{withdrawn}, 100, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProposals(&Config{MaxEntryBytes: 10, MaxPendingBytes: 1000})
+			for _, data := range tt.other {
+				p.forwarded(&raftpb.Message{Entries: []*raftpb.Entry{{Data: []byte(data)}}})
+			}
+			p.own = tt.own
+			for _, pr := range tt.own {
+				p.bytes += bytesOf(pr.Data)
+			}
+			var got []string
+			for !p.empty() {
+				g := p.group(tt.left)
+				if len(g.requests) > 0 {
+					got = append(got, string(bytes.Join(g.requests, []byte(" "))))
+				}
+				p.done(g)
+			}
+			if !slices.Equal(got, tt.want) || p.bytes != 0 {
+				t.Errorf("%q, want %q; %d bytes are left over", got, tt.want, p.bytes)
+			}
+		})
+	}
+}
+
+// What raft has refused may be withdrawn, but for what had left before.
+func TestRefusedGroupIsReleased(t *testing.T) {
+	p := newProposals(&Config{MaxEntryBytes: 10, MaxPendingBytes: 1000})
+	fresh, sent := proposal("a"), proposal("b")
+	sent.Take()
+	p.add(fresh, 1)
+	p.add(sent, 1)
+	p.group(100).release()
+	if !fresh.Withdraw() {
+		t.Error("what has not left is taken")
+	}
+	if sent.Withdraw() {
+		t.Error("what may be in a log was withdrawn")
+	}
+	if len(p.own) != 2 {
+		t.Errorf("%d wait", len(p.own))
 	}
 }

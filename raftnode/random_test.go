@@ -278,7 +278,7 @@ func (s *schedule) membershipAtRest(l *simNode) bool {
 		if n == nil || n.lost {
 			continue
 		}
-		if n.core == nil || n.core.changes.pending != nil || n.core.changes.last > n.core.handedOut.index ||
+		if n.core == nil || n.core.changes.pending != nil || n.core.settlement.last > n.core.handedOut.index ||
 			!slices.Equal(n.core.members.list(), want.list()) {
 			return false
 		}
@@ -298,7 +298,7 @@ func (s *schedule) propose(n *simNode) {
 		}
 		slices.Sort(names)
 		p := n.open[names[s.rng.IntN(len(names))]]
-		n.do(func() { n.core.proposals.add(n.core, p) })
+		n.do(func() { n.core.offer(p) })
 		return
 	}
 	s.next[n.id]++
@@ -309,7 +309,7 @@ func (s *schedule) propose(n *simNode) {
 	name := fmt.Sprintf("%d.%d.%0*d", n.id, s.next[n.id], width, 0)
 	p := &commit.Proposal{Data: []byte(name)}
 	n.open[name] = p
-	n.do(func() { n.core.proposals.add(n.core, p) })
+	n.do(func() { n.core.offer(p) })
 }
 
 // withdraw gives up a request: if that succeeds, it must never be applied.
@@ -416,7 +416,7 @@ func (s *schedule) heal() {
 		if l != nil && round%5 == 4 {
 			p := &commit.Proposal{Data: []byte(final)}
 			if !l.state.done[final] {
-				l.do(func() { l.core.proposals.add(l.core, p) })
+				l.do(func() { l.core.offer(p) })
 				s.settle()
 			}
 		}

@@ -42,7 +42,7 @@ type reads struct {
 type readRound struct {
 	waiters []*readWaiter
 	context []byte
-	sentAt  uint64 // c.now
+	sentAt  ticks
 }
 
 // maxEarly reads of other members wait; they send again what is dropped.
@@ -79,37 +79,47 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 
 func (c *core) readIndex(w *readWaiter) {
 	c.reads.waiting = append(c.reads.waiting, w)
-	c.reads.next(c)
+	c.nextRead()
 }
 
-// next sends a ReadIndex if somebody waits, few enough are in flight and it makes
-// sense.
-func (r *reads) next(c *core) {
-	if len(r.inflight) >= maxReadRounds || len(r.waiting) == 0 || c.soft.Lead == 0 {
-		return
+func (c *core) nextRead() {
+	if context := c.reads.next(c.situation()); context != nil {
+		c.rn.ReadIndex(context)
 	}
-	if c.isLeader() && r.tooEarly(c) {
-		return
+}
+
+// next returns the context of a ReadIndex that is to leave now, if somebody waits, few
+// enough are in flight and it makes sense; otherwise nil. All who wait at this moment
+// share it, and nobody who comes later: its answer may be older than a write that was
+// acknowledged before they asked.
+func (r *reads) next(at situation) []byte {
+	if len(r.inflight) >= maxReadRounds || len(r.waiting) == 0 || at.leader == 0 {
+		return nil
+	}
+	if at.leads() && r.tooEarly(at.commit) {
+		return nil
 	}
 	r.counter++
 	context := binary.LittleEndian.AppendUint64(nil, r.incarnation)
 	context = binary.LittleEndian.AppendUint64(context, r.counter)
-	r.inflight = append(r.inflight, readRound{r.waiting, context, c.now})
+	r.inflight = append(r.inflight, readRound{r.waiting, context, at.now})
 	r.waiting = nil
-	c.rn.ReadIndex(context)
+	return context
 }
 
-// again gives up what is in flight and sends another one for everybody.
-func (r *reads) again(c *core) {
+// again gives up what is in flight: all its readers wait for the next one. That one is
+// later than what they would have got, which they may use as well.
+func (r *reads) again() {
 	var all []*readWaiter
 	for _, round := range r.inflight {
 		all = append(all, round.waiters...)
 	}
 	r.waiting, r.inflight = append(all, r.waiting...), nil
-	r.next(c)
 }
 
-func (r *reads) answered(c *core, states []raft.ReadState) {
+// answered gives raft's answers to those who wait for them. One that is not in flight
+// any more belongs to an attempt that was given up.
+func (r *reads) answered(states []raft.ReadState) {
 	for _, s := range states {
 		i := slices.IndexFunc(r.inflight, func(round readRound) bool { return bytes.Equal(s.RequestCtx, round.context) })
 		if i < 0 {
@@ -120,14 +130,15 @@ func (r *reads) answered(c *core, states []raft.ReadState) {
 		}
 		r.inflight = slices.Delete(r.inflight, i, i+1)
 	}
-	r.next(c)
 }
 
-func (r *reads) tick(c *core) {
-	if len(r.inflight) > 0 && c.now-r.inflight[0].sentAt >= uint64(max(c.cfg.ElectionTicks/2, c.cfg.HeartbeatTicks+1)) {
-		r.again(c)
+// tick reports whether what is in flight was given up, so that the next is due.
+func (r *reads) tick(at situation) (again bool) {
+	if len(r.inflight) > 0 && at.now-r.inflight[0].sentAt >= max(at.election/2, at.heartbeat+1) {
+		r.again()
+		again = true
 	}
-	if c.now%uint64(c.cfg.ElectionTicks) == 0 { // without a leader nothing else empties the list
+	if at.now%at.election == 0 { // without a leader nothing else empties the list
 		kept := r.waiting[:0]
 		for _, w := range r.waiting {
 			if !w.gone.Load() {
@@ -137,18 +148,20 @@ func (r *reads) tick(c *core) {
 		clear(r.waiting[len(kept):])
 		r.waiting = kept
 	}
+	return again
 }
 
-func (r *reads) leaderChanged(c *core) { r.again(c) }
-
-// elected notes that this node leads from now on.
+// elected notes that this node leads from now on. Until it knows where its term
+// begins, every read is too early.
 func (r *reads) elected() {
 	r.leaderFrom = math.MaxUint64
 	r.early = nil
 }
 
-func (r *reads) tooEarly(c *core) bool { return c.hard.GetCommit() < r.leaderFrom }
+// tooEarly reports whether this leader does not know yet what is committed.
+func (r *reads) tooEarly(commit uint64) bool { return commit < r.leaderFrom }
 
+// hold keeps another member's read until it is not too early any more.
 func (r *reads) hold(m *raftpb.Message) {
 	if len(r.early) < maxEarly {
 		r.early = append(r.early, m)
@@ -159,14 +172,14 @@ func (r *reads) hold(m *raftpb.Message) {
 // first.
 func (r *reads) appended(e *raftpb.Entry) { r.leaderFrom = min(r.leaderFrom, e.GetIndex()) }
 
-// committed sees every new commit index.
-func (r *reads) committed(c *core) {
-	if len(r.early) > 0 && c.isLeader() && !r.tooEarly(c) {
-		early := r.early
-		r.early = nil
-		for _, m := range early {
-			c.step(m)
-		}
+// committed sees every new commit index, and returns the held reads of other members
+// that are not too early any more. On a node that does not lead they stay, and are
+// forgotten when it leads again: their origins ask again.
+func (r *reads) committed(at situation) []*raftpb.Message {
+	if len(r.early) == 0 || !at.leads() || r.tooEarly(at.commit) {
+		return nil
 	}
-	r.next(c)
+	early := r.early
+	r.early = nil
+	return early
 }

@@ -36,24 +36,24 @@ const lookEvery = 200 * time.Millisecond
 type reserve struct {
 	cfg  *Config
 	path string
-	size uint64
+	size byteCount
 	low  atomic.Bool
 	told bool // that the space cannot be told
 }
 
 // newReserve touches nothing.
 func newReserve(cfg *Config) *reserve {
-	return &reserve{cfg: cfg, path: filepath.Join(cfg.Dir, reserveName), size: cfg.ReserveBytes}
+	return &reserve{cfg: cfg, path: filepath.Join(cfg.Dir, reserveName), size: byteCount(cfg.ReserveBytes)}
 }
 
 // makeRoom makes room for what a start writes, if the disk is low: all of the ballast
 // goes if less than need is there without it. REQUIRES: the directory was examined, the
 // log is not open yet.
-func (r *reserve) makeRoom(need uint64) error {
+func (r *reserve) makeRoom(need byteCount) error {
 	if err := removeSpares(r.cfg); err != nil {
 		return err
 	}
-	free, err := r.cfg.DiskFree(r.cfg.Dir)
+	free, err := r.free()
 	if err != nil {
 		return nil //nolint:nilerr // look says so
 	}
@@ -65,6 +65,12 @@ func (r *reserve) makeRoom(need uint64) error {
 		return nil
 	}
 	return r.drop()
+}
+
+// free is how much is free on the disk.
+func (r *reserve) free() (byteCount, error) {
+	free, err := r.cfg.DiskFree(r.cfg.Dir)
+	return byteCount(free), err
 }
 
 // drop gives the rest of the ballast away.
@@ -93,31 +99,31 @@ func (r *reserve) spend(write func() error) error {
 
 // rest is what stays of the ballast when it is given away, for the few small files
 // that a start needs to write: others may fill the disk to the last byte.
-func (r *reserve) rest() uint64 { return min(r.size/4, 1<<20) }
+func (r *reserve) rest() byteCount { return min(r.size/4, 1<<20) }
 
 // slack is left over when the rest is taken back, for the files of the node itself.
-const slack = 32 << 10
+const slack byteCount = 32 << 10
 
 // plenty is how much must be free for the ballast to be made, and for the disk not
 // to be low any more.
-func (r *reserve) plenty() uint64 { return 2*r.size + r.size/4 }
+func (r *reserve) plenty() byteCount { return 2*r.size + r.size/4 }
 
 // held reports whether the ballast is there: all of it.
 func (r *reserve) held() bool { return r.has() == r.size }
 
 // has returns how large the ballast is.
-func (r *reserve) has() uint64 {
+func (r *reserve) has() byteCount {
 	fi, err := os.Stat(r.path)
 	if err != nil {
 		return 0
 	}
-	return uint64(fi.Size())
+	return byteCount(fi.Size())
 }
 
 // look returns what is free for the log beside the ballast, and whether the disk is
 // low. next is the segment that the log has made for later.
-func (r *reserve) look(next spare) (free uint64, low bool) {
-	free, err := r.cfg.DiskFree(r.cfg.Dir)
+func (r *reserve) look(next spare) (free byteCount, low bool) {
+	free, err := r.free()
 	if err != nil {
 		if !r.told {
 			r.cfg.Logger.Warn("cannot tell how much space is left, writes are not refused before the log fails",
@@ -144,13 +150,13 @@ func (r *reserve) look(next spare) (free uint64, low bool) {
 			break
 		}
 		if r.low.Swap(false) {
-			r.cfg.Logger.Info("there is room for the log again", zap.String("dir", r.cfg.Dir), zap.Uint64("free", free))
+			r.cfg.Logger.Info("there is room for the log again", zap.String("dir", r.cfg.Dir), zap.Uint64("free", uint64(free)))
 		}
 		free -= r.size
 	case !held:
 		if !r.low.Swap(true) {
 			r.cfg.Logger.Warn("the disk is nearly full: there is no room to keep a reserve for the log",
-				zap.String("dir", r.cfg.Dir), zap.Uint64("free", free), zap.Uint64("needed", r.plenty()))
+				zap.String("dir", r.cfg.Dir), zap.Uint64("free", uint64(free)), zap.Uint64("needed", uint64(r.plenty())))
 		}
 		if r.has() == 0 && free > 2*slack {
 			// Whether it works or not: nobody counts on it but the next start.
@@ -161,7 +167,7 @@ func (r *reserve) look(next spare) (free uint64, low bool) {
 }
 
 // make takes ballast from the disk: all of it or nothing.
-func (r *reserve) make(size uint64) error {
+func (r *reserve) make(size byteCount) error {
 	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -173,9 +179,9 @@ func (r *reserve) make(size uint64) error {
 	return nil
 }
 
-func (r *reserve) giveAway(free uint64) {
+func (r *reserve) giveAway(free byteCount) {
 	r.cfg.Logger.Warn("the disk is nearly full: the log's reserve is given away, and writes are refused until there is room",
-		zap.String("dir", r.cfg.Dir), zap.Uint64("free", free), zap.Uint64("needed", r.plenty()))
+		zap.String("dir", r.cfg.Dir), zap.Uint64("free", uint64(free)), zap.Uint64("needed", uint64(r.plenty())))
 	if err := os.Truncate(r.path, int64(r.rest())); err != nil {
 		r.cfg.Logger.Warn("the log's reserve cannot be given away", zap.Error(err))
 	}
@@ -184,7 +190,7 @@ func (r *reserve) giveAway(free uint64) {
 // bodyRoom is how much must stay free for a snapshot to go on being written. A
 // snapshot is not worth refusing a write for; but once writes are refused, it is
 // what makes room, since the log before it can go.
-func (r *reserve) bodyRoom() uint64 {
+func (r *reserve) bodyRoom() byteCount {
 	if r.low.Load() {
 		return r.size / 2
 	}
@@ -196,7 +202,7 @@ var errNoRoom = errors.New("the disk is nearly full, what is left is for the log
 
 // checkBody reports errNoRoom if no more of a snapshot may be written.
 func (r *reserve) checkBody() error {
-	if free, err := r.cfg.DiskFree(r.cfg.Dir); err == nil && free < r.bodyRoom() {
+	if free, err := r.free(); err == nil && free < r.bodyRoom() {
 		return errNoRoom
 	}
 	return nil
@@ -219,7 +225,7 @@ const patience = 25
 
 // runReserve is the goroutine that watches the disk. It tells the raft goroutine
 // what has changed.
-func (n *Node) runReserve(wasFree uint64, wasLow bool) {
+func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	lacking := 0 // how often in a row the log had no spare segment
@@ -239,7 +245,7 @@ func (n *Node) runReserve(wasFree uint64, wasLow bool) {
 			// the end of the present one that this has failed.
 			lacking = 0
 			n.disk.stale.Store(true)
-			n.inbox.run(func(c *core) { c.env.store(storageWork{}) })
+			n.inbox.run((*core).wakeStorage)
 		}
 		if low != wasLow || free/bodySyncBytes != wasFree/bodySyncBytes {
 			n.inbox.run(func(c *core) { c.diskChecked(free, low) })
@@ -254,7 +260,7 @@ type spare struct {
 	// partial is what a file takes up that is not ready: it is being made, or there
 	// was no room for all of it. Then the space is of no use to anybody until the log
 	// is opened again.
-	partial uint64
+	partial byteCount
 }
 
 // spares are the files that may be one.
@@ -271,7 +277,7 @@ func findSpare(cfg *Config) spare {
 		case fi.Size() >= wal.SegmentSizeBytes:
 			s.ready = true
 		default:
-			s.partial += uint64(fi.Size())
+			s.partial += byteCount(fi.Size())
 		}
 	}
 	return s

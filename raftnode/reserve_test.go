@@ -49,7 +49,7 @@ func TestReserve(t *testing.T) {
 				left, isLow := r.look(spare{ready: true})
 				low.WriteByte(map[bool]byte{true: 'l', false: '-'}[isLow])
 				held.WriteByte(map[bool]byte{true: 'h', false: '-'}[r.held()])
-				if left > free {
+				if left > byteCount(free) {
 					t.Errorf("%d bytes are left of %d", left, free)
 				}
 			}

@@ -2,8 +2,8 @@ package raftnode
 
 import (
 	"math"
+	"slices"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 )
@@ -26,15 +26,15 @@ import (
 //     every node refuse its clients' writes. Nothing of them has left the node, so
 //     the answer is a certain "not applied".
 type room struct {
-	low   bool   // this node's disk
-	left  uint64 // bytes of requests that this node may still take in
-	since uint64 // c.now when low began
+	low   bool      // this node's disk
+	left  byteCount // of requests that this node may still take in
+	since ticks     // when low began
 	// wanted is the size of what was dropped because it was more than left, 0 if
 	// nothing was.
-	wanted uint64
+	wanted byteCount
 
 	others   map[uint64]shortage // on a leader, what members said last
-	handOver uint64              // c.now when the leader looks for a successor again
+	handOver ticks               // when the leader looks for a successor again
 	refusing bool                // on a leader its decision, else what the leader said
 }
 
@@ -53,30 +53,37 @@ const (
 const lowBudget = 16 << 20
 
 // diskChecked takes over what reserve has seen.
-func (c *core) diskChecked(free uint64, low bool) {
-	r := &c.room
+func (c *core) diskChecked(free byteCount, low bool) {
+	if c.room.checked(c.now, free, low) {
+		c.snapshots.wantNow()
+		c.requestSnapshot()
+	}
+	c.weighRoom()
+}
+
+// checked takes over what the disk has. It reports whether that has just become low:
+// then a snapshot may make room, as the log before it can go. If it does not fit, it is
+// given up.
+func (r *room) checked(now ticks, free byteCount, low bool) (snapshot bool) {
 	switch {
 	case !low:
 		r.left = free
 	case !r.low:
-		r.left, r.since = lowBudget, c.now
-		// It may make room: the log before it can go. If it does not fit, it is
-		// given up.
-		c.snapshots.wanted, c.snapshots.retryAt = true, 0
-		c.requestSnapshot()
+		r.left, r.since = lowBudget, now
+		snapshot = true
 	}
 	r.low = low
 	if r.left >= r.wanted {
 		r.wanted = 0
 	}
-	c.weighRoom()
+	return snapshot
 }
 
 // took notes entries that went into the log.
-func (r *room) took(bytes uint64) { r.left -= min(r.left, bytes) }
+func (r *room) took(n byteCount) { r.left -= min(r.left, n) }
 
-// fits reports whether this node may take in so many bytes of requests.
-func (r *room) fits(bytes uint64) bool { return bytes <= r.left }
+// fits reports whether this node may take in so much of requests.
+func (r *room) fits(n byteCount) bool { return n <= r.left }
 
 // own is what this node says about its disk.
 func (r *room) own() shortage {
@@ -91,35 +98,50 @@ func (r *room) own() shortage {
 }
 
 // requestBytes is the size of the requests in a MsgApp.
-func requestBytes(m *raftpb.Message) uint64 {
-	var size uint64
+func requestBytes(m *raftpb.Message) byteCount {
+	var size byteCount
 	for _, e := range m.GetEntries() {
 		if e.GetType() == raftpb.EntryNormal {
-			size += uint64(len(e.GetData()))
+			size += bytesOf(e.GetData())
 		}
 	}
 	return size
 }
 
-// received reads what a message says about space. It reports false for one that
-// this node has no room for: it is dropped as if it had been lost.
-func (r *room) received(c *core, m *raftpb.Message) bool {
+// roomNews is what a message has told a room.
+type roomNews uint8
+
+const (
+	nothingNew      roomNews = iota
+	noRoom                   // the message is to be dropped as if it had been lost
+	noRoomAtLast             // the same, for the first time
+	refusalChanged           // the leader has writes refused, or not any more
+	shortageChanged          // the sender's disk is not what it was
+)
+
+// received reads what a message says about space, and sees whether there is room for
+// what is in it.
+func (r *room) received(at situation, m *raftpb.Message) roomNews {
 	switch m.GetType() {
 	case raftpb.MsgApp:
+		// Empty entries and membership changes are let in whatever the disk says: without
+		// them there is no leader to end this, and no way to replace the member.
 		if size := requestBytes(m); size > 0 && !r.fits(size) {
-			if r.wanted == 0 {
-				c.lg.Warn("no room for what the leader sends", zap.Uint64("member", c.id), zap.Uint64("bytes", size))
-			}
+			first := r.wanted == 0
 			r.wanted = size
-			return false
+			if first {
+				return noRoomAtLast
+			}
+			return noRoom
 		}
 	case raftpb.MsgHeartbeat:
-		if m.GetFrom() == c.soft.Lead && m.GetReject() != r.refusing {
+		// Only the present leader's word counts: one of before does not know better.
+		if m.GetFrom() == at.leader && m.GetReject() != r.refusing {
 			r.refusing = m.GetReject()
-			c.publish()
+			return refusalChanged
 		}
 	case raftpb.MsgHeartbeatResp:
-		if !c.isLeader() {
+		if !at.leads() {
 			break
 		}
 		said := enough
@@ -136,6 +158,25 @@ func (r *room) received(c *core, m *raftpb.Message) bool {
 			r.others = map[uint64]shortage{}
 		}
 		r.others[m.GetFrom()] = said
+		return shortageChanged
+	}
+	return nothingNew
+}
+
+// roomFor reports whether this node has room for a message. If not, it is not stepped:
+// the leader sends it again. To step it and not to write it would be to acknowledge
+// what a crash takes away.
+func (c *core) roomFor(m *raftpb.Message) bool {
+	switch c.room.received(c.situation(), m) {
+	case noRoom:
+		return false
+	case noRoomAtLast:
+		c.lg.Warn("no room for what the leader sends", zap.Uint64("member", c.id), zap.Uint64("bytes", uint64(requestBytes(m))))
+		return false
+	case refusalChanged:
+		c.publish()
+	case shortageChanged:
+		said := c.room.others[m.GetFrom()]
 		c.lg.Info("a member has told how its disk is", zap.Uint64("member", m.GetFrom()), zap.Bool("low", said != enough),
 			zap.Bool("takes requests", said != noSpace))
 		c.weighRoom()
@@ -144,8 +185,9 @@ func (r *room) received(c *core, m *raftpb.Message) bool {
 }
 
 // sending writes into a message what there is to say about space. It reports false
-// for one that would be dropped at the other end.
-func (r *room) sending(c *core, m *raftpb.Message) bool {
+// for one that would be dropped at the other end. raft counts such a MsgApp as lost,
+// and asks the member again after a heartbeat; a MsgSnap has to be reported as lost.
+func (r *room) sending(m *raftpb.Message) bool {
 	switch m.GetType() {
 	case raftpb.MsgHeartbeat:
 		if r.refusing {
@@ -161,49 +203,64 @@ func (r *room) sending(c *core, m *raftpb.Message) bool {
 	case raftpb.MsgApp:
 		return r.others[m.GetTo()] != noSpace || requestBytes(m) == 0
 	case raftpb.MsgSnap:
-		if r.others[m.GetTo()] != enough {
-			c.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
-			return false
-		}
+		return r.others[m.GetTo()] == enough
 	}
 	return true
 }
 
-// weighRoom has a leader decide whether writes go on, and whether it should lead.
-func (c *core) weighRoom() {
-	r := &c.room
-	if !c.isLeader() {
-		return
-	}
-	voters := c.members.voters()
+// roomPlan is what a leader does about space.
+type roomPlan struct {
+	handOver bool // to a voter with space
+	changed  bool // refusing is not what it was
+}
+
+// weigh has a leader decide whether writes go on, and whether it should lead. live are
+// the voters that answer, itself included: a majority that does not is no help.
+func (r *room) weigh(at situation, voters, live []uint64) roomPlan {
 	able, short := 0, false
 	for _, id := range voters {
 		said := r.others[id]
-		if id == c.id {
+		if id == at.self {
 			said = r.own()
 		}
 		switch {
 		case said != enough:
 			short = true
-		case c.heardFrom(id):
+		case slices.Contains(live, id):
 			able++
 		}
 	}
+	var plan roomPlan
 	majority := able > len(voters)/2
-	if r.own() != enough && majority && c.now >= r.handOver {
-		r.handOver = c.now + 2*uint64(c.cfg.ElectionTicks) + 1
+	if r.own() != enough && majority && at.now >= r.handOver {
+		// Once in a while: a hand-over stops proposals for up to two election timeouts.
+		r.handOver = at.now + 2*at.election + 1
+		plan.handOver = true
+	}
+	refusing := short && !majority || r.low && at.now-r.since > 2*at.election
+	plan.changed = refusing != r.refusing
+	r.refusing = refusing
+	return plan
+}
+
+// weighRoom does what weigh asks for.
+func (c *core) weighRoom() {
+	if !c.isLeader() {
+		return
+	}
+	voters := c.members.voters()
+	plan := c.room.weigh(c.situation(), voters, c.live(voters))
+	if plan.handOver {
 		c.transfer(0, func(err error) {
 			if err != nil {
 				c.lg.Warn("the disk is nearly full and nobody takes over", zap.Uint64("member", c.id), zap.Error(err))
 			}
 		})
 	}
-	refusing := short && !majority || r.low && c.now-r.since > 2*uint64(c.cfg.ElectionTicks)
-	if refusing == r.refusing {
+	if !plan.changed {
 		return
 	}
-	r.refusing = refusing
-	if refusing {
+	if c.room.refusing {
 		c.lg.Warn("writes are refused: too many disks are nearly full", zap.Uint64("member", c.id))
 	} else {
 		c.lg.Info("writes are accepted again", zap.Uint64("member", c.id))
@@ -213,9 +270,9 @@ func (c *core) weighRoom() {
 
 // leaderChanged forgets what the last leader said, and what was said to it. A new
 // one listens for a while before it hands over: to somebody with space.
-func (r *room) leaderChanged(c *core) {
+func (r *room) leaderChanged(at situation) {
 	r.refusing, r.others = false, nil
-	r.handOver = c.now + uint64(c.cfg.ElectionTicks)/2
+	r.handOver = at.now + at.election/2
 }
 
 // unlimited is room for a node that nobody has told about its disk.

@@ -70,7 +70,7 @@ func (d *disks) write(id uint64, size int) bool {
 	n := d.nodes[id]
 	p := &commit.Proposal{Data: []byte(r)}
 	n.open[r] = p
-	n.do(func() { n.core.proposals.add(n.core, p) })
+	n.do(func() { n.core.offer(p) })
 	d.rounds(2)
 	_, acked := d.acked[r]
 	return acked
@@ -196,7 +196,7 @@ func TestRequestLargerThanTheDisk(t *testing.T) {
 	}
 	d.n++
 	p := &commit.Proposal{Data: []byte(strings.Repeat("x", 5<<20))}
-	d.nodes[1].do(func() { d.nodes[1].core.proposals.add(d.nodes[1].core, p) })
+	d.nodes[1].do(func() { d.nodes[1].core.offer(p) })
 	d.rounds(3)
 	if !p.Withdraw() {
 		t.Fatal("it was taken")
@@ -244,9 +244,9 @@ func TestSnapshotIsTriedAgain(t *testing.T) {
 	if err := <-errC; !errors.Is(err, errNoRoom) {
 		t.Fatalf("answer %v", err)
 	}
-	c.cfg.SnapshotBytes, c.cfg.MaxLogBytes = 1, 1
+	c.snapshots.limits.snapshot, c.snapshots.limits.maxLog = 1, 1
 	d.mustWrite(1, 10)
-	d.rounds(snapshotRetryTicks - 10)
+	d.rounds(int(snapshotRetryTicks) - 10)
 	if c.snapshots.last != 0 {
 		t.Fatal("it was not left alone")
 	}
@@ -290,7 +290,7 @@ func runFullDisks(t *testing.T, seed uint64) {
 	for range 3000 {
 		s.step(drop, faults)
 		if n := s.any(); rng.IntN(60) == 0 {
-			left, low := uint64(rng.IntN(2000)), rng.IntN(2) == 0
+			left, low := byteCount(rng.IntN(2000)), rng.IntN(2) == 0
 			n.do(func() { n.core.diskChecked(left, low) })
 		}
 		if n := s.any(); rng.IntN(60) == 0 && len(n.bodies) > 0 {
@@ -311,5 +311,42 @@ func runFullDisks(t *testing.T, seed uint64) {
 	}
 	for _, f := range s.failures {
 		t.Error(f)
+	}
+}
+
+// What a leader does about the disks of its voters, by what they have said.
+func TestRoomIsWeighed(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		own      shortage
+		others   map[uint64]shortage
+		live     []uint64
+		handOver bool
+		refusing bool
+	}{
+		{"plenty", enough, nil, []uint64{1, 2, 3}, false, false},
+		{"a follower's is low", enough, map[uint64]shortage{2: lowSpace}, []uint64{1, 2, 3}, false, false},
+		{"the own is low", lowSpace, nil, []uint64{1, 2, 3}, true, false},
+		{"two are low", enough, map[uint64]shortage{2: lowSpace, 3: noSpace}, []uint64{1, 2, 3}, false, true},
+		{"the own and another", lowSpace, map[uint64]shortage{2: lowSpace}, []uint64{1, 2, 3}, false, true},
+		{"the other with space is silent", enough, map[uint64]shortage{2: lowSpace}, []uint64{1, 2}, false, true},
+		{"no majority, but not for want of space", enough, nil, []uint64{1}, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			at := leading()
+			r := room{low: tt.own != enough, since: at.now, others: tt.others, left: 1 << 30}
+			plan := r.weigh(at, []uint64{1, 2, 3}, tt.live)
+			if plan != (roomPlan{tt.handOver, tt.refusing}) || r.refusing != tt.refusing {
+				t.Errorf("%+v, refusing %v", plan, r.refusing)
+			}
+			if again := r.weigh(at, []uint64{1, 2, 3}, tt.live); again != (roomPlan{}) {
+				t.Errorf("the same once more: %+v", again)
+			}
+			// Nobody has taken over.
+			at.now += 2*at.election + 1
+			if r.weigh(at, []uint64{1, 2, 3}, tt.live); r.refusing != (tt.refusing || tt.own != enough) {
+				t.Errorf("refusing %v later", r.refusing)
+			}
+		})
 	}
 }

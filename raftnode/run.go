@@ -19,15 +19,22 @@ import (
 func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
 	n.loop(c, proposeC)
 
-	if !n.failed() { // else the core may not be what it should be
+	// Once it has failed, the core may not be what it should be: then nothing of it is
+	// written any more.
+	if !n.failed() {
 		c.flush()
 	}
+	// In this order: the storage goroutine writes what was queued before endC closed, and
+	// the disk is promised and closed when nobody writes to it any more.
 	close(n.endC)
 	<-n.storageC
 	n.wg.Wait()
 	n.ended(n.release())
 }
 
+// loop takes one input after another until the node is to end. After each, core.run does
+// everything that follows from it: nothing waits for the next input that could be on
+// its way to the disk or to other members.
 func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -62,18 +69,20 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 		if ok {
 			commitC = n.commitC
 		}
+		// Clients wait in front of a node that has enough: to take more in would be to
+		// hold what may never be sent. A nil channel is never received from.
 		takeC := proposeC
-		if c.proposals.full(c) {
+		if c.proposals.full() {
 			takeC = nil
 		}
 		tick := false
 		select {
 		case <-n.inbox.readyC:
-		case commitC <- head:
+		case commitC <- head: // in the order of the log: only the head is ever offered
 			c.sentHead()
 		case p, ok := <-takeC:
 			if ok {
-				c.proposals.add(c, p)
+				c.offer(p)
 				n.takeMore(c, proposeC)
 				break
 			}
@@ -84,18 +93,23 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 		case <-release.C:
 			armed = false
 			if armedFor == c.traffic.turn {
-				c.traffic.release(c)
+				c.release()
 			}
 		case <-ticker.C:
-			tick = true
+			tick = true // after what has arrived: see core.tick
 		case <-stopC:
+			// No new requests, but those that are on their way go on, and with them the
+			// loop: a successor needs the entries that this node has.
 			stopC, proposeC = nil, nil
 			handedOverC = n.handOver(c)
 		case <-handedOverC:
 			return
 		case <-n.failC:
-			return
+			return // at once: whatever was not written is not claimed, either
 		}
+		// All that has come meanwhile, whatever the select has picked: acknowledgements
+		// that arrive together are one round. In their order: an answer of the storage
+		// must not overtake another.
 		for _, in := range n.inbox.take() {
 			if in.msg != nil {
 				c.step(in.msg)
@@ -112,13 +126,13 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 
 // takeMore receives what else is waiting on proposeC: it will share an entry.
 func (n *Node) takeMore(c *core, proposeC <-chan *commit.Proposal) {
-	for !c.proposals.full(c) {
+	for !c.proposals.full() {
 		select {
 		case p, ok := <-proposeC:
 			if !ok {
 				return // the loop will see it
 			}
-			c.proposals.add(c, p)
+			c.offer(p)
 		default:
 			return
 		}
@@ -169,6 +183,7 @@ func (n *Node) runStorage(s *storer) {
 		runtime.Gosched()
 		out, err := s.process(works)
 		if err != nil {
+			// Nothing of out is delivered: part of it may not be durable. The node ends.
 			n.stop(err)
 			return
 		}
@@ -176,6 +191,9 @@ func (n *Node) runStorage(s *storer) {
 			n.stop(err)
 			return
 		}
+		// Now all of it is durable, and who waits for it may know. Then the queue is idle,
+		// not before: what is said without passing through here (storeAppend) must not
+		// overtake what is said here.
 		n.respond(out)
 		n.queue.done.Add(uint64(len(works)))
 		if len(out.snapshots) > 0 {
@@ -212,6 +230,7 @@ func (n *Node) respond(out stored) {
 			others = append(others, m)
 		}
 	}
+	// The others first: a vote or an acknowledgement that somebody waits for.
 	if len(others) > 0 {
 		n.network.send(others)
 	}
@@ -228,6 +247,7 @@ func (n *Node) respond(out stored) {
 	for _, f := range out.failed {
 		n.inbox.run(func(c *core) { c.snapshotFailed(f.index, f.err) })
 	}
+	// Never dropped, however much waits: raft would wait for them for ever.
 	if len(self) > 0 {
 		n.inbox.deliver(self)
 	}
@@ -287,7 +307,8 @@ func (n *Node) writeBody(p pendingSnapshot) {
 	})
 }
 
-// runPurge removes old files after each snapshot.
+// runPurge removes old files after each snapshot. What that is, it finds out from the
+// names on the disk and from the WAL's locks: see disk.purge.
 func (n *Node) runPurge() {
 	for {
 		select {
@@ -305,7 +326,8 @@ func (n *Node) runPurge() {
 	}
 }
 
-// runSyncs syncs the WAL once a second.
+// runSyncs syncs the WAL once a second. An error ends the node like any other of the
+// log's: what was acknowledged in that second may be gone, and nobody can tell.
 func (n *Node) runSyncs() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -322,7 +344,9 @@ func (n *Node) runSyncs() {
 	}
 }
 
-// watchTransport learns from the other members that this one was removed.
+// watchTransport learns from the other members that this one was removed. They say so
+// only when the removal is settled; what this node has applied itself is no proof
+// (settle.go).
 func (n *Node) watchTransport(errorC <-chan error) {
 	select {
 	case err := <-errorC:

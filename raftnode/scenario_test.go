@@ -122,7 +122,7 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 		for _, data := range words[1:] {
 			p := &commit.Proposal{Data: []byte(data)}
 			n.open[data] = p
-			n.core.proposals.add(n.core, p)
+			n.core.offer(p)
 		}
 		n.do(func() {})
 	case "read":

@@ -16,7 +16,7 @@ import (
 // not know that it may stand. Three things here prevent that:
 //
 //   - An entry behind a change vouches for it: the leader proposes nothing behind a
-//     change before that is committed (core.settling). So whoever has such an entry
+//     change before that is committed (settlement.settling). So whoever has such an entry
 //     knows that the change is committed, even if a crash took the commit index
 //     (settledIndex).
 //   - A change is settled when an entry that vouches for it is committed: then it is
@@ -50,20 +50,59 @@ func settledIndex(entries []*raftpb.Entry) (settled uint64) {
 	return settled
 }
 
-// membershipSettled notes that an entry that vouches for the present membership is
-// committed.
-func (c *core) membershipSettled() {
-	if c.settled != c.members {
-		c.settled = c.members
-		c.publish()
+// settlement is what a member knows of changes that cannot be forgotten any more.
+type settlement struct {
+	// members are as of the last change that is known to be settled. Only who is
+	// removed in there may be told so.
+	members *membership
+	// last is the index of the newest change in the log, committed or not; 0 if there
+	// is none.
+	last uint64
+}
+
+// logged sees every entry that goes into the log.
+func (s *settlement) logged(e *raftpb.Entry) {
+	switch {
+	case e.GetType() != raftpb.EntryNormal:
+		s.last = e.GetIndex()
+	case e.GetIndex() <= s.last:
+		// Overwritten. One in front of it may be in the log all the same, but that is
+		// committed: raft lets only one be on its way.
+		s.last = 0
 	}
 }
 
-// unsettled reports whether this leader has applied a removal that it does not know
-// to be settled, and nothing on its way will settle it.
+// settling reports whether a change in the log is not committed yet. The leader
+// proposes no requests meanwhile.
+//
+// Why: raft applies a change when it is committed, and a member knows what is
+// committed later than the leader. If a learner that is being promoted got entries
+// behind the change before it knew that, and the leader lost them in a crash, then
+// the leader would need the vote of the new voter, which would refuse it for having
+// the shorter log, while taking itself for a learner that may not stand. Nobody
+// could lead, ever. As it is, entries behind the change travel with a commit index
+// that covers it. (Found by TestRandomSchedules.)
+func (s *settlement) settling(commit uint64) bool { return s.last > commit }
+
+// settled notes that an entry that vouches for a membership, the present one, is
+// committed. It reports whether that is news.
+func (s *settlement) settled(members *membership) bool {
+	news := s.members != members
+	s.members = members
+	return news
+}
+
+// owes reports whether a leader has applied a removal that it does not know to be
+// settled, and nothing on its way will settle it: what it has proposed last, at
+// proposed, is applied. The others wait as well, but a removed member waits with its
+// process.
+func (s *settlement) owes(at situation, members *membership, proposed, applied uint64) bool {
+	return at.leads() && len(s.members.removed) < len(members.removed) && proposed <= applied && !s.settling(at.commit)
+}
+
+// unsettled reports whether this node has to vouch.
 func (c *core) unsettled() bool {
-	return c.isLeader() && len(c.settled.removed) < len(c.members.removed) &&
-		c.proposals.last <= c.handedOut.index && !c.settling()
+	return c.settlement.owes(c.situation(), c.members, c.proposals.last, c.handedOut.index)
 }
 
 // vouch proposes an entry without requests. REQUIRES: unsettled.
@@ -74,7 +113,7 @@ func (c *core) vouch() {
 		}
 		return
 	}
-	c.ready()
+	c.ready() // or it would be proposed once more: proposals.last comes from there
 }
 
 // msgCommitted is how a member without a leader tells others what it knows to be
@@ -83,34 +122,35 @@ func (c *core) vouch() {
 // expect it ignores it.
 const msgCommitted = raftpb.MsgUnreachable
 
-// stranded reports whether this member has not heard from a leader for an election
-// timeout. (What raft says is not enough: a learner believes in its last leader for
-// as long as it does not hear from another one.)
-func (c *core) stranded() bool {
-	return !c.isLeader() && c.now-c.suspicion.heardAt >= uint64(c.cfg.ElectionTicks)
-}
-
 // tellCommitted makes a stranded member tell the others what is committed, once an
 // election timeout.
 func (c *core) tellCommitted() {
-	if !c.stranded() || c.handedOut.index == 0 || (c.now-c.suspicion.heardAt)%uint64(c.cfg.ElectionTicks) != 0 {
+	at := c.situation()
+	if !c.suspicion.stranded(at) || c.handedOut.index == 0 || (at.now-c.suspicion.heardAt)%at.election != 0 {
 		return
 	}
+	c.env.send(whatIsCommitted(at.self, c.members, c.handedOut))
+}
+
+// whatIsCommitted is what a member tells all others: that the entry at p is committed.
+// Its own commit index may be further, but what it has handed out it has, so the pair
+// of index and term is one entry for certain.
+func whatIsCommitted(self uint64, members *membership, p position) []*raftpb.Message {
 	var out []*raftpb.Message
-	for _, m := range c.members.list() {
-		if m.ID != c.id {
+	for _, m := range members.list() {
+		if m.ID != self {
 			out = append(out, &raftpb.Message{
-				Type: msgCommitted.Enum(), From: new(c.id), To: new(m.ID),
-				Index: new(c.handedOut.index), LogTerm: new(c.handedOut.term),
+				Type: msgCommitted.Enum(), From: new(self), To: new(m.ID),
+				Index: new(p.index), LogTerm: new(p.term),
 			})
 		}
 	}
-	c.env.send(out)
+	return out
 }
 
 // commitUpTo takes in that the entry at p is committed, if this member has it: an
 // index and a term name one entry and everything in front of it, so it does not
-// matter who says so, nor when.
+// matter who says so, nor when (log matching, thesis 3.5).
 //
 // raft moves its commit index at the word of a leader only, so this makes up a
 // heartbeat of the present term, from nobody: it leaves the member without a leader
@@ -118,7 +158,12 @@ func (c *core) tellCommitted() {
 // that is seen in the log here; then it has to wait for the next time.
 func (c *core) commitUpTo(p position) {
 	rs := c.rn.BasicStatus()
-	if !c.stranded() || rs.RaftState == raft.StateLeader || p.index <= rs.GetCommit() || c.rn.HasReady() || !c.env.storeIdle() {
+	switch {
+	case !c.suspicion.stranded(c.situation()), rs.RaftState == raft.StateLeader:
+		return // the leader says what is committed
+	case p.index <= rs.GetCommit():
+		return
+	case c.rn.HasReady(), !c.env.storeIdle():
 		return
 	}
 	if term, err := c.storage.Term(p.index); err != nil || term != p.term {

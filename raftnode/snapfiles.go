@@ -35,6 +35,8 @@ var errOtherCapture = errors.New("captured at another index")
 // renamed, and the name synced, so that a body under its final name is complete.
 // It gives up when stopC closes, or room says that it takes up too much.
 func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, room func() error, stopC <-chan struct{}) (size int64, crc uint32, err error) {
+	// The descriptor will say p.index, with the membership as of there. A body of another
+	// index under that name would have entries applied twice, or never.
 	if got.Index != p.index {
 		return 0, 0, fmt.Errorf("%w: %d instead of %d", errOtherCapture, got.Index, p.index)
 	}
@@ -63,6 +65,8 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, room func() e
 	if err = cfg.failpoint("snapBodyBeforeSync"); err != nil {
 		return 0, 0, err
 	}
+	// Before the rename: the name may get to the disk first, and a file of that name is
+	// taken for complete.
 	if err = f.Sync(); err != nil {
 		return 0, 0, err
 	}
@@ -79,6 +83,8 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, room func() e
 	if err = cfg.failpoint("snapBodyBeforeDirSync"); err != nil {
 		return 0, 0, err
 	}
+	// Before anything refers to it. The size and the checksum are of what was written,
+	// not of what is on the disk: a disk that lies is found out when they are compared.
 	if err = syncDir(snapDir(cfg)); err != nil {
 		return 0, 0, err
 	}
@@ -106,6 +112,8 @@ type bodyWriter struct {
 // What a sync of the log may find itself behind: a millisecond's worth of writing.
 const bodySyncBytes = 1 << 20
 
+// Write implements io.Writer. An error, of the disk or of room, ends the snapshot, not
+// the node, unless writeBody's caller finds it to be more than want of space.
 func (w *bodyWriter) Write(b []byte) (int, error) {
 	select {
 	case <-w.stopC:
@@ -126,7 +134,9 @@ func (w *bodyWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// checkBody compares a body with its descriptor.
+// checkBody compares a body with its descriptor. It is done before raft hears of a
+// snapshot from the leader, for raft throws its own log away for it, and before one is
+// loaded at a start, when there still is an older one with the log behind it.
 func checkBody(cfg *Config, index uint64, d descriptor) error {
 	f, err := os.Open(bodyPath(cfg, index))
 	if err != nil {
@@ -145,7 +155,8 @@ func checkBody(cfg *Config, index uint64, d descriptor) error {
 	return nil
 }
 
-// Load implements commit.Snapshotter.
+// Load implements commit.Snapshotter. It gives the snapshot that raft's own log starts
+// from, whatever newer files there are: state and log must not begin at two places.
 func (d *disk) Load() (*commit.Snapshot, error) {
 	s := d.loadable.Load()
 	if s == nil {
@@ -197,12 +208,15 @@ func (d *disk) purge() error {
 		}
 	}
 
+	// While reopen has the WAL closed, nothing in it is locked, and all of it would go.
 	d.segments.Lock()
 	defer d.segments.Unlock()
 	segments, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
 	if err != nil {
 		return fmt.Errorf("purge WAL: %w", err)
 	}
+	// From the oldest on, and never the newest. Segments in the middle must not go before
+	// the ones in front: a log with a gap is taken for damaged.
 	for _, name := range segments[:max(0, len(segments)-1)] {
 		path := filepath.Join(walDir(d.cfg), name)
 		l, err := fileutil.TryLockFile(path, os.O_WRONLY, fileutil.PrivateFileMode)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
@@ -235,3 +237,85 @@ func TestIncompleteNewestSnapshotIsPassedOver(t *testing.T) {
 }
 
 var _ commit.Snapshotter = (*disk)(nil)
+
+// How far the log in memory is dropped: entries 1 to 100 of 10 bytes each, of which 20
+// are to stay for members that are a little behind, or 50 if the leader has one that
+// lacks more.
+func TestCompaction(t *testing.T) {
+	live := func(match uint64) follower { return follower{id: 2, match: match} }
+	for _, tt := range []struct {
+		name      string
+		change    func(*snapshots)
+		applied   uint64
+		followers []follower
+		want      uint64 // 0, or at most a mark less
+	}{
+		{"all but the tail", nil, 100, nil, 81},
+		{"not what is not applied", nil, 60, nil, 60},
+		{"a member is behind", nil, 100, []follower{live(100), live(70)}, 70},
+		{"a member is far behind: it gets a snapshot", nil, 100, []follower{live(3)}, 51},
+		{"no snapshot yet", func(s *snapshots) { s.last = 0 }, 100, nil, 0},
+		{"one is being taken", func(s *snapshots) { s.begin(40) }, 100, nil, 40},
+		{"one is on its way", func(s *snapshots) { s.sends(2, 30) }, 100, nil, 30},
+		{"one is owed", func(s *snapshots) { s.owe(2, 35, 100) }, 100, nil, 35},
+		{"one was owed long ago", func(s *snapshots) { s.owe(2, 35, 70) }, 100, nil, 81},
+		{"one is owed, and asked for again", func(s *snapshots) { s.owe(2, 35, 70); s.owe(2, 90, 99) }, 100, nil, 35},
+		{"not worth it", nil, 4, nil, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSnapshots(&Config{SnapshotBytes: 500, CatchUpBytes: 200, MaxLogBytes: 1000})
+			s.last = 20
+			for i := range uint64(100) {
+				e := &raftpb.Entry{Index: new(i + 1), Data: []byte("xxxxxx")}
+				if size := s.appended(e); size != 10 {
+					t.Fatalf("an entry of %d bytes", size)
+				}
+			}
+			if tt.change != nil {
+				tt.change(&s)
+			}
+			got := uint64(0)
+			if s.compactible() {
+				got = s.compaction(leading(), tt.applied, tt.followers)
+			}
+			if got > tt.want || got+2 < tt.want {
+				t.Fatalf("up to %d, want %d or a little less", got, tt.want)
+			}
+			if got == 0 {
+				return
+			}
+			s.compacted(got)
+			if s.marks[0].index != got {
+				t.Errorf("the first mark is at %d", s.marks[0].index)
+			}
+			if more := s.compaction(leading(), tt.applied, tt.followers); more != 0 {
+				t.Errorf("and up to %d once more", more)
+			}
+		})
+	}
+}
+
+func TestSnapshotIsDue(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		s    snapshots
+		want bool
+	}{
+		{"little log", snapshots{logBytes: 499}, false},
+		{"enough log", snapshots{logBytes: 500}, true},
+		{"less than the last body", snapshots{logBytes: 500, lastBody: 501}, false},
+		{"more than may be replayed", snapshots{logBytes: 1000, lastBody: 9999}, true},
+		{"wanted", snapshots{wanted: true}, true},
+		{"one is being taken", snapshots{wanted: true, inProgress: true}, false},
+		{"one was given up", snapshots{logBytes: 500, retryAt: 101}, false},
+		{"and it is time", snapshots{logBytes: 500, retryAt: 100}, true},
+		{"one was given up, and somebody waits", snapshots{wanted: true, retryAt: 101, waiting: []chan<- error{nil}}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.s.limits = snapshotLimits{snapshot: 500, maxLog: 1000}
+			if got := tt.s.due(100); got != tt.want {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+}

@@ -96,7 +96,7 @@ func (c *core) status() commit.Status {
 		Applied:       rs.Applied,
 		SnapshotIndex: c.snapshots.last,
 		SnapshotsSent: c.snapshots.sent,
-		LogBytes:      c.snapshots.logBytes,
+		LogBytes:      uint64(c.snapshots.logBytes),
 		Members:       c.members.list(),
 		Role:          role(rs.RaftState),
 		DiskLow:       c.room.own() != enough,

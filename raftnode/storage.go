@@ -35,7 +35,8 @@ type noRoomError struct{ error }
 func (e noRoomError) Unwrap() error { return e.error }
 
 // storer does the work of the storage goroutine. It is the only one that writes
-// to the WAL.
+// to the WAL, and the only one that appends to the log in memory: raft reads there what
+// it takes to be stable, so nothing may be in it sooner.
 type storer struct {
 	disk stableStore
 	log  *raft.MemoryStorage
@@ -43,7 +44,8 @@ type storer struct {
 	last uint64            // index of the newest snapshot
 }
 
-// stored is the outcome of some storageWork.
+// stored is the outcome of some storageWork. Nobody hears of any of it before process
+// has returned without an error: then all of it is durable.
 type stored struct {
 	responses []*raftpb.Message  // in order
 	snapshots []*raftpb.Snapshot // own snapshots that are complete now
@@ -56,12 +58,15 @@ type failedSnapshot struct {
 }
 
 // process does works in order, with as few syncs as there can be: whatever queued
-// up during the last sync shares the next one.
+// up during the last sync shares the next one. In order, because a later piece may
+// overwrite entries of an earlier one, and its term is the newer one: a crash must not
+// leave the older of the two.
 func (s *storer) process(works []storageWork) (stored, error) {
 	var out stored
 	for len(works) > 0 {
 		n := 0
 		var entries []*raftpb.Entry
+		// Not across a snapshot: what is behind one may not lead on from what is before.
 		for n < len(works) && works[n].snapshot == nil && works[n].ownSnapshot == nil {
 			w := works[n]
 			if w.hard != nil {
@@ -70,6 +75,9 @@ func (s *storer) process(works []storageWork) (stored, error) {
 			if entries == nil {
 				entries = w.entries
 			} else if len(w.entries) > 0 {
+				// Later ones may be at the same indexes as earlier ones. Both are
+				// written, and the WAL lets the later ones count. Never in place: raft
+				// still has the slice of the first piece.
 				entries = append(entries[:len(entries):len(entries)], w.entries...)
 			}
 			n++
@@ -81,7 +89,9 @@ func (s *storer) process(works []storageWork) (stored, error) {
 				return out, fmt.Errorf("save to WAL: %w", err)
 			}
 			for _, w := range works[:n] {
-				// Only now: raft reads from the log what it believes to be stable.
+				// Only now: raft reads from the log what it believes to be stable. And
+				// before the responses: what acknowledges an entry is followed by raft
+				// reading it here.
 				if err := s.log.Append(w.entries); err != nil {
 					return out, fmt.Errorf("append to the log: %w", err)
 				}
@@ -98,11 +108,14 @@ func (s *storer) process(works []storageWork) (stored, error) {
 	return out, nil
 }
 
+// processSnapshot does one piece of work that has a snapshot.
 func (s *storer) processSnapshot(w storageWork, out *stored) error {
 	if w.hard != nil {
 		s.hard = w.hard
 	}
 	if snap := w.ownSnapshot; snap != nil {
+		// One of the leader may have come in between: then the WAL knows a newer one, and
+		// the log before that may not lead up to this one.
 		if index := snap.GetMetadata().GetIndex(); index > s.last {
 			// The WAL ignores a snapshot above the commit index, so that comes
 			// first. Its sync is that of the snapshot record.
@@ -116,6 +129,7 @@ func (s *storer) processSnapshot(w storageWork, out *stored) error {
 			} else if err != nil {
 				return fmt.Errorf("save snapshot %d: %w", index, err)
 			}
+			// Behind the record, or a crash in between would leave neither.
 			if err := s.disk.release(w.release); err != nil {
 				return fmt.Errorf("release WAL up to %d: %w", w.release, err)
 			}
@@ -143,6 +157,8 @@ func (s *storer) processSnapshot(w storageWork, out *stored) error {
 			return fmt.Errorf("save to WAL: %w", err)
 		}
 	}
+	// The log is kept from the snapshot before this one on: if this one turns out to be
+	// damaged at a start, and the log leads to it from there, nothing is lost.
 	previous := s.last
 	s.last = index
 	if err := s.log.ApplySnapshot(w.snapshot); err != nil {

@@ -3,9 +3,8 @@ package raftnode
 import (
 	"context"
 	"fmt"
+	"slices"
 
-	"go.etcd.io/raft/v3"
-	"go.etcd.io/raft/v3/tracker"
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
@@ -16,9 +15,21 @@ type transfers struct{ waiting []waitingTransfer }
 
 type waitingTransfer struct {
 	to       uint64
-	again    uint64 // c.now when it is tried once more
-	deadline uint64 // c.now
+	again    ticks // when it is tried once more
+	deadline ticks
 	answer   func(error)
+}
+
+// transferAnswer is what one who waits is to be told.
+type transferAnswer struct {
+	to  func(error)
+	err error
+}
+
+func deliverTransfers(answers []transferAnswer) {
+	for _, a := range answers {
+		a.to(a.err)
+	}
 }
 
 // Transfer hands leadership over to another voter, and returns once this node
@@ -40,86 +51,95 @@ func (n *Node) Transfer(ctx context.Context, id uint64) error {
 // transfer starts a hand-over. answer is called exactly once, on the raft
 // goroutine.
 func (c *core) transfer(to uint64, answer func(error)) {
-	if c.soft.Lead == 0 {
-		answer(commit.ErrNoLeader)
+	at := c.situation()
+	to, err := successor(at, c.members, c.followers(), to)
+	if err != nil || to == at.leader {
+		answer(err)
 		return
 	}
-	if to == 0 {
-		if to = c.bestSuccessor(); to == 0 {
-			answer(ErrNoSuccessor)
-			return
-		}
-	}
-	m, ok := c.members.members[to]
-	switch {
-	case !ok:
-		answer(fmt.Errorf("%w: %d", ErrNotMember, to))
-		return
-	case m.Learner:
-		answer(fmt.Errorf("%w: member %d is a learner", ErrNoSuccessor, to))
-		return
-	case to == c.soft.Lead:
-		answer(nil)
-		return
-	}
-	c.lg.Info("transferring leadership", zap.Uint64("member", c.id), zap.Uint64("from", c.soft.Lead), zap.Uint64("to", to))
-	// raft gives up after one election timeout, and takes proposals again. It has
-	// told the successor once, which may not have heard, or had a membership change
-	// to apply first: so there is a second attempt.
-	timeout := uint64(c.cfg.ElectionTicks)
-	c.transfers.waiting = append(c.transfers.waiting,
-		waitingTransfer{to, c.now + timeout + 1, c.now + 2*timeout, answer})
+	c.lg.Info("transferring leadership", zap.Uint64("member", c.id), zap.Uint64("from", at.leader), zap.Uint64("to", to))
+	c.transfers.begin(at, to, answer)
 	c.rn.TransferLeader(to)
 }
 
+// successor says who is to lead when somebody asks for it: to, or the best if to is 0.
+// raft would ignore a wish for a learner or a stranger without a word, and whoever
+// asked would wait for nothing.
+func successor(at situation, members *membership, followers []follower, to uint64) (uint64, error) {
+	if at.leader == 0 {
+		return 0, commit.ErrNoLeader
+	}
+	if to == 0 {
+		if to = bestSuccessor(at, members, followers); to == 0 {
+			return 0, ErrNoSuccessor
+		}
+	}
+	m, ok := members.members[to]
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("%w: %d", ErrNotMember, to)
+	case m.Learner:
+		return 0, fmt.Errorf("%w: member %d is a learner", ErrNoSuccessor, to)
+	}
+	return to, nil
+}
+
 // bestSuccessor is the voter with the longest log that answers, and with space on its
-// disk if there is one; on a follower
-// it is the follower, if that may vote.
-func (c *core) bestSuccessor() uint64 {
-	if !c.isLeader() {
-		if m, ok := c.members.members[c.id]; ok && !m.Learner {
-			return c.id
+// disk if there is one; on a follower it is the follower, if that may vote. 0: nobody.
+func bestSuccessor(at situation, members *membership, followers []follower) uint64 {
+	if !at.leads() {
+		if m, ok := members.members[at.self]; ok && !m.Learner {
+			return at.self
 		}
 		return 0
 	}
-	var best, match uint64
+	var best follower
 	roomy := false // whether best has space on its disk
-	c.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
-		if id == c.id || typ == raft.ProgressTypeLearner || !c.heardFrom(id) {
-			return
+	for _, f := range followers {
+		if f.learner || !f.live {
+			continue
 		}
-		space := c.room.others[id] == enough
-		if best == 0 || space && !roomy || space == roomy && pr.Match > match {
-			best, match, roomy = id, pr.Match, space
-		}
-	})
-	return best
-}
-
-// settle answers those whose wish came true.
-func (t *transfers) settle(c *core) {
-	t.answer(func(w waitingTransfer) (bool, error) { return c.soft.Lead == w.to, nil })
-}
-
-func (t *transfers) tick(c *core) {
-	for _, w := range t.waiting {
-		if c.now == w.again && c.soft.Lead != 0 {
-			c.rn.TransferLeader(w.to)
+		// The longest log: the leader takes no requests until its successor has all
+		// that it has.
+		if space := f.disk == enough; best.id == 0 || space && !roomy || space == roomy && f.match > best.match {
+			best, roomy = f, space
 		}
 	}
-	t.answer(func(w waitingTransfer) (bool, error) {
-		return c.now > w.deadline, fmt.Errorf("%w: member %d did not take over, %d leads", ErrNoSuccessor, w.to, c.soft.Lead)
+	return best.id
+}
+
+// begin notes that somebody waits for a hand-over. raft gives up after one election
+// timeout, and takes proposals again. It has told the successor once, which may not
+// have heard, or had a membership change to apply first: so there is a second attempt.
+func (t *transfers) begin(at situation, to uint64, answer func(error)) {
+	t.waiting = append(t.waiting, waitingTransfer{to, at.now + at.election + 1, at.now + 2*at.election, answer})
+}
+
+// settled answers those whose wish came true.
+func (t *transfers) settled(leader uint64) []transferAnswer {
+	return t.answered(func(w waitingTransfer) (bool, error) { return leader == w.to, nil })
+}
+
+// tick returns to whom leadership is to be handed once more, and the answers to those
+// who have waited in vain.
+func (t *transfers) tick(at situation) (again []uint64, done []transferAnswer) {
+	for _, w := range t.waiting {
+		if at.now == w.again && at.leader != 0 {
+			again = append(again, w.to)
+		}
+	}
+	return again, t.answered(func(w waitingTransfer) (bool, error) {
+		return at.now > w.deadline, fmt.Errorf("%w: member %d did not take over, %d leads", ErrNoSuccessor, w.to, at.leader)
 	})
 }
 
-func (t *transfers) answer(outcome func(waitingTransfer) (bool, error)) {
-	kept := t.waiting[:0]
-	for _, w := range t.waiting {
-		if done, err := outcome(w); done {
-			w.answer(err)
-		} else {
-			kept = append(kept, w)
+func (t *transfers) answered(outcome func(waitingTransfer) (bool, error)) (answers []transferAnswer) {
+	t.waiting = slices.DeleteFunc(t.waiting, func(w waitingTransfer) bool {
+		done, err := outcome(w)
+		if done {
+			answers = append(answers, transferAnswer{w.answer, err})
 		}
-	}
-	t.waiting = kept
+		return done
+	})
+	return answers
 }

@@ -268,7 +268,7 @@ func (r receiver) Process(_ context.Context, m *raftpb.Message) error {
 func (r receiver) IsIDRemoved(id uint64) bool { return r.n.view.Load().settled.isRemoved(id) }
 
 func (r receiver) ReportUnreachable(id uint64) {
-	r.n.inbox.run(func(c *core) { c.rn.ReportUnreachable(id) })
+	r.n.inbox.run(func(c *core) { c.unreachable(id) })
 }
 
 func (r receiver) ReportSnapshot(id uint64, status raft.SnapshotStatus) {

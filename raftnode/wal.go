@@ -33,10 +33,11 @@ type disk struct {
 	lg   *zap.Logger
 	wal  *wal.WAL
 	snap *snap.Snapshotter
-	term uint64 // as last saved, as is vote
-	vote uint64
-	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
-	seq  uint64 // number of the newest segment
+	// term and vote are as last saved: whether they change decides about a sync in
+	// the modes that do without one.
+	term, vote uint64
+	last       uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
+	seq        uint64 // number of the newest segment
 	// written is the index of the last entry written.
 	written uint64
 	// segments is held while old segments are removed, and while the WAL is opened
@@ -49,11 +50,13 @@ type disk struct {
 	failed atomic.Bool
 	// loadable is the snapshot that a nil batch refers to.
 	loadable atomic.Pointer[raftpb.Snapshot]
-	// stale asks for the WAL to be opened again. See reopen.
+	// stale asks for the WAL to be opened again, by the goroutine that writes it. See
+	// reopen.
 	stale atomic.Bool
 }
 
-// identity is the metadata of every WAL segment.
+// identity is the metadata of every WAL segment. A log put into another member's
+// directory would have that one vote and acknowledge in a name that is not its own.
 type identity struct {
 	Version int    `json:"version"`
 	Cluster uint64 `json:"cluster"`
@@ -78,10 +81,12 @@ func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
 	if isNew { // the parent of one that is there need not even be readable
+		// Or a power cut takes the whole directory, with everything that was synced in it.
 		if err := syncDir(filepath.Dir(cfg.Dir)); err != nil {
 			return nil, fmt.Errorf("sync parent of the data directory: %w", err)
 		}
 	}
+	// Two processes with one log would overwrite each other's entries, and vote twice.
 	l, err := fileutil.TryLockFile(filepath.Join(cfg.Dir, "lock"), os.O_CREATE|os.O_WRONLY, fileutil.PrivateFileMode)
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s is in use by another process: %w", cfg.Dir, err)
@@ -92,6 +97,7 @@ func lockDir(cfg *Config) (*fileutil.LockedFile, error) {
 // prepareDir makes the data directory durable and clears away what a crash in the
 // middle of writing a snapshot left behind. REQUIRES: the directory is locked.
 func prepareDir(cfg *Config) error {
+	// wal/ and snap/ are names in it. What is in them is synced there.
 	if err := syncDir(cfg.Dir); err != nil {
 		return fmt.Errorf("sync data directory: %w", err)
 	}
@@ -99,6 +105,7 @@ func prepareDir(cfg *Config) error {
 	if err != nil {
 		return fmt.Errorf("read snapshot directory: %w", err)
 	}
+	// Nothing refers to a temporary file: it gets its name when it is complete.
 	for _, name := range names {
 		if strings.HasPrefix(name, "tmp") { // ours and those of rafthttp
 			if err := os.Remove(filepath.Join(snapDir(cfg), name)); err != nil {
@@ -116,16 +123,22 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Under a temporary name first, then renamed, with its parent synced (etcd does
+	// that): a crash leaves no log, or one with its metadata.
 	w, err := wal.Create(cfg.Logger, walDir(cfg), meta)
 	if err != nil {
 		return nil, fmt.Errorf("create WAL: %w", err)
 	}
 	d := &disk{cfg: cfg, lg: cfg.Logger, wal: w, snap: snap.New(cfg.Logger, snapDir(cfg))}
 	if !first.empty() {
+		// Before anything is relaxed: who is in the cluster is agreed on with others,
+		// who count on it.
 		if err := d.save(first.hard, first.entries, true); err != nil {
 			return nil, errors.Join(fmt.Errorf("write the first entries: %w", err), w.Close())
 		}
 	}
+	// A promise of nothing yet, but that there is a log of this member: one that is gone
+	// at the next start is missed.
 	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Synced: cfg.Durability == Always}
 	if err := writePromise(cfg, d.promised); err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -144,7 +157,9 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, identity{}, from, err
 	}
 	who := v.who
-	if err := r.makeRoom(uint64(len(v.tail.unfinished))); err != nil {
+	// What is cut off is kept as a file of its own: there must be room for that, and for
+	// the log that has to be long again.
+	if err := r.makeRoom(bytesOf(v.tail.unfinished)); err != nil {
 		return nil, who, from, err
 	}
 	if err := v.mend(); err != nil {
@@ -158,7 +173,8 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		d.promised.Incarnation = v.promised.Incarnation
 	}
 	// Before the WAL is opened: it cuts the newest segment off and makes it long again,
-	// and if the crash comes in between, this is how the next start knows.
+	// and if the crash comes in between, this is how the next start knows. Synced first:
+	// what was only read from the kernel's memory must not be promised.
 	if err := d.syncTail(); err != nil {
 		return nil, who, from, err
 	}
@@ -166,6 +182,8 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, who, from, err
 	}
 
+	// The same snapshot for raft and for the store (loadable): with two, entries would be
+	// applied twice, or never.
 	from.snapshot = v.snapshot
 	start := &walpb.Snapshot{Index: new(uint64(0)), Term: new(uint64(0))}
 	if from.snapshot != nil {
@@ -178,15 +196,20 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 	if _, from.hard, from.entries, err = d.wal.ReadAll(); err != nil {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "%w", err), d.wal.Close())
 	}
+	// ReadAll gives more than raft had: what was overwritten, and what nobody was told of.
 	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
 	from.entries = cutTorn(from.entries, from.hard, d.lg)
 	last := start.GetIndex()
 	if n := len(from.entries); n > 0 {
 		last = from.entries[n-1].GetIndex()
 	}
+	// The examination and the WAL have read the same files in two ways. If they do not
+	// agree, one of them is wrong about what was committed, and neither is to be trusted.
 	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
 	}
+	// As the WAL counts, which has read what was overwritten, too: its next segment gets
+	// its name from there.
 	d.last, d.written = v.history.written, v.history.written
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
@@ -200,6 +223,7 @@ func (who identity) check(cfg *Config) error {
 		return fmt.Errorf("%w: it has format version %d, this program knows 1", ErrWrongDir, who.Version)
 	}
 	if who.Member != cfg.ID {
+		// It would vote and acknowledge for one that may be running elsewhere.
 		return fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, who.Member, cfg.ID)
 	}
 	return nil
@@ -238,28 +262,40 @@ func cutTorn(entries []*raftpb.Entry, hard *raftpb.HardState, lg *zap.Logger) []
 	return entries
 }
 
-// relax turns syncing off where the configured durability asks for it.
+// relax turns syncing off where the configured durability asks for it. Never before
+// what a start writes is durable: see the callers.
 func (d *disk) relax() {
 	if d.cfg.Durability != Always {
 		d.wal.SetUnsafeNoFsync()
 	}
 }
 
+// save implements stableStore. The order in the file is entries, then hard state, and
+// that is what cutTorn goes by: a write that was torn lacks its end, so a term without
+// its entries cannot be found, only entries without their term.
+//
+// etcd's WAL syncs if there are entries or if term or vote have changed. A commit index
+// alone is not worth it: the leader tells it again.
 func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) (err error) {
 	defer d.noteFailure(&err)
 	if err := d.cfg.failpoint("walBeforeSave"); err != nil {
 		return err
 	}
+	// Here, where nothing is half written: the WAL's next segment could not be made.
 	if d.stale.Swap(false) {
 		if err := d.reopen(); err != nil {
 			return fmt.Errorf("open the log in %s again: %w", d.cfg.Dir, err)
 		}
 	}
+	// An error ends the node. A second fsync would succeed and say nothing: the kernel
+	// has dropped the pages that it could not write, and calls them clean.
 	if err := d.wal.Save(hard, entries); err != nil {
 		return fmt.Errorf("the log in %s cannot be written: %w", d.cfg.Dir, err)
 	}
 	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
+	// Not max: a new leader's entries may overwrite, and then the log ends sooner. The
+	// WAL names its next segment by it (promiseSegment).
 	if n := len(entries); n > 0 {
 		d.last = entries[n-1].GetIndex()
 		d.written = d.last
@@ -269,6 +305,8 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 			return err
 		}
 	}
+	// A vote that is forgotten is given twice, and that is two leaders in one term. A
+	// second's worth of entries is what this mode may lose; votes are not.
 	if d.cfg.Durability == EverySec && (voted || sync) {
 		if err := d.syncTail(); err != nil {
 			return err
@@ -280,12 +318,17 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	return d.cfg.failpoint("walAfterSave")
 }
 
+// noteFailure has nothing more promised once something has failed: what is in the file
+// may not be what is on the disk.
 func (d *disk) noteFailure(err *error) {
 	if none := (noRoomError{}); *err != nil && !errors.As(*err, &none) {
 		d.failed.Store(true)
 	}
 }
 
+// saveSnapshot implements stableStore. Body, descriptor, its name, record: each is
+// durable before the next one refers to it, so a crash anywhere leaves a snapshot that
+// nobody knows of, which a start sets aside, and never a record of one that is not there.
 func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	defer d.noteFailure(&err)
 	err = d.cfg.failpoint("snapBeforeDescriptor")
@@ -305,6 +348,8 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	if err := d.cfg.failpoint("snapBeforeDescriptorDirSync"); err != nil {
 		return err
 	}
+	// SaveSnap syncs the file and not its name. Without the name, the log would be
+	// released for a snapshot that a power cut has taken (and purged, for good).
 	if err := syncDir(snapDir(d.cfg)); err != nil {
 		return fmt.Errorf("sync snapshot directory: %w", err)
 	}
@@ -312,6 +357,8 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 		return err
 	}
 	m := s.GetMetadata()
+	// From here on the snapshot counts: a start looks for it, and refuses to go on from
+	// an older one if the log does not lead past this one.
 	err = d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
 	if err != nil {
 		return fmt.Errorf("the log in %s cannot be written: save snapshot record: %w", d.cfg.Dir, err)
@@ -326,11 +373,14 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 		return err
 	}
 	if install {
+		// Before raft hears of it, and so before a nil batch can make the store ask.
 		d.loadable.Store(s)
 	}
 	return d.cfg.failpoint("snapAfterWALRecord")
 }
 
+// release implements stableStore. It gives up the locks on segments that are not needed
+// any more; purge removes what is not locked.
 func (d *disk) release(index uint64) error {
 	if err := d.cfg.failpoint("walBeforeRelease"); err != nil {
 		return err
@@ -339,12 +389,16 @@ func (d *disk) release(index uint64) error {
 }
 
 // syncTail syncs the segments that may hold unsynced bytes when the WAL itself
-// does not sync: the newest, and the one before it, in case a cut came between.
+// does not sync: the newest, and the one before it, in case a cut came between. A sync
+// through another descriptor is as good: it is the file's pages that are written.
 func (d *disk) syncTail() error {
 	names, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
 	if err != nil {
 		return fmt.Errorf("sync WAL: %w", err)
 	}
+	// With EverySec an older one was synced when the one behind it was promised. With No
+	// it is left to the kernel, as that mode says; if a power cut takes it after a clean
+	// stop, its end is missed by what the next segment goes on from.
 	for _, name := range names[max(0, len(names)-2):] {
 		f, err := os.OpenFile(filepath.Join(walDir(d.cfg), name), os.O_WRONLY, 0)
 		if errors.Is(err, os.ErrNotExist) {
@@ -366,17 +420,20 @@ func (d *disk) syncTail() error {
 
 // close ends the log and promises all of it.
 func (d *disk) close() error {
+	// Closing syncs, unless the WAL was told not to.
 	if err := d.wal.Close(); err != nil {
 		return fmt.Errorf("close WAL: %w", err)
 	}
 	if d.failed.Load() {
-		return nil
+		return nil // the promise that is there is true, a new one might not be
 	}
 	if d.cfg.Durability != Always {
 		if err := d.syncTail(); err != nil {
 			return err
 		}
 	}
+	// After a clean stop the log ends exactly there: one that is shorter at the next start
+	// was cut, however much it looks like a crash.
 	if err := d.promiseEnd(); !exhausted(err) {
 		return err
 	}
@@ -384,7 +441,8 @@ func (d *disk) close() error {
 	return nil
 }
 
-// syncDir makes the names in a directory durable.
+// syncDir makes the names in a directory durable. A synced file whose name is not, is
+// gone after a power cut.
 func syncDir(dir string) error {
 	f, err := fileutil.OpenDir(dir)
 	if err != nil {

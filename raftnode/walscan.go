@@ -132,13 +132,17 @@ func (sc *scan) place(n int, r *walRecord) error {
 	case n == 1:
 		sc.meta, sc.head = r.data, r.next
 	default:
+		// The checksum goes over all records up to here, so one that is right vouches for
+		// those in front of it and for their order.
 		sc.recs = append(sc.recs, *r)
 	}
 	return nil
 }
 
 // frameAt reads the record at an offset, which may not be one. errNoRecord stands for
-// the end of the file and for a length of zero.
+// the end of the file and for a length of zero. It believes nothing that it reads: a
+// length may be that of something else, and an index out of range would end a start
+// without a word about what is damaged.
 func frameAt(b []byte, off int64) (walRecord, error) {
 	if off >= int64(len(b)) {
 		return walRecord{}, errNoRecord
@@ -163,6 +167,7 @@ func frameAt(b []byte, off int64) (walRecord, error) {
 	return walRecord{kind: rec.GetType(), data: rec.Data, crc: rec.GetCrc(), next: next}, nil
 }
 
+// frameSize reads the length in front of a record, and where the next one begins.
 func frameSize(b []byte, off int64) (size, next int64, err error) {
 	head := binary.LittleEndian.Uint64(b[off:])
 	if head == 0 {
@@ -207,6 +212,8 @@ func (sc *scan) torn(synced bool) bool {
 	case sc.bad != nil && len(rest) > frameHead && !sc.lostSector():
 		return false
 	}
+	// A record that is damaged in front of what was written after a sync had been durable:
+	// it may have been acknowledged. Without syncs nothing can be told from the order.
 	return !synced || !sc.laterWrite()
 }
 
