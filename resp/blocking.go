@@ -3,6 +3,7 @@ package resp
 import (
 	"time"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -16,7 +17,7 @@ type waiter struct {
 	db    int
 	argv  [][]byte // its own copy
 	muted bool
-	enc   encoder
+	enc   wire.Encoder
 	wait  store.Wait
 }
 
@@ -44,7 +45,8 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	c.endStats()
 	w := &waiter{cmd: cm, db: c.db, argv: cloneArgs(argv), muted: c.muted()}
 	w.wait.Waits = func(took time.Duration) { c.srv.startedWaiting(c.addr, w, int64(took)) }
-	w.enc.stats, w.enc.resp3 = c.enc.stats, c.enc.resp3
+	w.enc.OnError = c.enc.OnError
+	w.enc.SetRESP3(c.enc.RESP3())
 	if cm.spec.Write != nil {
 		c.addSent(cm)
 		c.sentAt = c.srv.nanotime()
@@ -77,14 +79,14 @@ func (c *conn) afterWait() bool {
 	case !w.wait.Blocked:
 		c.waited(w.wait.Err)
 		if w.wait.Err == "" {
-			c.ran(w.cmd, w.argv, w.db, int64(w.wait.Took), w.enc.errs > 0)
+			c.ran(w.cmd, w.argv, w.db, int64(w.wait.Took), w.enc.Errs > 0)
 		}
 	case w.wait.Answered:
 		c.servedLater(w)
 	}
 	c.sent = c.sent[:0]
 	if !w.muted {
-		c.enc.raw(w.enc.buf)
+		c.enc.Raw(w.enc.Buf)
 	}
 	return true
 }

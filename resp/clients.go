@@ -60,7 +60,7 @@ func (c *conn) takePushes() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.bytes) > 0 {
-		c.enc.raw(p.bytes)
+		c.enc.Raw(p.bytes)
 		p.bytes = recycle(p.bytes)
 	}
 }

@@ -132,5 +132,5 @@ func (c *conn) cmdCommandList(argv [][]byte) {
 		}
 	}
 	visit(c.srv.opts.Table.All())
-	c.enc.strings(names...)
+	c.enc.Strings(names...)
 }

@@ -75,7 +75,7 @@ func (c *conn) cmdReset([][]byte) {
 	}
 	c.discard()
 	c.db, c.name = 0, ""
-	c.enc.resp3 = false
+	c.enc.SetRESP3(false)
 	c.authed = cfg.RequirePass == ""
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
 	c.replyOff, c.skipNext, c.noEvict = false, false, false // as in Redis, a SKIP before holds for RESET itself
@@ -159,10 +159,10 @@ func (c *conn) cmdHello(argv [][]byte) {
 		return
 	}
 	if version != 0 {
-		c.enc.resp3 = version == 3
+		c.enc.SetRESP3(version == 3)
 	}
 	proto := int64(2)
-	if c.enc.resp3 {
+	if c.enc.RESP3() {
 		proto = 3
 	}
 	role := "replica"

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -65,16 +66,16 @@ func (c *conn) debugObject(key []byte) {
 		for _, a := range argv {
 			args = append(args, []byte(a))
 		}
-		var e encoder
+		var e wire.Encoder
 		reader := c.srv.store.BeginRead()
 		defer reader.End()
 		reader.Do(c.db, spec, append(args, key), &e)
-		_, rest, bulk := strings.Cut(string(e.buf), "\r\n")
-		if bulk && e.buf[0] == '$' && e.buf[1] != '-' {
+		_, rest, bulk := strings.Cut(string(e.Buf), "\r\n")
+		if bulk && e.Buf[0] == '$' && e.Buf[1] != '-' {
 			return strings.TrimSuffix(rest, "\r\n")
 		}
-		if e.buf[0] == ':' {
-			return strings.TrimSuffix(string(e.buf[1:]), "\r\n")
+		if e.Buf[0] == ':' {
+			return strings.TrimSuffix(string(e.Buf[1:]), "\r\n")
 		}
 		return ""
 	}

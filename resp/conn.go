@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -53,11 +54,11 @@ type conn struct {
 	r, w     int
 	borrowed bool
 	need     int // bytes that in[r:] must hold to complete the command
-	frame    frame
+	frame    wire.Frame
 	args     [][]byte
 	total    int64 // bytes received so far
 
-	enc   encoder // replies that the driver has not taken yet
+	enc   wire.Encoder // replies that the driver has not taken yet
 	state waiting
 	gone  atomic.Bool // the driver has let go of it
 	over  atomic.Bool // what the connection waits for has come
@@ -103,11 +104,11 @@ type conn struct {
 	// Statistics. While a batch is on its way they are the store's, as enc is.
 	last     *cmd // the latest command, for CLIENT LIST
 	tally    tally
-	untimed  int64    // reads of tally.cmd since clock
-	clock    int64    // when the read or the command that runs now began
-	errsSeen int      // of replies, as of the latest command that has run in the batch
-	replies  *encoder // where the batch's replies go
-	sent     []sent   // what waits for the batch
+	untimed  int64         // reads of tally.cmd since clock
+	clock    int64         // when the read or the command that runs now began
+	errsSeen int           // of replies, as of the latest command that has run in the batch
+	replies  *wire.Encoder // where the batch's replies go
+	sent     []sent        // what waits for the batch
 	sentAt   int64
 	reported bool     // EXEC has counted itself
 	txArgv   [][]byte // EXEC, of the latest transaction
@@ -171,7 +172,7 @@ func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn 
 		created: s.now(),
 		authed:  cfg.RequirePass == "",
 	}
-	c.enc.stats = &s.stats
+	c.enc.OnError = s.stats.errorReply
 	c.batch.Observe = c.executed
 	c.publish()
 	return c
@@ -327,15 +328,16 @@ func (c *conn) endRead() {
 func (c *conn) submit() {
 	to := &c.enc
 	if c.batchMuted {
-		to = &encoder{stats: &c.srv.stats, resp3: c.enc.resp3}
+		to = &wire.Encoder{OnError: c.enc.OnError}
+		to.SetRESP3(c.enc.RESP3())
 	}
 	c.submitTo(to)
 }
 
-func (c *conn) submitTo(replies *encoder) {
+func (c *conn) submitTo(replies *wire.Encoder) {
 	c.endRead()
 	c.endStats()
-	c.replies, c.errsSeen, c.sentAt = replies, replies.errs, c.srv.nanotime()
+	c.replies, c.errsSeen, c.sentAt = replies, replies.Errs, c.srv.nanotime()
 	c.wait(forBatch)
 	c.srv.store.Submit(&c.batch, replies, c.signal)
 }
@@ -359,7 +361,7 @@ func (c *conn) publish() {
 	f := &c.face
 	f.mu.Lock()
 	f.name, f.db, f.resp = c.name, c.db, 2
-	if c.enc.resp3 {
+	if c.enc.RESP3() {
 		f.resp = 3
 	}
 	f.multi, f.multiMem = -1, 0
@@ -372,8 +374,8 @@ func (c *conn) publish() {
 	}
 	f.flags = c.flags()
 	if !c.ownedByOthers() {
-		f.output = cap(c.enc.buf)
-		c.out.owed.Store(int64(len(c.enc.buf)))
+		f.output = cap(c.enc.Buf)
+		c.out.owed.Store(int64(len(c.enc.Buf)))
 	}
 	if c.last != nil {
 		f.lastCmd = c.last

@@ -3,6 +3,7 @@ package resp
 import (
 	"strings"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -40,7 +41,7 @@ func (c *conn) run() {
 // checkQuery closes a connection that has sent more than it may before it is
 // answered. It reports whether that is not so.
 func (c *conn) checkQuery() bool {
-	if int64(c.w-c.r+c.multi.bytes+c.frame.seen*argSize) <= c.srv.config().QueryBufLimit {
+	if int64(c.w-c.r+c.multi.bytes+c.frame.Args()*wire.ArgSize) <= c.srv.config().QueryBufLimit {
 		return true
 	}
 	c.srv.stats.queryLimit.Add(1)
@@ -51,24 +52,24 @@ func (c *conn) checkQuery() bool {
 // commands runs what is in the input.
 func (c *conn) commands() {
 	cfg := c.srv.config()
-	lim := frameLimits{bulk: int(cfg.MaxBulkLen)}
+	lim := wire.FrameLimits{Bulk: int(cfg.MaxBulkLen)}
 	if !c.modeSet {
 		c.linear = cfg.ReadMode == "linearizable"
 	}
 	c.need, c.ahead = 0, 0
 	c.serving = c.srv.store.Serving()
-	from := len(c.enc.buf)
+	from := len(c.enc.Buf)
 	for c.state == forNothing && !c.closing && !c.dead {
-		if len(c.enc.buf)-from >= flushAt {
+		if len(c.enc.Buf)-from >= flushAt {
 			break // there is more, but the replies so far should be on their way
 		}
-		lim.noAuth = !c.authed && cfg.RequirePass != ""
+		lim.NoAuth = !c.authed && cfg.RequirePass != ""
 		b := c.in[c.r:c.w]
-		n, need, err := c.frame.next(b, lim)
+		n, need, err := c.frame.Next(b, lim)
 		if err != nil {
 			c.endRead()
 			if c.batch.Len() > 0 {
-				c.frame = frame{}
+				c.frame.Reset()
 				c.submit()
 				break
 			}
@@ -80,10 +81,10 @@ func (c *conn) commands() {
 			c.need = need
 			break
 		}
-		if c.frame.seen > cap(c.args) && !c.checkQuery() || !c.parse(b[:n]) {
+		if c.frame.Args() > cap(c.args) && !c.checkQuery() || !c.parse(b[:n]) {
 			break
 		}
-		c.frame.seen = 0
+		c.frame.Reset()
 		if len(c.args) == 0 {
 			c.r += n
 			c.skip, c.skipNext = c.skipNext, false // Redis counts it as the command that is skipped
@@ -133,15 +134,19 @@ func (c *conn) resume() bool {
 // parse splits one complete command. It reports false if the connection is not
 // to go on.
 func (c *conn) parse(b []byte) bool {
+	var ok bool
 	if b[0] == '*' {
-		return c.parseArray(b)
+		if c.args, ok = c.frame.SplitArray(b, c.args); !ok {
+			c.srv.log.Error("a command was framed wrongly")
+			c.dead = true
+		}
+		return ok
 	}
 	line := b[:len(b)-1]
 	if len(line) > 0 && line[len(line)-1] == '\r' {
 		line = line[:len(line)-1]
 	}
-	var ok bool
-	if c.args, ok = SplitInline(line, c.args); !ok {
+	if c.args, ok = wire.SplitInline(line, c.args); !ok {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return false
@@ -229,7 +234,7 @@ func (c *conn) muted() bool { return c.replyOff || c.skip }
 // dropMuted takes back what has been written since from, if it is not wanted.
 func (c *conn) dropMuted(from int) {
 	if c.muted() {
-		c.enc.buf = c.enc.buf[:from]
+		c.enc.Buf = c.enc.Buf[:from]
 	}
 }
 
@@ -237,7 +242,7 @@ func (c *conn) dropMuted(from int) {
 // the connection wanted none. Whether it wants the next one is another matter.
 func (c *conn) dropTask() {
 	if c.taskMuted {
-		c.enc.buf = c.enc.buf[:c.taskFrom]
+		c.enc.Buf = c.enc.Buf[:c.taskFrom]
 	}
 	if c.skipNext { // a CLIENT REPLY SKIP in the transaction
 		c.skip, c.skipNext = true, false
@@ -267,10 +272,10 @@ func (c *conn) reject(cm *cmd, line string) bool {
 // literal writes a reply that depends on nothing: at once, or behind the
 // replies of the batch.
 func (c *conn) literal(write func()) bool {
-	from := len(c.enc.buf)
+	from := len(c.enc.Buf)
 	write()
 	if c.muted() {
-		c.enc.buf = c.enc.buf[:from]
+		c.enc.Buf = c.enc.Buf[:from]
 		return false
 	}
 	if c.batch.Len() > 0 {
@@ -282,10 +287,10 @@ func (c *conn) literal(write func()) bool {
 // behindBatch moves what has been written since from behind the replies of the
 // operations in the batch.
 func (c *conn) behindBatch(from int) {
-	reply := append([]byte(nil), c.enc.buf[from:]...)
-	c.enc.buf = c.enc.buf[:from]
+	reply := append([]byte(nil), c.enc.Buf[from:]...)
+	c.enc.Buf = c.enc.Buf[:from]
 	if len(reply) > 0 {
-		c.batch.Local(func(command.Reply) { c.enc.raw(reply) })
+		c.batch.Local(func(command.Reply) { c.enc.Raw(reply) })
 	}
 }
 
@@ -336,13 +341,13 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 	if c.tally.cmd != cm {
 		c.endTogether()
 	}
-	from, errs := len(c.enc.buf), c.enc.errs
+	from, errs := len(c.enc.Buf), c.enc.Errs
 	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
 		return false
 	}
-	c.ranRead(cm, argv, len(c.enc.buf)-from, c.enc.errs > errs)
+	c.ranRead(cm, argv, len(c.enc.Buf)-from, c.enc.Errs > errs)
 	if c.muted() {
-		c.enc.buf = c.enc.buf[:from]
+		c.enc.Buf = c.enc.Buf[:from]
 	}
 	if c.readsLeft--; c.readsLeft == 0 {
 		c.endRead()
@@ -413,7 +418,7 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.endRead()
 	c.endStats() // it may be INFO
 	c.last, c.reported = cm, false
-	from, errs := len(c.enc.buf), c.enc.errs
+	from, errs := len(c.enc.Buf), c.enc.Errs
 	if cm.when == slow {
 		c.task(cm, argv)
 		return false
@@ -421,13 +426,13 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.clock = c.srv.nanotime()
 	cm.run(c, argv)
 	if !c.reported {
-		c.ran(cm, argv, c.db, c.lap(), c.enc.errs > errs)
+		c.ran(cm, argv, c.db, c.lap(), c.enc.Errs > errs)
 	}
 	if c.state != forNothing {
 		return false // EXEC has sent a batch on its way, or left work for a task
 	}
 	c.dropMuted(from)
-	if c.batch.Len() > 0 && len(c.enc.buf) > from {
+	if c.batch.Len() > 0 && len(c.enc.Buf) > from {
 		c.behindBatch(from)
 	}
 	return false
@@ -437,17 +442,17 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 // connection is that goroutine's until it signals.
 func (c *conn) task(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
-	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
+	c.taskFrom, c.taskMuted = len(c.enc.Buf), c.muted()
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {
 			c.dead = true
 			c.signal()
 		})
-		errs := c.enc.errs
+		errs := c.enc.Errs
 		c.clock = c.srv.nanotime()
 		cm.run(c, own)
-		c.ran(cm, own, c.db, c.lap(), c.enc.errs > errs)
+		c.ran(cm, own, c.db, c.lap(), c.enc.Errs > errs)
 		c.signal()
 	}
 }

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -90,7 +91,7 @@ func (c *conn) cmdUnwatch([][]byte) {
 func (c *conn) queue(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
 	for _, a := range own {
-		c.multi.bytes += len(a) + argSize
+		c.multi.bytes += len(a) + wire.ArgSize
 	}
 	c.multi.queue = append(c.multi.queue, queuedCommand{cm, own})
 	c.multi.writes = c.multi.writes || cm.spec.Write != nil
@@ -150,7 +151,7 @@ func (c *conn) unchanged(watched []store.Watched) bool {
 // exec runs a transaction: through the log if it writes, else here and now.
 func (c *conn) exec(t *transaction) {
 	db := c.db
-	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
+	c.taskFrom, c.taskMuted = len(c.enc.Buf), c.muted()
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
 	for i, q := range t.queue {
@@ -164,7 +165,7 @@ func (c *conn) exec(t *transaction) {
 		l := &later{cmd: q.cmd, argv: q.argv, db: db}
 		after = append(after, l)
 		cmds[i] = store.Queued{Local: func(command.Reply) {
-			l.at, l.reached = len(c.enc.buf), true
+			l.at, l.reached = len(c.enc.Buf), true
 			c.note(l.cmd, l.argv, l.db)
 		}}
 	}
@@ -209,9 +210,9 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 		if q := &cmds[i]; q.Local != nil {
 			q.Local(&c.enc)
 		} else {
-			errs := c.enc.errs
+			errs := c.enc.Errs
 			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
-			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.errs > errs)
+			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.Errs > errs)
 		}
 	}
 }
@@ -258,21 +259,21 @@ func (c *conn) runLater(after []*later) {
 func (c *conn) splice(after []*later) {
 	c.executing = true
 	defer func() { c.executing = false }()
-	replies := c.enc.buf
+	replies := c.enc.Buf
 	spliced := make([]byte, 0, len(replies)+64*len(after))
 	from := 0
 	for _, l := range after {
 		spliced = append(spliced, replies[from:l.at]...)
 		from = l.at
-		c.enc.buf = spliced
+		c.enc.Buf = spliced
 		c.endStats() // it may be INFO
-		errs := c.enc.errs
+		errs := c.enc.Errs
 		c.clock = c.srv.nanotime()
 		l.cmd.run(c, l.argv)
-		c.count(l.cmd, l.argv, c.lap(), c.enc.errs > errs)
-		spliced = c.enc.buf
+		c.count(l.cmd, l.argv, c.lap(), c.enc.Errs > errs)
+		spliced = c.enc.Buf
 	}
-	c.enc.buf = append(spliced, replies[from:]...)
+	c.enc.Buf = append(spliced, replies[from:]...)
 }
 
 // selectedDB returns the database that a queued SELECT goes to.

@@ -79,8 +79,8 @@ func (c *conn) endTogether() {
 // executed is the batch's observer: the store calls it for each command, while it
 // owns the connection's replies and statistics.
 func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, took time.Duration) {
-	failed := c.replies.errs > c.errsSeen
-	c.errsSeen = c.replies.errs
+	failed := c.replies.Errs > c.errsSeen
+	c.errsSeen = c.replies.Errs
 	switch {
 	case took < 0:
 		return // see waited
@@ -113,7 +113,7 @@ func (s *Server) startedWaiting(addr string, w *waiter, took int64) {
 func (c *conn) servedLater(w *waiter) {
 	cm, cfg := w.cmd, c.srv.config()
 	took := int64(w.wait.Took)
-	if w.enc.errs > 0 {
+	if w.enc.Errs > 0 {
 		cm.failed.Add(1)
 	}
 	if cfg.LatencyTracking {
