@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/raftredis/raftredis/resp/driver"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -61,7 +62,7 @@ func (c *conn) takePushes() {
 	defer p.mu.Unlock()
 	if len(p.bytes) > 0 {
 		c.enc.Raw(p.bytes)
-		p.bytes = recycle(p.bytes)
+		p.bytes = driver.Recycle(p.bytes)
 	}
 }
 
@@ -72,7 +73,7 @@ func (c *conn) pushBytes(b []byte) {
 	p.mu.Lock()
 	p.bytes = append(p.bytes, b...)
 	p.mu.Unlock()
-	c.link.wake()
+	c.link.Wake()
 }
 
 // appendNote writes what monitors see of a command.
@@ -97,7 +98,7 @@ func (s *Server) feedMonitors(from *conn, line []byte) {
 		}
 		c.pushBytes(line)
 		if c.overOutputLimit(closedSoon) {
-			c.link.kill()
+			c.link.Kill()
 		}
 	})
 }
@@ -165,6 +166,6 @@ func (p *pause) holds(c *conn, cm *cmd, now time.Time) bool {
 // unpause ends a pause and wakes who waits for it.
 func (s *Server) unpause(p *pause) {
 	if s.pause.CompareAndSwap(p, nil) {
-		s.eachClient(func(c *conn) { c.link.wake() })
+		s.eachClient(func(c *conn) { c.link.Wake() })
 	}
 }

@@ -203,7 +203,7 @@ func (c *conn) cmdClientKill(argv [][]byte) {
 			c.closing = true // after the reply
 			return
 		}
-		each.link.kill()
+		each.link.Kill()
 	})
 	switch {
 	case len(argv) > 3:

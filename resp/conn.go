@@ -5,19 +5,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/raftredis/raftredis/resp/driver"
 	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
-
-// link is what a driver gives a connection: its way out of the state machine.
-// Both functions may be called by any goroutine and never block.
-type link interface {
-	// wake has the driver call run soon, on the connection's own goroutine.
-	wake()
-	// kill has the driver end the connection without another reply.
-	kill()
-}
 
 // waiting says what a connection waits for before it takes another command.
 type waiting uint8
@@ -32,8 +24,8 @@ const (
 )
 
 // conn is one client: a state machine with bytes going in and bytes coming out
-// and no input or output of its own. A driver owns it: it calls received with
-// what it has read, run after a wake, and sends what output returns. All of
+// and no input or output of its own. A driver owns it: it calls Received with
+// what it has read, Resume after a wake, and sends what Output returns. All of
 // that happens on one goroutine at a time.
 //
 // While a batch is on its way, the store owns enc and batch, and a task on its
@@ -41,7 +33,7 @@ const (
 type conn struct {
 	srv     *Server
 	id      int64
-	link    link
+	link    driver.Link
 	addr    string // of the client, host:port
 	laddr   string // ours
 	fd      int
@@ -49,7 +41,7 @@ type conn struct {
 	created time.Time
 
 	// Input: in[r:w] has been read and not been consumed. borrowed says that in
-	// is the driver's buffer and only valid until received returns.
+	// is the driver's buffer and only valid until Received returns.
 	in       []byte
 	r, w     int
 	borrowed bool
@@ -164,7 +156,7 @@ type pushQueue struct {
 	bytes []byte
 }
 
-func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn {
+func newConn(s *Server, l driver.Link, addr, laddr string, fd int, isLocal bool) *conn {
 	cfg := s.config()
 	c := &conn{
 		srv: s, id: s.nextID.Add(1), link: l,
@@ -178,9 +170,12 @@ func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn 
 	return c
 }
 
-// readInto returns where the driver is to read to: shared, if nothing is left
+// Admit adds the connection to those that CLIENT LIST shows.
+func (c *conn) Admit() bool { return c.srv.remember(c) }
+
+// ReadInto returns where the driver is to read to: shared, if nothing is left
 // of earlier input, or the connection's own buffer.
-func (c *conn) readInto(shared []byte) []byte {
+func (c *conn) ReadInto(shared []byte) []byte {
 	if c.r == c.w && c.state == forNothing && c.need <= len(shared) {
 		c.in, c.r, c.w, c.borrowed = shared, 0, 0, true
 		return shared
@@ -189,20 +184,20 @@ func (c *conn) readInto(shared []byte) []byte {
 	return c.in[c.w:]
 }
 
-// makeRoom makes room for at least readSize bytes in the connection's own
+// makeRoom makes room for at least driver.ReadSize bytes in the connection's own
 // buffer. It grows by doubling, so that the bytes of a big argument are copied
 // twice at most, and never to more than twice of what has really arrived,
 // whatever length a client has announced.
 func (c *conn) makeRoom() {
 	have := c.w - c.r
-	if cap(c.in)-c.w >= readSize || have > 0 && c.need > have && c.need <= cap(c.in)-c.r {
+	if cap(c.in)-c.w >= driver.ReadSize || have > 0 && c.need > have && c.need <= cap(c.in)-c.r {
 		c.in = c.in[:cap(c.in)]
 		if c.w < len(c.in) {
 			return
 		}
 	}
-	size := max(2*have, have+readSize)
-	if c.need > have && c.need < size && c.need >= have+readSize {
+	size := max(2*have, have+driver.ReadSize)
+	if c.need > have && c.need < size && c.need >= have+driver.ReadSize {
 		size = c.need // the rest of the argument fits exactly
 	}
 	// While something waits for the store, arguments may still be in use:
@@ -211,13 +206,19 @@ func (c *conn) makeRoom() {
 	c.in, c.r, c.w = grown[:size], 0, have
 }
 
-// received says that the driver has read n bytes to where readInto said, and
+// Received says that the driver has read n bytes to where ReadInto said, and
 // runs the commands in them.
-func (c *conn) received(n int) {
+func (c *conn) Received(n int) {
 	c.w += n
 	c.total += int64(n)
 	c.srv.stats.netIn.Add(int64(n))
 	c.srv.stats.reads.Add(1)
+	c.run()
+	c.settle()
+}
+
+// Resume goes on after a wake, or where commands have made room for others.
+func (c *conn) Resume() {
 	c.run()
 	c.settle()
 }
@@ -253,42 +254,31 @@ func (c *conn) runnable() bool {
 	return c.state == forNothing && c.r < c.w && c.need == 0 && !c.closing && !c.dead
 }
 
-// intent is what a connection wants of its driver next.
-type intent uint8
-
-const (
-	toWait  intent = iota // nothing, until a wake
-	toRun                 // run, once the replies so far are on their way
-	toRead                // input, or a wake
-	toClose               // to be closed when the replies are sent
-	toDie                 // to be closed at once
-)
-
-// intent is asked for after run and output. While a client is blocked or a task
+// Intent is asked for after run and Output. While a client is blocked or a task
 // runs, its connection still wants to be read, up to a point, if only to see the
 // client leave. (A batch comes to its end by itself.)
-func (c *conn) intent() intent {
+func (c *conn) Intent() driver.Intent {
 	switch {
 	case c.ownedByOthers() && (c.state == forBatch || c.w-c.r >= readAhead):
-		return toWait
+		return driver.ToWait
 	case c.ownedByOthers():
-		return toRead
+		return driver.ToRead
 	case c.dead:
-		return toDie
+		return driver.ToDie
 	case c.closing && c.state == forNothing:
-		return toClose
+		return driver.ToClose
 	case c.runnable():
-		return toRun
+		return driver.ToRun
 	case c.state == forNothing:
-		return toRead
+		return driver.ToRead
 	case (c.state == forKeys || c.state == forPause) && c.w-c.r >= readAhead:
-		return toWait
+		return driver.ToWait
 	case c.state == forKeys || c.state == forPause:
-		return toRead
+		return driver.ToRead
 	case c.state == forBarrier && !c.over.Load():
-		return toWait // like a batch, it comes to its end by itself
+		return driver.ToWait // like a batch, it comes to its end by itself
 	default:
-		return toRun // what it waited for has come already
+		return driver.ToRun // what it waited for has come already
 	}
 }
 
@@ -304,7 +294,7 @@ func (c *conn) signal() {
 	if c.gone.Load() {
 		c.lastStats()
 	}
-	c.link.wake()
+	c.link.Wake()
 }
 
 // beginRead takes the store's read lock for the next few reads.
@@ -342,8 +332,8 @@ func (c *conn) submitTo(replies *wire.Encoder) {
 	c.srv.store.Submit(&c.batch, replies, c.signal)
 }
 
-// abandon is the driver's last word after a panic or a broken connection.
-func (c *conn) abandon() {
+// Abandon is the driver's last word after a panic or a broken connection.
+func (c *conn) Abandon() {
 	c.gone.Store(true)
 	if !c.ownedByOthers() {
 		c.endRead()

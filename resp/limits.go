@@ -2,8 +2,6 @@ package resp
 
 // Sizes of a connection's buffers.
 const (
-	readSize     = 16 * 1024          // room offered to a read
-	keepOutput   = 64 * 1024          // an output buffer that grew beyond this is not kept
 	readAhead    = 64 * 1024          // input taken in while the connection waits for something else
 	flushAt      = 256 * 1024         // replies gathered before the driver gets to send some
 	maxBatchOps  = 4096               // operations that one pipeline puts into one batch

@@ -54,10 +54,10 @@ func (o *output) add(block []byte) {
 	o.count.Add(1)
 }
 
-// output hands the next block to the driver, which reports with sent and blockSent what
+// Output hands the next block to the driver, which reports with Sent and BlockSent what
 // becomes of it, and gives a buffer to go on with. It returns nil if there is none, or
 // if it is not to be touched now because the store is adding to it.
-func (c *conn) output(spare []byte) []byte {
+func (c *conn) Output(spare []byte) []byte {
 	o := &c.out
 	if len(o.blocks) > 0 {
 		block := o.blocks[0]
@@ -77,11 +77,15 @@ func (c *conn) output(spare []byte) []byte {
 	return block
 }
 
-// sent says that n bytes of the driver's block are on their way. From any goroutine.
-func (o *output) sent(n int) { o.unsent.Add(-int64(n)) }
+// Sent says that n bytes of the driver's block are on their way. From any goroutine.
+func (c *conn) Sent(n int) {
+	c.srv.stats.writes.Add(1)
+	c.srv.stats.netOut.Add(int64(n))
+	c.out.unsent.Add(-int64(n))
+}
 
-// blockSent says that all of the driver's block is. From any goroutine.
-func (c *conn) blockSent(block []byte) {
+// BlockSent says that all of the driver's block is. From any goroutine.
+func (c *conn) BlockSent(block []byte) {
 	o := &c.out
 	o.count.Add(-1)
 	if o.memory.Add(-int64(cap(block))) == 0 && o.large.Load() {

@@ -59,6 +59,7 @@ const (
 	whyNoRaft    = "the front must not know how writes are replicated, only that the store decides"
 	whyNoWire    = "the wire protocol ends at the front; the store's replies are typed"
 	whyOpaque    = "the raft node moves opaque bytes: that is what lets it be tested alone and used for several groups"
+	whyBytes     = "drivers move bytes: what they mean is the connection's business"
 	whyBlackBox  = "integration tests see what a user sees: TCP, the binary, real clients"
 	whyTheory    = "it is arithmetic, and what it depends on would have to give the same results on every processor for ever"
 	whyStateOnly = "the state machine must not know what orders its entries"
@@ -73,7 +74,8 @@ var rules = map[string]rule{
 			"go.etcd.io/raft": whyNoRaft, "go.etcd.io/etcd": whyNoRaft,
 		},
 	},
-	"resp/wire": {ours: []string{"store/command", "store/cfloat"}, banned: impure},
+	"resp/driver": {banned: map[string]string{"github.com/tidwall/redcon": whyBytes}},
+	"resp/wire":   {ours: []string{"store/command", "store/cfloat"}, banned: impure},
 	"raftnode": {
 		ours:   []string{"raftnode/..."},
 		banned: map[string]string{"github.com/tidwall/redcon": whyOpaque},
