@@ -13,12 +13,11 @@ import (
 // when its client leaves or is unblocked. The reply has a buffer of its own, so that
 // the connection can be read and written to meanwhile.
 type waiter struct {
-	cmd   *cmd
-	db    int
-	argv  [][]byte // its own copy
-	muted bool
-	enc   wire.Encoder
-	wait  store.Wait
+	cmd  *cmd
+	db   int
+	argv [][]byte // its own copy
+	enc  wire.Encoder
+	wait store.Wait
 }
 
 // blocking runs a command that may have to wait. It travels alone: what follows in
@@ -35,7 +34,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 			c.readNow(cm, argv)
 			return false
 		}
-		c.batchMuted = c.muted()
+		c.batchTo = c.enc
 		c.addSent(cm)
 		c.batch.Write(c.db, cm.spec, argv)
 		c.submit()
@@ -43,7 +42,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	}
 	c.endRead()
 	c.endStats()
-	w := &waiter{cmd: cm, db: c.db, argv: cloneArgs(argv), muted: c.muted()}
+	w := &waiter{cmd: cm, db: c.db, argv: cloneArgs(argv)}
 	w.wait.Waits = func(took time.Duration) { c.srv.startedWaiting(c.addr, w, int64(took)) }
 	w.enc.OnError = c.enc.OnError
 	w.enc.SetRESP3(c.enc.RESP3())
@@ -85,9 +84,7 @@ func (c *conn) afterWait() bool {
 		c.servedLater(w)
 	}
 	c.sent = c.sent[:0]
-	if !w.muted {
-		c.enc.Raw(w.enc.Buf)
-	}
+	c.enc.Raw(w.enc.Buf)
 	return true
 }
 

@@ -61,7 +61,7 @@ func (c *conn) takePushes() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.bytes) > 0 {
-		c.enc.Raw(p.bytes)
+		c.sink.client.Raw(p.bytes)
 		p.bytes = driver.Recycle(p.bytes)
 	}
 }

@@ -47,7 +47,7 @@ func (c *conn) cmdDebug(argv [][]byte) {
 			"    integer, double, bignum, null, array, set, map, push, verbatim,",
 			"    true, false.",
 			"SLEEP <seconds>",
-			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(&c.enc)
+			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(c.enc)
 	default:
 		c.enc.Error(subcommandSyntax(argv))
 	}
@@ -113,7 +113,7 @@ func (c *conn) debugDigest() {
 }
 
 func (c *conn) debugProtocol(kind string) {
-	e := &c.enc
+	e := c.enc
 	switch kind {
 	case "string":
 		e.BulkString("Hello World")

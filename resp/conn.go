@@ -28,7 +28,7 @@ const (
 // what it has read, Resume after a wake, and sends what Output returns. All of
 // that happens on one goroutine at a time.
 //
-// While a batch is on its way, the store owns enc and batch, and a task on its
+// While a batch is on its way, the store owns sink and batch, and a task on its
 // own goroutine owns the whole connection; run returns at once then.
 type conn struct {
 	srv     *Server
@@ -50,7 +50,8 @@ type conn struct {
 	args     [][]byte
 	total    int64 // bytes received so far
 
-	enc   wire.Encoder // replies that the driver has not taken yet
+	enc   *wire.Encoder // where the command being run answers: sink's to say
+	sink  sink
 	state waiting
 	gone  atomic.Bool // the driver has let go of it
 	over  atomic.Bool // what the connection waits for has come
@@ -67,15 +68,10 @@ type conn struct {
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
-	replyOff            bool // CLIENT REPLY OFF
-	skip                bool // CLIENT REPLY SKIP: the command being run is not answered
-	skipNext            bool
 	monitor             bool
 	multi               transaction
 	block               atomic.Pointer[waiter] // the blocking command that it waits with
 	after               []*later               // what an EXEC on its way leaves to be run afterwards
-	taskFrom            int                    // where the replies of the running task begin
-	taskMuted           bool                   // it gets no reply
 	executing           bool                   // commands of a transaction are being run
 	startTask           func()                 // to be started as a goroutine when run ends
 
@@ -86,8 +82,8 @@ type conn struct {
 	ahead     int // reads that lookAhead has seen and that have not run yet
 
 	// Writes of this pipeline, and the commands behind them.
-	batch      store.Batch
-	batchMuted bool
+	batch   store.Batch
+	batchTo *wire.Encoder // where all of them are answered
 
 	// The last barrier: commands received before it began see what it covers.
 	coveredTo  int64
@@ -96,11 +92,10 @@ type conn struct {
 	// Statistics. While a batch is on its way they are the store's, as enc is.
 	last     *cmd // the latest command, for CLIENT LIST
 	tally    tally
-	untimed  int64         // reads of tally.cmd since clock
-	clock    int64         // when the read or the command that runs now began
-	errsSeen int           // of replies, as of the latest command that has run in the batch
-	replies  *wire.Encoder // where the batch's replies go
-	sent     []sent        // what waits for the batch
+	untimed  int64  // reads of tally.cmd since clock
+	clock    int64  // when the read or the command that runs now began
+	errsSeen int    // of replies, as of the latest command that has run in the batch
+	sent     []sent // what waits for the batch
 	sentAt   int64
 	reported bool     // EXEC has counted itself
 	txArgv   [][]byte // EXEC, of the latest transaction
@@ -164,7 +159,9 @@ func newConn(s *Server, l driver.Link, addr, laddr string, fd int, isLocal bool)
 		created: s.now(),
 		authed:  cfg.RequirePass == "",
 	}
-	c.enc.OnError = s.stats.errorReply
+	c.sink.client.OnError = s.stats.errorReply
+	c.sink.nobody.OnError = c.sink.client.OnError
+	c.enc = &c.sink.client
 	c.batch.Observe = c.executed
 	c.publish()
 	return c
@@ -236,6 +233,9 @@ func (c *conn) settle() {
 		c.in, c.r = own, 0
 	}
 	c.borrowed = false
+	if c.state == forNothing {
+		c.sink.nobody.Buf = nil
+	}
 	// The arguments point into a buffer that is to be let go.
 	if cap(c.args) > 256 {
 		c.args = nil
@@ -314,22 +314,13 @@ func (c *conn) endRead() {
 	}
 }
 
-// submit sends the batch on its way. Its replies go straight into enc.
+// submit sends the batch on its way. Its replies go straight into its sink.
 func (c *conn) submit() {
-	to := &c.enc
-	if c.batchMuted {
-		to = &wire.Encoder{OnError: c.enc.OnError}
-		to.SetRESP3(c.enc.RESP3())
-	}
-	c.submitTo(to)
-}
-
-func (c *conn) submitTo(replies *wire.Encoder) {
 	c.endRead()
 	c.endStats()
-	c.replies, c.errsSeen, c.sentAt = replies, replies.Errs, c.srv.nanotime()
+	c.errsSeen, c.sentAt = c.batchTo.Errs, c.srv.nanotime()
 	c.wait(forBatch)
-	c.srv.store.Submit(&c.batch, replies, c.signal)
+	c.srv.store.Submit(&c.batch, c.batchTo, c.signal)
 }
 
 // Abandon is the driver's last word after a panic or a broken connection.
@@ -364,8 +355,8 @@ func (c *conn) publish() {
 	}
 	f.flags = c.flags()
 	if !c.ownedByOthers() {
-		f.output = cap(c.enc.Buf)
-		c.out.owed.Store(int64(len(c.enc.Buf)))
+		f.output = cap(c.sink.client.Buf)
+		c.out.owed.Store(int64(len(c.sink.client.Buf)))
 	}
 	if c.last != nil {
 		f.lastCmd = c.last

@@ -9,7 +9,7 @@ import (
 )
 
 // run takes commands from the input until it is used up or the connection has
-// to wait, and leaves replies in enc. The driver calls it after input and after
+// to wait, and leaves replies in sink. The driver calls it after input and after
 // every wake.
 func (c *conn) run() {
 	if c.ownedByOthers() || c.dead {
@@ -58,11 +58,12 @@ func (c *conn) commands() {
 	}
 	c.need, c.ahead = 0, 0
 	c.serving = c.srv.store.Serving()
-	from := len(c.enc.Buf)
+	from := len(c.sink.client.Buf)
 	for c.state == forNothing && !c.closing && !c.dead {
-		if len(c.enc.Buf)-from >= flushAt {
+		if len(c.sink.client.Buf)-from >= flushAt {
 			break // there is more, but the replies so far should be on their way
 		}
+		c.enc = c.sink.choose()
 		lim.NoAuth = !c.authed && cfg.RequirePass != ""
 		b := c.in[c.r:c.w]
 		n, need, err := c.frame.Next(b, lim)
@@ -87,7 +88,7 @@ func (c *conn) commands() {
 		c.frame.Reset()
 		if len(c.args) == 0 {
 			c.r += n
-			c.skip, c.skipNext = c.skipNext, false // Redis counts it as the command that is skipped
+			c.sink.taken() // Redis counts it as the command that is skipped
 			continue
 		}
 		end := c.total - int64(c.w-c.r) + int64(n)
@@ -95,9 +96,7 @@ func (c *conn) commands() {
 			break // not yet: it will be looked at again after the wait
 		}
 		c.r += n
-		if c.skip || c.skipNext {
-			c.skip, c.skipNext = c.skipNext, false
-		}
+		c.sink.taken()
 	}
 }
 
@@ -118,15 +117,10 @@ func (c *conn) resume() bool {
 	}
 	was := c.state
 	c.state = forNothing
-	switch was {
-	case forBatch:
+	if was == forBatch {
 		c.waited(c.batch.Err())
 		c.batch.Reset()
-		c.batchMuted = false
 		return c.afterBatch()
-	case forBarrier:
-	case forTask:
-		c.dropTask()
 	}
 	return true
 }
@@ -228,27 +222,6 @@ func (c *conn) writes(cm *cmd) bool {
 	return cm.flags&command.WriteFlag != 0 || cm.name == "exec" && c.multi.writes
 }
 
-// muted reports whether the command being run gets no reply.
-func (c *conn) muted() bool { return c.replyOff || c.skip }
-
-// dropMuted takes back what has been written since from, if it is not wanted.
-func (c *conn) dropMuted(from int) {
-	if c.muted() {
-		c.enc.Buf = c.enc.Buf[:from]
-	}
-}
-
-// dropTask takes back the reply of a task or transaction that was begun while
-// the connection wanted none. Whether it wants the next one is another matter.
-func (c *conn) dropTask() {
-	if c.taskMuted {
-		c.enc.Buf = c.enc.Buf[:c.taskFrom]
-	}
-	if c.skipNext { // a CLIENT REPLY SKIP in the transaction
-		c.skip, c.skipNext = true, false
-	}
-}
-
 // reject refuses a command before it runs. Within MULTI that spoils the
 // transaction.
 func (c *conn) reject(cm *cmd, line string) bool {
@@ -274,10 +247,6 @@ func (c *conn) reject(cm *cmd, line string) bool {
 func (c *conn) literal(write func()) bool {
 	from := len(c.enc.Buf)
 	write()
-	if c.muted() {
-		c.enc.Buf = c.enc.Buf[:from]
-		return false
-	}
 	if c.batch.Len() > 0 {
 		c.behindBatch(from)
 	}
@@ -289,8 +258,8 @@ func (c *conn) literal(write func()) bool {
 func (c *conn) behindBatch(from int) {
 	reply := append([]byte(nil), c.enc.Buf[from:]...)
 	c.enc.Buf = c.enc.Buf[:from]
-	if len(reply) > 0 {
-		c.batch.Local(func(command.Reply) { c.enc.Raw(reply) })
+	if to := c.enc; len(reply) > 0 {
+		c.batch.Local(func(command.Reply) { to.Raw(reply) })
 	}
 }
 
@@ -311,7 +280,7 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 	if cm.spec.Block != nil {
 		return c.blocking(cm, argv)
 	}
-	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
+	if c.batch.Len() > 0 && c.batchTo != c.enc {
 		c.submit()
 		return true
 	}
@@ -342,13 +311,10 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 		c.endTogether()
 	}
 	from, errs := len(c.enc.Buf), c.enc.Errs
-	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
+	if !c.reader.Do(c.db, cm.spec, argv, c.enc) {
 		return false
 	}
 	c.ranRead(cm, argv, len(c.enc.Buf)-from, c.enc.Errs > errs)
-	if c.muted() {
-		c.enc.Buf = c.enc.Buf[:from]
-	}
 	if c.readsLeft--; c.readsLeft == 0 {
 		c.endRead()
 	}
@@ -373,7 +339,7 @@ func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 	if cm.spec.Block != nil {
 		return c.blocking(cm, argv)
 	}
-	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
+	if c.batch.Len() > 0 && c.batchTo != c.enc {
 		c.submit()
 		return true
 	}
@@ -388,15 +354,14 @@ func (c *conn) addWrite(cm *cmd, argv [][]byte) {
 	if c.batch.Len() == 0 {
 		c.batch.Expect(min(c.w-c.r, maxBatchSize))
 	}
-	c.batchMuted = c.muted()
+	c.batchTo = c.enc
 	c.batch.Write(c.db, cm.spec, argv)
 	c.batchFull()
 }
 
-// batchFull submits a batch that has become big, or that the next command may
-// not join.
+// batchFull submits a batch that has become big.
 func (c *conn) batchFull() {
-	if c.skip || c.batch.Len() >= maxBatchOps || c.batch.Bytes() >= maxBatchSize {
+	if c.batch.Len() >= maxBatchOps || c.batch.Bytes() >= maxBatchSize {
 		c.submit()
 	}
 }
@@ -411,14 +376,14 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.barrier()
 		return true
 	}
-	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.name == "exec" && c.batchMuted != c.muted()) {
+	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.name == "exec" && c.batchTo != c.enc) {
 		c.submit()
 		return true
 	}
 	c.endRead()
 	c.endStats() // it may be INFO
 	c.last, c.reported = cm, false
-	from, errs := len(c.enc.Buf), c.enc.Errs
+	to, from, errs := c.enc, len(c.enc.Buf), c.enc.Errs
 	if cm.when == slow {
 		c.task(cm, argv)
 		return false
@@ -426,12 +391,11 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.clock = c.srv.nanotime()
 	cm.run(c, argv)
 	if !c.reported {
-		c.ran(cm, argv, c.db, c.lap(), c.enc.Errs > errs)
+		c.ran(cm, argv, c.db, c.lap(), to.Errs > errs)
 	}
 	if c.state != forNothing {
 		return false // EXEC has sent a batch on its way, or left work for a task
 	}
-	c.dropMuted(from)
 	if c.batch.Len() > 0 && len(c.enc.Buf) > from {
 		c.behindBatch(from)
 	}
@@ -442,7 +406,6 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 // connection is that goroutine's until it signals.
 func (c *conn) task(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
-	c.taskFrom, c.taskMuted = len(c.enc.Buf), c.muted()
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {

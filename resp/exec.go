@@ -151,7 +151,6 @@ func (c *conn) unchanged(watched []store.Watched) bool {
 // exec runs a transaction: through the log if it writes, else here and now.
 func (c *conn) exec(t *transaction) {
 	db := c.db
-	c.taskFrom, c.taskMuted = len(c.enc.Buf), c.muted()
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
 	for i, q := range t.queue {
@@ -183,7 +182,7 @@ func (c *conn) exec(t *transaction) {
 	c.reported = true
 	c.addSent(c.srv.execCmd)
 	c.batch.Exec(t.watched, cmds)
-	c.batchMuted = c.taskMuted
+	c.batchTo = c.enc
 	if len(after) == 0 {
 		c.batchFull()
 		return
@@ -208,10 +207,10 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 	c.enc.Array(len(cmds))
 	for i := range cmds {
 		if q := &cmds[i]; q.Local != nil {
-			q.Local(&c.enc)
+			q.Local(c.enc)
 		} else {
 			errs := c.enc.Errs
-			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
+			c.reader.Do(q.DB, q.Spec, q.Argv, c.enc)
 			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.Errs > errs)
 		}
 	}
@@ -226,11 +225,7 @@ func (c *conn) afterBatch() bool {
 		return true
 	}
 	c.runLater(after)
-	if c.state != forNothing {
-		return false
-	}
-	c.dropTask()
-	return true
+	return c.state == forNothing
 }
 
 // runLater runs the front's commands of a transaction and inserts their replies

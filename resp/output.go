@@ -38,12 +38,12 @@ const staticReply = 16 * 1024
 // gather makes a block of the replies so far, if they are many: so that they need not
 // be copied when others join them.
 func (c *conn) gather() {
-	if c.state == forBatch || c.state == forTask || len(c.enc.Buf) < flushAt || c.out.unsent.Load() == 0 {
+	if c.state == forBatch || c.state == forTask || len(c.sink.client.Buf) < flushAt || c.out.unsent.Load() == 0 {
 		return // nothing is in their way, or somebody is adding to them
 	}
-	c.out.blocks = append(c.out.blocks, c.enc.Buf)
-	c.out.add(c.enc.Buf)
-	c.enc.Buf = nil
+	c.out.blocks = append(c.out.blocks, c.sink.client.Buf)
+	c.out.add(c.sink.client.Buf)
+	c.sink.client.Buf = nil
 }
 
 func (o *output) add(block []byte) {
@@ -67,11 +67,11 @@ func (c *conn) Output(spare []byte) []byte {
 		}
 		return block
 	}
-	if c.state == forBatch || c.state == forTask || len(c.enc.Buf) == 0 {
+	if c.state == forBatch || c.state == forTask || len(c.sink.client.Buf) == 0 {
 		return nil
 	}
-	block := c.enc.Buf
-	c.enc.Buf = spare[:0]
+	block := c.sink.client.Buf
+	c.sink.client.Buf = spare[:0]
 	o.add(block)
 	o.owed.Store(0)
 	return block

@@ -79,8 +79,8 @@ func (c *conn) endTogether() {
 // executed is the batch's observer: the store calls it for each command, while it
 // owns the connection's replies and statistics.
 func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, took time.Duration) {
-	failed := c.replies.Errs > c.errsSeen
-	c.errsSeen = c.replies.Errs
+	failed := c.batchTo.Errs > c.errsSeen
+	c.errsSeen = c.batchTo.Errs
 	switch {
 	case took < 0:
 		return // see waited
