@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
 	"github.com/raftredis/raftredis/resp/driver"
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -52,27 +54,48 @@ func (c *conn) busy() bool {
 	return c.out.unsent.Load() > 0 || c.out.owed.Load() > 0 || c.face.working
 }
 
+// pushQueue holds messages from other goroutines until the connection may write
+// them between two replies.
+type pushQueue struct {
+	mu    sync.Mutex
+	bytes []byte
+}
+
+func (p *pushQueue) put(message []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes = append(p.bytes, message...)
+}
+
+// take moves the messages behind the replies so far.
+func (p *pushQueue) take(behind *wire.Encoder) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.bytes) > 0 {
+		behind.Raw(p.bytes)
+		p.bytes = driver.Recycle(p.bytes)
+	}
+}
+
+// size is how many bytes wait.
+func (p *pushQueue) size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(len(p.bytes))
+}
+
 // takePushes moves messages from other goroutines behind the replies so far.
 func (c *conn) takePushes() {
 	if c.state == forBatch || c.state == forTask {
 		return // they would stand in the middle of the replies to come
 	}
-	p := &c.push
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.bytes) > 0 {
-		c.sink.client.Raw(p.bytes)
-		p.bytes = driver.Recycle(p.bytes)
-	}
+	c.push.take(&c.sink.client)
 }
 
 // pushBytes sends an encoded message to the connection's client, from any
 // goroutine.
 func (c *conn) pushBytes(b []byte) {
-	p := &c.push
-	p.mu.Lock()
-	p.bytes = append(p.bytes, b...)
-	p.mu.Unlock()
+	c.push.put(b)
 	c.link.Wake()
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/raftredis/raftredis/resp/driver"
 	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
-	"github.com/raftredis/raftredis/store/command"
 )
 
 // waiting says what a connection waits for before it takes another command.
@@ -40,15 +39,7 @@ type conn struct {
 	isLocal bool // the client is on this host
 	created time.Time
 
-	// Input: in[r:w] has been read and not been consumed. borrowed says that in
-	// is the driver's buffer and only valid until Received returns.
-	in       []byte
-	r, w     int
-	borrowed bool
-	need     int // bytes that in[r:] must hold to complete the command
-	frame    wire.Frame
-	args     [][]byte
-	total    int64 // bytes received so far
+	input
 
 	enc   *wire.Encoder // where the command being run answers: sink's to say
 	sink  sink
@@ -75,53 +66,16 @@ type conn struct {
 	executing           bool                   // commands of a transaction are being run
 	startTask           func()                 // to be started as a goroutine when run ends
 
-	// Reads that share one hold of the store's lock.
-	reader    store.Reader
-	reading   bool
-	readsLeft int
-	ahead     int // reads that lookAhead has seen and that have not run yet
-
 	// Writes of this pipeline, and the commands behind them.
 	batch   store.Batch
 	batchTo *wire.Encoder // where all of them are answered
 
-	// The last barrier: commands received before it began see what it covers.
-	coveredTo  int64
-	barrierErr error
-
-	// Statistics. While a batch is on its way they are the store's, as enc is.
-	last     *cmd // the latest command, for CLIENT LIST
-	tally    tally
-	untimed  int64  // reads of tally.cmd since clock
-	clock    int64  // when the read or the command that runs now began
-	errsSeen int    // of replies, as of the latest command that has run in the batch
-	sent     []sent // what waits for the batch
-	sentAt   int64
-	reported bool     // EXEC has counted itself
-	txArgv   [][]byte // EXEC, of the latest transaction
-	txDB     int      // the database at its end
-	notes    []byte   // for monitors: commands that have run
-	ended    atomic.Bool
-
+	reads
+	record
 	out output
 
 	push pushQueue
 	face face
-}
-
-// transaction is the state between MULTI and EXEC, and what WATCH watches.
-type transaction struct {
-	on      bool
-	aborted bool // a command could not be queued
-	queue   []queuedCommand
-	bytes   int
-	writes  bool // some command in the queue writes
-	watched []store.Watched
-}
-
-type queuedCommand struct {
-	cmd  *cmd
-	argv [][]byte
 }
 
 // face is what others see of a connection: CLIENT LIST, the idle timeout. The
@@ -144,13 +98,6 @@ type face struct {
 	working  bool // has input to answer, or replies to send
 }
 
-// pushQueue holds messages from other goroutines until the connection may write
-// them between two replies.
-type pushQueue struct {
-	mu    sync.Mutex
-	bytes []byte
-}
-
 func newConn(s *Server, l driver.Link, addr, laddr string, fd int, isLocal bool) *conn {
 	cfg := s.config()
 	c := &conn{
@@ -162,6 +109,7 @@ func newConn(s *Server, l driver.Link, addr, laddr string, fd int, isLocal bool)
 	c.sink.client.OnError = s.stats.errorReply
 	c.sink.nobody.OnError = c.sink.client.OnError
 	c.enc = &c.sink.client
+	c.record.srv = s
 	c.batch.Observe = c.executed
 	c.publish()
 	return c
@@ -174,40 +122,17 @@ func (c *conn) Admit() bool { return c.srv.remember(c) }
 // of earlier input, or the connection's own buffer.
 func (c *conn) ReadInto(shared []byte) []byte {
 	if c.r == c.w && c.state == forNothing && c.need <= len(shared) {
-		c.in, c.r, c.w, c.borrowed = shared, 0, 0, true
+		c.borrow(shared)
 		return shared
 	}
 	c.makeRoom()
 	return c.in[c.w:]
 }
 
-// makeRoom makes room for at least driver.ReadSize bytes in the connection's own
-// buffer. It grows by doubling, so that the bytes of a big argument are copied
-// twice at most, and never to more than twice of what has really arrived,
-// whatever length a client has announced.
-func (c *conn) makeRoom() {
-	have := c.w - c.r
-	if cap(c.in)-c.w >= driver.ReadSize || have > 0 && c.need > have && c.need <= cap(c.in)-c.r {
-		c.in = c.in[:cap(c.in)]
-		if c.w < len(c.in) {
-			return
-		}
-	}
-	size := max(2*have, have+driver.ReadSize)
-	if c.need > have && c.need < size && c.need >= have+driver.ReadSize {
-		size = c.need // the rest of the argument fits exactly
-	}
-	// While something waits for the store, arguments may still be in use:
-	// always move to a new buffer rather than within the old one.
-	grown := command.Append(make([]byte, 0, size), c.in[c.r:c.w])
-	c.in, c.r, c.w = grown[:size], 0, have
-}
-
 // Received says that the driver has read n bytes to where ReadInto said, and
 // runs the commands in them.
 func (c *conn) Received(n int) {
-	c.w += n
-	c.total += int64(n)
+	c.grew(n)
 	c.srv.stats.netIn.Add(int64(n))
 	c.srv.stats.reads.Add(1)
 	c.run()
@@ -220,33 +145,29 @@ func (c *conn) Resume() {
 	c.settle()
 }
 
-// settle brings what is left of the input into a buffer of the connection's
-// own, and lets go of buffers that are not needed.
+// settle lets go of buffers that are not needed, and of the driver's.
 func (c *conn) settle() {
-	switch {
-	case c.r == c.w:
-		c.in, c.r, c.w = nil, 0, 0
-	case c.borrowed:
-		rest := c.in[c.r:c.w]
-		own := make([]byte, max(2*len(rest), 1024))
-		c.w = copy(own, rest)
-		c.in, c.r = own, 0
-	}
-	c.borrowed = false
+	c.keep()
 	if c.state == forNothing {
 		c.sink.nobody.Buf = nil
-	}
-	// The arguments point into a buffer that is to be let go.
-	if cap(c.args) > 256 {
-		c.args = nil
-	} else {
-		clear(c.args[:cap(c.args)])
-		c.args = c.args[:0]
 	}
 }
 
 func (c *conn) ownedByOthers() bool {
 	return (c.state == forBatch || c.state == forTask) && !c.over.Load()
+}
+
+// reads is what a connection's reads have in common.
+type reads struct {
+	// Those that share one hold of the store's lock.
+	reader    store.Reader
+	reading   bool
+	readsLeft int
+	ahead     int // reads that lookAhead has seen and that have not run yet
+
+	// The last barrier: commands received before it began see what it covers.
+	coveredTo  int64
+	barrierErr error
 }
 
 // runnable reports whether there is input that run stopped in the middle of.

@@ -201,7 +201,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		if blocked := c.oversized(argv); blocked {
 			return false
 		}
-		c.queue(cm, argv)
+		c.multi.add(cm, argv)
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false
 	}

@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"slices"
+
 	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
@@ -14,6 +16,21 @@ import (
 // Commands of the front may stand in a transaction, too (PING, SELECT, INFO).
 // They do not run while the store applies the entry: they are run afterwards,
 // and their replies are put where they belong.
+
+// transaction is the state between MULTI and EXEC, and what WATCH watches.
+type transaction struct {
+	on      bool
+	aborted bool // a command could not be queued
+	queue   []queuedCommand
+	bytes   int
+	writes  bool // some command in the queue writes
+	watched []store.Watched
+}
+
+type queuedCommand struct {
+	cmd  *cmd
+	argv [][]byte
+}
 
 func transactionFamily() []local {
 	const group = "transactions"
@@ -73,10 +90,8 @@ func (c *conn) cmdWatch(argv [][]byte) {
 }
 
 func (c *conn) watch(key []byte) {
-	for i := range c.multi.watched {
-		if w := &c.multi.watched[i]; w.DB == c.db && string(w.Key) == string(key) {
-			return // the first look is the one that counts
-		}
+	if c.multi.watches(c.db, key) {
+		return // the first look is the one that counts
 	}
 	c.multi.watched = append(c.multi.watched, c.reader.Watch(c.db, key))
 }
@@ -87,14 +102,19 @@ func (c *conn) cmdUnwatch([][]byte) {
 	c.enc.Status("OK")
 }
 
-// queue keeps a command for EXEC.
-func (c *conn) queue(cm *cmd, argv [][]byte) {
+// add keeps a command for EXEC.
+func (t *transaction) add(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
 	for _, a := range own {
-		c.multi.bytes += len(a) + wire.ArgSize
+		t.bytes += len(a) + wire.ArgSize
 	}
-	c.multi.queue = append(c.multi.queue, queuedCommand{cm, own})
-	c.multi.writes = c.multi.writes || cm.spec.Write != nil
+	t.queue = append(t.queue, queuedCommand{cm, own})
+	t.writes = t.writes || cm.spec.Write != nil
+}
+
+// watches reports whether a key is watched already.
+func (t *transaction) watches(db int, key []byte) bool {
+	return slices.ContainsFunc(t.watched, func(w store.Watched) bool { return w.DB == db && string(w.Key) == string(key) })
 }
 
 // oversized closes a connection whose transaction has grown beyond what a

@@ -99,9 +99,7 @@ func (c *conn) BlockSent(block []byte) {
 // bytes. From any goroutine.
 func (c *conn) pending() (obl, oll, omem int64) {
 	o := &c.out
-	c.push.mu.Lock()
-	owed := o.owed.Load() + int64(len(c.push.bytes))
-	c.push.mu.Unlock()
+	owed := o.owed.Load() + c.push.size()
 	if bytes := o.unsent.Load() + owed; bytes <= staticReply {
 		return bytes, 0, 0
 	}
