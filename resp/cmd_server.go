@@ -83,7 +83,7 @@ func (c *conn) cmdRole([][]byte) {
 		}
 		c.enc.Array(len(online))
 		for _, r := range online {
-			c.enc.strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
+			c.enc.Strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
 		}
 		return
 	}
@@ -352,7 +352,7 @@ func (c *conn) cmdSlowlogGet(argv [][]byte) {
 		c.enc.Int(e.id)
 		c.enc.Int(e.at.Unix())
 		c.enc.Int(e.usec)
-		c.enc.strings(e.argv...)
+		c.enc.Strings(e.argv...)
 		c.enc.BulkString(e.addr)
 		c.enc.BulkString(e.name)
 	}

@@ -104,7 +104,7 @@ func (t *infoText) server() {
 	t.line("os", system+" "+release+" "+machine)
 	t.line("arch_bits", strconv.IntSize)
 	t.line("monotonic_clock", "Go runtime")
-	t.line("multiplexing_api", s.plain.name())
+	t.line("multiplexing_api", s.plain.Name())
 	t.line("atomicvar_api", "go-builtin")
 	t.line("gcc_version", "0.0.0") // what Redis says when another compiler built it
 	t.line("go_version", strings.TrimPrefix(runtime.Version(), "go"))

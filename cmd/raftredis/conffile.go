@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/raftredis/raftredis/resp"
+	"github.com/raftredis/raftredis/resp/wire"
 )
 
 // directive is one line of a configuration file, or what stands for one.
@@ -111,7 +111,7 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 
 // splitArgs splits a line into words, which are quoted as in an inline command.
 func splitArgs(line string) ([]string, error) {
-	argv, ok := resp.SplitInline([]byte(line), nil)
+	argv, ok := wire.SplitInline([]byte(line), nil)
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("unbalanced quotes, or a closing one without a blank behind it: %s", line)
