@@ -118,8 +118,8 @@ type applier struct {
 	s *Store
 
 	leading bool
-	stamp   int64 // of the entry being applied, ms
-	sent    int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
+	stamp   machine.Millis // of the entry being applied
+	sent    micros         // when the latest of this node's requests in the entry was sent, -1 if there is none
 
 	started time.Time // of this hold of the lock
 	work    int
@@ -198,7 +198,7 @@ func (a *applier) Aside(f func()) {
 }
 
 // Entry takes in the stamp of an entry.
-func (a *applier) Entry(stamp int64) {
+func (a *applier) Entry(stamp machine.Millis) {
 	a.stamp, a.sent = stamp, -1
 	a.s.clock.Observe(stamp, a.leading)
 	a.s.stats.entries.Add(1)

@@ -36,8 +36,8 @@ type Wait struct {
 	argv  [][]byte
 	reply command.Reply
 	done  func()
-	until int64 // when its time is up, µs of clock.mono; 0: never
-	batch Batch // of the request that enters it
+	until micros // when its time is up, by clock.mono; 0: never
+	batch Batch  // of the request that enters it
 
 	// Guarded by room.mu, or blockedReads.mu for a read.
 	state waitState
@@ -70,7 +70,7 @@ const waitSlack = 10 * time.Millisecond
 func (s *Store) Block(w *Wait, db int, spec *command.Spec, argv [][]byte, reply command.Reply, done func()) {
 	*w = Wait{Waits: w.Waits, db: db, spec: spec, argv: argv, reply: reply, done: done}
 	if ms, _, _ := spec.Block.Timeout(argv); ms > 0 {
-		w.until = s.clock.mono() + min(ms, maxTimer.Milliseconds())*1000
+		w.until = s.clock.mono() + microsOf(time.Duration(min(ms, maxTimer.Milliseconds()))*time.Millisecond)
 	}
 	if spec.Read != nil {
 		s.blockRead(w)
@@ -83,11 +83,11 @@ func (s *Store) Block(w *Wait, db int, spec *command.Spec, argv [][]byte, reply 
 const maxTimer = 200 * 365 * 24 * time.Hour
 
 // left returns how long a client may still wait, in ms: 0 for ever, else at least 1.
-func (w *Wait) left(now int64) int64 {
+func (w *Wait) left(now micros) int64 {
 	if w.until == 0 {
 		return 0
 	}
-	return max((w.until-now+999)/1000, 1)
+	return max(int64((w.until-now+999)/1000), 1)
 }
 
 // enter proposes the command.
@@ -199,7 +199,7 @@ func (r *room) entered(s *Store, w *Wait, seq uint64) {
 	case w.gone:
 		r.say(seq, machine.Return)
 	case w.until != 0 && !r.stopped:
-		left := time.Duration(w.until-s.clock.mono())*time.Microsecond + waitSlack
+		left := (w.until - s.clock.mono()).span() + waitSlack
 		w.timer = time.AfterFunc(max(left, waitSlack), func() {
 			r.ask(w, "", false)
 			r.flush(s)
@@ -313,7 +313,7 @@ func (r *room) take(seq uint64) *Wait {
 // ended ends the wait of a client that was not served. It returns the client if it
 // has its reply now, or, as again, if it has to be entered once more. The apply loop
 // calls it.
-func (r *room) ended(seq uint64, why machine.Ended, now int64) (over, again *Wait) {
+func (r *room) ended(seq uint64, why machine.Ended, now micros) (over, again *Wait) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.take(seq)

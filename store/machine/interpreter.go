@@ -17,7 +17,7 @@ type frame struct {
 
 // op applies the op that c stands at.
 func (m *Machine) op(c *cursor, asker Asker) error {
-	m.ahead.next(m.ks, m.now)
+	m.ahead.next(m.ks, int64(m.now))
 	before := len(c.b)
 	kind, db := c.op()
 	if c.err != nil {
@@ -56,7 +56,7 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 // clients, and readers are let in between them.
 func (m *Machine) begin() {
 	m.revision++
-	m.ks.Begin(m.revision, m.now)
+	m.ks.Begin(m.revision, int64(m.now))
 	// Every unit draws from its own sequence, so that how much one command draws
 	// is of no consequence for the next.
 	m.rand = keyspace.NewRand(m.seed ^ m.revision*0xd1342543de82ef95)
@@ -136,7 +136,7 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	f.db = m.ks.DB(db)
 	call := &f.call
 	call.Space = m.ks
-	call.Now, call.Rand = m.now, &m.rand
+	call.Now, call.Rand = int64(m.now), &m.rand
 	spec.Write(call)
 	m.obs.Executed()
 }
@@ -178,7 +178,7 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	run := true
 	for n := c.count(); n > 0; n-- {
 		w := Watched{DB: c.db(), Key: c.bytes(), Mark: keyspace.Mark(c.uvarint())}
-		run = run && c.err == nil && m.unchanged(&w, m.now)
+		run = run && c.err == nil && m.unchanged(&w, int64(m.now))
 	}
 	n := c.count()
 	if c.err != nil {

@@ -20,7 +20,7 @@ type Machine struct {
 	sessions sessions
 	index    uint64 // of the last applied entry
 	term     uint64 // of that entry
-	now      int64  // the state clock: the highest stamp applied, ms
+	now      Millis // the state clock: the highest stamp applied
 	revision uint64 // counts the units applied: the versions of keys
 	waiting  waiting
 	parts    commit.Assembly // the large request that has come in part
@@ -46,8 +46,14 @@ func New(table *command.Table, obs Observer) *Machine {
 // Index returns the index of the last applied entry.
 func (m *Machine) Index() uint64 { return m.index }
 
-// Now returns the state clock in ms: the highest stamp applied.
-func (m *Machine) Now() int64 { return m.now }
+// Millis is a time of the state clock: milliseconds since 1970 by the clock of
+// whoever led when an entry was sealed. It is what deadlines of keys and of clients
+// that wait are compared with, and has a type of its own because a node has other
+// clocks, which the state must not depend on and which count in other units.
+type Millis int64
+
+// Now returns the state clock: the highest stamp applied.
+func (m *Machine) Now() Millis { return m.now }
 
 // Keyspace returns the data, for reading.
 func (m *Machine) Keyspace() *keyspace.Keyspace { return m.ks }

@@ -39,7 +39,7 @@ type Picture struct {
 	Index uint64
 
 	term     uint64
-	now      int64
+	now      Millis
 	revision uint64
 	sessions sessions
 	parts    commit.Assembly
@@ -143,7 +143,7 @@ func (m *Machine) loaded(r io.Reader) error {
 	}
 	m.ks.OnTouch, m.ks.OnSwap = m.touched, m.obs.Swapping
 	// From here on versions are above what a capture may have frozen.
-	m.ks.Begin(m.revision, m.now)
+	m.ks.Begin(m.revision, int64(m.now))
 	return nil
 }
 
@@ -157,7 +157,7 @@ func (p *Picture) encodePosition(e *keyspace.Encoder) {
 func (m *Machine) decodePosition(d *keyspace.Decoder) error {
 	m.index = d.Uvarint()
 	m.term = d.Uvarint()
-	m.now = int64(d.Uvarint())
+	m.now = Millis(d.Uvarint())
 	m.revision = d.Uvarint()
 	if m.now < 0 {
 		d.Fail("time out of range")

@@ -52,7 +52,7 @@ type waiter struct {
 	number   uint64 // in the order of entering
 	db       int
 	resp3    bool
-	deadline int64 // ms on the state clock, 0: none
+	deadline Millis // 0: none
 	spec     *command.Spec
 	argv     [][]byte
 
@@ -314,7 +314,7 @@ func (m *Machine) enter(f *frame, spec *command.Spec, db int, resp3 bool, timeou
 		db: db, resp3: resp3, spec: spec, argv: cloneArgs(f.call.Args),
 	}
 	if timeout > 0 {
-		w.deadline = m.now + int64(min(timeout, maxWait))
+		w.deadline = m.now + Millis(min(timeout, maxWait))
 	}
 	m.waiting.enter(w)
 }
@@ -358,7 +358,7 @@ func (m *Machine) serve() {
 	for i := 0; i < len(ws.ready); i++ {
 		s := ws.ready[i]
 		s.ready = false
-		view := m.ks.View(s.db, m.now)
+		view := m.ks.View(s.db, int64(m.now))
 		kind := view.Kind([]byte(s.key))
 		// By who came first: the order of queues is not in the snapshot.
 		queues := slices.SortedFunc(slices.Values(s.queues), func(a, b *queue) int {
@@ -567,7 +567,7 @@ func (m *Machine) decodeWaiting(d *keyspace.Decoder) error {
 		w := &waiter{}
 		w.id, w.db, w.resp3, w.spec, w.argv = m.decodeClient(d)
 		w.number = d.Uvarint()
-		w.deadline = int64(d.Uvarint())
+		w.deadline = Millis(d.Uvarint())
 		if d.Err() == nil && (w.number <= last || w.number > ws.entered || w.deadline < 0) {
 			d.Fail("clients that wait are out of order")
 		}
