@@ -307,7 +307,7 @@ func (c *conn) cmdSlowlogGet(argv [][]byte) {
 		c.enc.Array(6)
 		c.enc.Int(e.id)
 		c.enc.Int(e.at.Unix())
-		c.enc.Int(e.usec)
+		c.enc.Int(int64(e.took))
 		c.enc.strings(e.argv...)
 		c.enc.BulkString(e.addr)
 		c.enc.BulkString(e.name)

@@ -26,15 +26,35 @@ type Config struct {
 	ReadMode        string // "local" or "linearizable"
 	ServeStale      bool
 	DebugCommand    string // "no", "yes" or "local"
-	SlowlogSlower   int64  // microseconds, negative: off
+	SlowlogSlower   Micros // negative: off
 	SlowlogMaxLen   int64
-	LatencyLimit    int64 // milliseconds, 0: off
+	LatencyLimit    Millis // 0: off
 	LatencyTracking bool
 	Databases       int
 	ShutdownTimeout int // seconds that clients get for their last replies
 	IOThreads       int // event loops, 0: one for each two CPUs
 	Driver          string
 }
+
+// Micros and Millis are spans of time as the directives and replies of Redis count
+// them. What is measured here is in nanoseconds: only the methods compare the two.
+type (
+	Micros int64
+	Millis int64
+)
+
+// microsOf cuts nanoseconds to what replies show.
+func microsOf(ns int64) Micros { return Micros(ns / 1e3) }
+
+// millisOf cuts nanoseconds to what replies show.
+func millisOf(ns int64) Millis { return Millis(ns / 1e6) }
+
+// reached reports whether ns nanoseconds are slow by slowlog-log-slower-than. It
+// divides, because a limit of any size is allowed.
+func (m Micros) reached(ns int64) bool { return m >= 0 && microsOf(ns) >= m }
+
+// reached reports whether ns nanoseconds are an event by latency-monitor-threshold.
+func (m Millis) reached(ns int64) bool { return m > 0 && millisOf(ns) >= m }
 
 // OutputLimit bounds the replies that wait for a client that does not read
 // them: more than Hard bytes at any time, or more than Soft bytes for

@@ -49,9 +49,9 @@ func Directives() []Directive {
 		enum("read-mode", "local", []string{"local", "linearizable"}, "how reads are served unless a connection says READONLY or READWRITE", func(c *Config) *string { return &c.ReadMode }),
 		yesno("replica-serve-stale-data", "yes", "serve local reads while there is no leader", func(c *Config) *bool { return &c.ServeStale }).alias("slave-serve-stale-data"),
 		enum("enable-debug-command", "no", []string{"no", "yes", "local"}, "allow DEBUG: not at all, to all, or to clients of this host", func(c *Config) *string { return &c.DebugCommand }).immutable(),
-		number("slowlog-log-slower-than", "10000", -1, math.MaxInt64, "microseconds beyond which a command is logged, -1 for never", func(c *Config) *int64 { return &c.SlowlogSlower }),
+		number("slowlog-log-slower-than", "10000", -1, math.MaxInt64, "microseconds beyond which a command is logged, -1 for never", func(c *Config) *Micros { return &c.SlowlogSlower }),
 		number("slowlog-max-len", "128", 0, math.MaxInt64, "entries that the slow log keeps", func(c *Config) *int64 { return &c.SlowlogMaxLen }),
-		number("latency-monitor-threshold", "0", 0, math.MaxInt64, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *int64 { return &c.LatencyLimit }),
+		number("latency-monitor-threshold", "0", 0, math.MaxInt64, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *Millis { return &c.LatencyLimit }),
 		yesno("latency-tracking", "yes", "keep a histogram of each command's latency", func(c *Config) *bool { return &c.LatencyTracking }),
 		number("databases", "16", 16, 16, "databases to SELECT from", func(c *Config) *int { return &c.Databases }).immutable(),
 		number("shutdown-timeout", "10", 0, math.MaxInt32, "seconds that clients get to take their last replies", func(c *Config) *int { return &c.ShutdownTimeout }),
@@ -105,7 +105,7 @@ func enum(name, def string, values []string, summary string, field func(*Config)
 	}
 }
 
-func number[T int | int64](name, def string, low, high int64, summary string, field func(*Config) *T) Directive {
+func number[T ~int | ~int64](name, def string, low, high int64, summary string, field func(*Config) *T) Directive {
 	return integer(directive.Number, name, def, low, high, summary, field)
 }
 
@@ -113,7 +113,7 @@ func memory(name, def string, low, high int64, summary string, field func(*Confi
 	return integer(directive.Memory, name, def, low, high, summary, field)
 }
 
-func integer[T int | int64](kind directive.Kind, name, def string, low, high int64, summary string, field func(*Config) *T) Directive {
+func integer[T ~int | ~int64](kind directive.Kind, name, def string, low, high int64, summary string, field func(*Config) *T) Directive {
 	d := directive.Directive{Name: name, Owner: directive.Front, Kind: kind, Default: def, Min: low, Max: high, Summary: summary}
 	return Directive{
 		Directive: d,
