@@ -45,6 +45,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 		}
 	}
 	if err == nil {
+		// Before anything else can look: in Redis, too, who waits gets a pushed element
+		// before the next command runs, and after a transaction as a whole.
 		m.serve()
 		m.obs.Pause(work + (before-len(c.b))>>10)
 	}
@@ -125,6 +127,8 @@ func (m *Machine) Exec(db int, argv [][]byte, reply command.Reply) error {
 
 func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
 	spec := m.table.Resolve(argv)
+	// The origin has checked all of this. Here it is the only guard against members of
+	// different versions coming to different states: better to stop.
 	if spec == nil || spec.Write == nil || !spec.ArityOK(len(argv)) {
 		return nil, fmt.Errorf("%w: no write command %.40q with %d arguments: the entry comes from a newer version", ErrEntry, argv[0], len(argv))
 	}
@@ -178,6 +182,7 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	run := true
 	for n := c.count(); n > 0; n-- {
 		w := Watched{DB: c.db(), Key: c.bytes(), Mark: keyspace.Mark(c.uvarint())}
+		// All are read even if one has changed: what stands behind them has to be found.
 		run = run && c.err == nil && m.unchanged(&w, int64(m.now))
 	}
 	n := c.count()
@@ -189,7 +194,7 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	for i := n; i > 0; i-- {
 		db := c.db()
 		if !run {
-			c.skipArgs()
+			c.skipArgs() // the next op begins behind them
 			continue
 		}
 		if err := m.write(c, db, asker.Command(), asker); err != nil {
@@ -223,6 +228,9 @@ func (m *Machine) expire(c *cursor, db int) error {
 	before := m.ks.Stats().Expired
 	for n := c.count(); n > 0; n-- {
 		key := c.bytes()
+		// The leader found these by its estimate of the clock. What counts is the state
+		// clock, and what a write in front of this has made of the key: it may have been
+		// given a new deadline, or none.
 		if _, alive := d.Expire(key); !alive {
 			d.Delete(key) // what is expired is deleted, what is gone stays so
 		}

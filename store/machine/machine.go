@@ -93,7 +93,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("apply entry %d: %w", index, err)
 	}
-	m.index, m.term = index, term
+	m.index, m.term = index, term // last: an entry counts as a whole or not at all
 	return nil
 }
 
@@ -122,6 +122,8 @@ func (m *Machine) entry(data []byte) error {
 		return c.err
 	}
 	m.seed = seed
+	// A new leader's clock may be behind the old one's. Were the state clock to follow,
+	// keys that have expired would be there again.
 	m.now = max(m.now, stamp)
 	m.obs.Entry(stamp)
 	m.expireWaiters()
@@ -152,13 +154,16 @@ func (m *Machine) request(request []byte) error {
 		return c.err
 	}
 	m.head = h
-	before := m.RunOf(h.Origin)
+	before := m.RunOf(h.Origin) // admit may begin a new one
 	fresh := m.sessions.admit(h)
 	asker, err := m.obs.Request(h, fresh)
 	if err != nil || !fresh {
 		return err
 	}
-	if before < h.Incarnation { // the run before it has ended, and so have its clients
+	// The run before it has ended, and so have its clients: what was taken for them and
+	// not claimed reached nobody. Before the request's own ops, because a push among
+	// them must find only who is there. It is a unit of its own, as an op is.
+	if before < h.Incarnation {
 		m.begin()
 		if err := m.endClients(h.Origin); err != nil {
 			return err

@@ -135,7 +135,10 @@ func (ws *waiting) find(origin, seq uint64) (*waiter, *served) {
 	return m.waiting[seq], m.served[seq]
 }
 
-// enter puts a client at the end of every line that it waits in.
+// enter puts a client at the end of every line that it waits in. The order of entering
+// is that of the log, and so the same on every member: fairness holds across the
+// cluster, and a snapshot needs to have nothing but the clients in that order, from
+// which loading enters them again.
 func (ws *waiting) enter(w *waiter) {
 	ws.member(w.id.Origin).waiting[w.id.Seq] = w
 	w.prev = ws.lineEnd
@@ -185,7 +188,8 @@ func (ws *waiting) queue(k spotKey, kind keyspace.Kind, line string) *queue {
 	return q
 }
 
-// leave takes a client out of every line.
+// leave takes a client out of every line, in time that does not grow with the number
+// of clients (it does with the kinds of commands that wait for one key).
 func (ws *waiting) leave(w *waiter) {
 	delete(ws.clients[w.id.Origin].waiting, w.id.Seq)
 	ws.forget(w.id.Origin)
@@ -258,7 +262,7 @@ func (ws *waiting) drop(s *served) {
 // an entry, and, for the consumers of its groups, when a stream goes.
 func (ws *waiting) touched(t keyspace.Touch) {
 	if len(ws.spots) == 0 {
-		return
+		return // nearly always: this is called for every key that is written
 	}
 	switch t.Change {
 	case keyspace.Created:
@@ -266,12 +270,16 @@ func (ws *waiting) touched(t keyspace.Touch) {
 			ws.markReady(t.DB, t.Key)
 		}
 	case keyspace.Replaced, keyspace.Deleted:
+		// Of a stream that has gone, the consumers of its groups hear with an error. For
+		// a list that has gone there is nothing to say: its clients wait on.
 		if t.Kind == keyspace.Stream {
 			ws.markReady(t.DB, t.Key)
 		}
 	case keyspace.Signalled:
 		ws.markReady(t.DB, t.Key)
 	case keyspace.Swept:
+		// A whole database was exchanged or emptied, without a word for each key. In the
+		// order of the line and not of the map of spots, which is another on every member.
 		for w := ws.line; w != nil; w = w.next {
 			if w.db != t.DB {
 				continue
@@ -290,7 +298,7 @@ func (ws *waiting) markReady(db int, key string) {
 }
 
 func (ws *waiting) mark(s *spot) {
-	if !s.ready {
+	if !s.ready { // in the order in which keys first became ready, as Redis
 		s.ready = true
 		ws.ready = append(ws.ready, s)
 	}
@@ -308,9 +316,13 @@ const (
 
 // enter has the client whose command is in f wait. timeout is in ms, 0 for ever.
 func (m *Machine) enter(f *frame, spec *command.Spec, db int, resp3 bool, timeout uint64) {
+	// Counted by the state and not by the entry's index: several clients may be entered
+	// by one entry, and the order among them matters.
 	m.waiting.entered++
 	w := &waiter{
 		id: WaitID{m.head.Origin, m.head.Incarnation, m.head.Seq}, number: m.waiting.entered,
+		// A copy: the arguments are part of the entry, which would stay in memory for as
+		// long as the client waits.
 		db: db, resp3: resp3, spec: spec, argv: cloneArgs(f.call.Args),
 	}
 	if timeout > 0 {
@@ -337,7 +349,8 @@ func cloneArgs(argv [][]byte) [][]byte {
 }
 
 // expireWaiters ends the waits whose time is up on the state clock. There is no
-// entry for that: any entry that moves the clock does it.
+// entry for that: any entry that moves the clock does it, before its first request, so
+// that nothing in it serves a client whose time was up when it was sealed.
 func (m *Machine) expireWaiters() {
 	for {
 		w, ok := m.waiting.deadline.Min()
@@ -355,9 +368,9 @@ func (m *Machine) expireWaiters() {
 // order is that of Redis's handleClientsBlockedOnKeys.
 func (m *Machine) serve() {
 	ws := &m.waiting
-	for i := 0; i < len(ws.ready); i++ {
+	for i := 0; i < len(ws.ready); i++ { // what serving makes ready is appended
 		s := ws.ready[i]
-		s.ready = false
+		s.ready = false // before serving, which may make the same key ready again
 		view := m.ks.View(s.db, int64(m.now))
 		kind := view.Kind([]byte(s.key))
 		// By who came first: the order of queues is not in the snapshot.
@@ -382,8 +395,11 @@ func (m *Machine) serveOne(w *waiter, key string) bool {
 	f.call.Call = command.Call{Args: w.argv, Reply: reply, MayBlock: true, Ready: []byte(key)}
 	m.call(f, w.spec, w.db)
 	if f.call.Blocked() {
-		return false
+		return false // it found nothing, and whoever is behind it in the queue would not either
 	}
+	// From here on the element is in nobody's list: only this record keeps it, until
+	// the client's member has claimed or returned it. The record is state and in every
+	// snapshot for that reason.
 	m.waiting.leave(w)
 	m.waiting.taken++
 	m.waiting.keep(&served{id: w.id, number: m.waiting.taken, db: w.db, spec: w.spec, argv: w.argv, reply: reply})
@@ -391,7 +407,11 @@ func (m *Machine) serveOne(w *waiter, key string) bool {
 	return true
 }
 
-// putBack puts back what was taken for a client that has gone.
+// putBack puts back what was taken for a client that has gone. The command that does so
+// is made of the reply alone, and an error of its is dropped with its reply: if the key
+// is of another type by now, there is no place to put the element. The keys that it
+// touches are ready, so serving follows at the end of the op, and the next in line may
+// get what the first has not taken.
 func (m *Machine) putBack(s *served) error {
 	m.waiting.drop(s)
 	if s.spec.Block.Undo == nil {
@@ -416,6 +436,8 @@ func (m *Machine) settle(c *cursor) error {
 		if c.err != nil {
 			return c.err
 		}
+		// A member settles for its own run only: m.head is the request's, and the clients
+		// of an earlier run were ended by the first request of this one.
 		w, s := m.waiting.find(m.head.Origin, seq)
 		switch {
 		case w != nil && what != Claim:
@@ -426,8 +448,12 @@ func (m *Machine) settle(c *cursor) error {
 			m.waiting.drop(s)
 			m.obs.Claimed(s.id, s.reply)
 		case s != nil && what == Return:
+			// Not put back at once: what was taken first has to come back last.
 			returned = append(returned, s)
 		}
+		// Cancel of one who is served changes nothing: the push stood in front of it, and
+		// its member will claim. Anything about a client who is not known is late: it was
+		// settled before, or given up.
 	}
 	if c.err != nil {
 		return c.err
@@ -451,8 +477,12 @@ func (m *Machine) endClients(origin uint64) error {
 	if member == nil {
 		return nil
 	}
+	// Sorted, because a map's order is another on every member, and putting back and
+	// telling are both seen.
 	waiting := slices.SortedFunc(maps.Values(member.waiting), func(a, b *waiter) int { return cmp.Compare(a.number, b.number) })
 	taken := slices.SortedFunc(maps.Values(member.served), func(a, b *served) int { return cmp.Compare(b.number, a.number) })
+	// Those who wait go first: what is put back must not serve a client of the member
+	// that is being given up.
 	for _, w := range waiting {
 		m.waiting.leave(w)
 		m.obs.Ended(w.id, GivenUp)
@@ -473,7 +503,9 @@ func (m *Machine) giveUp(c *cursor) error {
 		return c.err
 	}
 	if m.RunOf(origin) != incarnation {
-		return nil // it has ended by itself
+		// It has ended by itself: the member is back with a new run, whose clients are
+		// not those that the leader meant.
+		return nil
 	}
 	return m.endClients(origin)
 }
@@ -558,7 +590,9 @@ func encodeClient(e *keyspace.Encoder, id WaitID, db int, resp3 bool, argv [][]b
 	}
 }
 
-// decodeWaiting needs the sessions.
+// decodeWaiting needs the sessions. It checks what the rest of the machine takes for
+// granted, above all the order and that every command can wait: a bad snapshot has to
+// end here, with an error, and not as a panic or a wrong order later.
 func (m *Machine) decodeWaiting(d *keyspace.Decoder) error {
 	ws := &m.waiting
 	ws.entered, ws.taken = d.Uvarint(), d.Uvarint()
