@@ -107,6 +107,8 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			// may be relied on, so it says nothing.
 			return
 		}
+		// All that has arrived, before one Ready: what it leads to shares a message and a
+		// sync.
 		for _, in := range n.inbox.take() {
 			if in.msg != nil {
 				c.step(in.msg)
@@ -215,6 +217,8 @@ func (n *Node) promiseLog(s *storer) error {
 	if err != nil || last == 0 {
 		return err
 	}
+	// The entries are durable already. If the process ends here, the next start finds a
+	// log without the note, and makes it before anything else (node.go).
 	n.origin.HasLog = true
 	return n.origin.write(&n.cfg)
 }
@@ -223,6 +227,9 @@ func (n *Node) promiseLog(s *storer) error {
 // not pass through the raft goroutine again.
 func (n *Node) respond(out stored) {
 	var self, others []*raftpb.Message
+	// Acknowledgements and votes for others: each is true now, whatever happens to the
+	// raft goroutine meanwhile. What is for this member itself must be stepped in order
+	// with all else that it is told.
 	for _, m := range out.responses {
 		if m.GetTo() == n.cfg.ID {
 			self = append(self, m)

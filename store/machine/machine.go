@@ -83,7 +83,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) error {
 	if index <= m.index {
 		return nil // it is in the snapshot that was loaded, or was sent twice
 	}
-	if index != m.index+1 {
+	if index != m.index+1 { // going on would lose the writes in between
 		return fmt.Errorf("apply entry %d: the state is at %d, there is a gap", index, m.index)
 	}
 	data, err := m.whole(term, data)

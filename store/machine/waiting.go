@@ -173,6 +173,9 @@ func (ws *waiting) enter(w *waiter) {
 }
 
 func (ws *waiting) queue(k spotKey, kind keyspace.Kind, line string) *queue {
+	// A stream may be read by several groups: those of one do not compete with those of
+	// another, nor clients that want a list with those that want a sorted set. In one
+	// queue, the first who cannot be served would keep out who can.
 	s := ws.spots[k]
 	if s == nil {
 		s = &spot{spotKey: k}
@@ -223,13 +226,15 @@ func (ws *waiting) leave(w *waiter) {
 		}
 		s := q.spot
 		s.queues = slices.DeleteFunc(s.queues, func(o *queue) bool { return o == q })
+		// A spot may be in ready still. It is left there: serve finds no queues in it.
 		if len(s.queues) == 0 && ws.spots[s.spotKey] == s {
 			delete(ws.spots, s.spotKey)
 		}
 	}
 }
 
-// keep keeps what a client was served.
+// keep keeps what a client was served, in the order of serving: what is given up is put
+// back in the opposite order, on every member alike.
 func (ws *waiting) keep(s *served) {
 	ws.member(s.id.Origin).served[s.id.Seq] = s
 	s.prev = ws.servedEnd
@@ -373,7 +378,8 @@ func (m *Machine) serve() {
 		s.ready = false // before serving, which may make the same key ready again
 		view := m.ks.View(s.db, int64(m.now))
 		kind := view.Kind([]byte(s.key))
-		// By who came first: the order of queues is not in the snapshot.
+		// By who came first: the order of queues is not in the snapshot. A copy as well,
+		// since serving takes queues out of the spot.
 		queues := slices.SortedFunc(slices.Values(s.queues), func(a, b *queue) int {
 			return cmp.Compare(a.first.w.number, b.first.w.number)
 		})
@@ -391,6 +397,8 @@ func (m *Machine) serve() {
 func (m *Machine) serveOne(w *waiter, key string) bool {
 	f := m.push()
 	defer m.pop()
+	// In the protocol that the client spoke when it was entered: the reply is state, so
+	// it cannot depend on what the client's own node knows by now.
 	reply := command.NewRecorded(w.resp3)
 	f.call.Call = command.Call{Args: w.argv, Reply: reply, MayBlock: true, Ready: []byte(key)}
 	m.call(f, w.spec, w.db)
@@ -433,7 +441,7 @@ func (m *Machine) settle(c *cursor) error {
 		if what >= whats {
 			c.fail("no such settlement")
 		}
-		if c.err != nil {
+		if c.err != nil { // before anything is done by what was not read
 			return c.err
 		}
 		// A member settles for its own run only: m.head is the request's, and the clients
