@@ -36,12 +36,12 @@ type Config struct {
 	Driver          string
 }
 
-// Micros and Millis are spans of time as the directives and replies of Redis count
-// them. What is measured here is in nanoseconds: only the methods compare the two.
-type (
-	Micros int64
-	Millis int64
-)
+// Micros is a span of time as some directives and replies of Redis count it. What is
+// measured here is in nanoseconds: only reached compares the two.
+type Micros int64
+
+// Millis is the same for others.
+type Millis int64
 
 // microsOf cuts nanoseconds to what replies show.
 func microsOf(ns int64) Micros { return Micros(ns / 1e3) }

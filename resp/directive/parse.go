@@ -54,13 +54,18 @@ func (d *Directive) OneOf(v string) (string, error) {
 	return "", errors.New("argument(s) must be one of the following: " + strings.Join(d.Values, ", "))
 }
 
-// units of memory sizes, in the order in which FormatMemory tries them.
-var units = [...]struct {
+// unit is one of the units of memory sizes.
+type unit struct {
 	suffix string
 	bytes  int64
-}{
-	{"gb", 1 << 30}, {"mb", 1 << 20}, {"kb", 1 << 10},
-	{"g", 1e9}, {"m", 1e6}, {"k", 1e3}, {"b", 1}, {"", 1},
+}
+
+// units are in the order in which FormatMemory tries them.
+func units() []unit {
+	return []unit{
+		{"gb", 1 << 30}, {"mb", 1 << 20}, {"kb", 1 << 10},
+		{"g", 1e9}, {"m", 1e6}, {"k", 1e3}, {"b", 1}, {"", 1},
+	}
 }
 
 // ParseMemory reads a number of bytes in redis.conf's units, in any case: b, k
@@ -68,7 +73,7 @@ var units = [...]struct {
 func ParseMemory(v string) (int64, bool) {
 	// Not ToLower: it may change the length of what is no size at all.
 	digits := strings.TrimRight(v, "bgkmBGKM")
-	for _, u := range units {
+	for _, u := range units() {
 		if !strings.EqualFold(v[len(digits):], u.suffix) {
 			continue
 		}
@@ -83,7 +88,7 @@ func ParseMemory(v string) (int64, bool) {
 
 // FormatMemory writes a number of bytes with the largest unit that divides it.
 func FormatMemory(n int64) string {
-	for _, u := range units {
+	for _, u := range units() {
 		if n > 0 && u.bytes > 1 && n%u.bytes == 0 {
 			return strconv.FormatInt(n/u.bytes, 10) + u.suffix
 		}
