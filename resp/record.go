@@ -61,8 +61,8 @@ func (c *conn) count(cm *cmd, argv [][]byte, took int64, failed bool) {
 	}
 }
 
-// exactFrom: if slowlog-log-slower-than is less (us), every read is timed.
-const exactFrom = 1000
+// exactFrom: if slowlog-log-slower-than is less, every read is timed.
+const exactFrom Micros = 1000
 
 // smallReply is the size up to which the reply of a fast command cannot have taken
 // long to write.
@@ -74,7 +74,7 @@ const smallReply = 4 << 10
 func (c *conn) ranRead(cm *cmd, argv [][]byte, replySize int, failed bool) {
 	cfg := c.srv.config()
 	if cm.flags&command.Fast == 0 || c.tally.cmd != cm || replySize > smallReply ||
-		uint64(cfg.SlowlogSlower) < exactFrom || c.srv.monitors.Load() > 0 {
+		cfg.SlowlogSlower >= 0 && cfg.SlowlogSlower < exactFrom || c.srv.monitors.Load() > 0 {
 		if n := c.untimed; n > 0 { // of cm: next to nothing against this one
 			c.untimed = 0
 			c.tally.add(c.srv, cm, 0, n, cfg.LatencyTracking)
@@ -170,8 +170,8 @@ func (r *record) waited(err store.Error) {
 			s.cmd.rejected.Add(s.n)
 		}
 	}
-	if limit := r.srv.config().LatencyLimit; limit > 0 && took >= limit*1e6 && len(r.sent) > 0 {
-		r.srv.latency.add("raft-commit", r.srv.now(), took/1e6)
+	if limit := r.srv.config().LatencyLimit; limit.reached(took) && len(r.sent) > 0 {
+		r.srv.latency.add("raft-commit", r.srv.now(), millisOf(took))
 	}
 	if cap(r.sent) > 64 {
 		r.sent = nil

@@ -46,8 +46,8 @@ type Options struct {
 	// the start. Nil: none.
 	PeerTraffic func() (in, out int64)
 
-	// Extra are directives of other parts, for CONFIG GET and SET.
-	Extra []Extra
+	// Settings are the directives of other parts, for CONFIG GET and SET.
+	Settings []Setting
 
 	// Rewrite puts values that CONFIG SET has changed into the configuration
 	// file. Nil: there is none.

@@ -12,15 +12,15 @@ import (
 	"github.com/raftredis/raftredis/resp/wire"
 )
 
-// directive is one line of a configuration file, or what stands for one.
-type directive struct {
+// confLine is one line of a configuration file, or what stands for one.
+type confLine struct {
 	name  string // lower case
 	value string // the arguments joined by one blank
-	where string // file:line, for errors; empty on the command line
+	where string // file:line, for errors; empty on the command confLine
 }
 
 // at begins an error about the directive.
-func (d directive) at() string {
+func (d confLine) at() string {
 	if d.where == "" {
 		return ""
 	}
@@ -28,7 +28,7 @@ func (d directive) at() string {
 }
 
 // shown is the name as the user wrote it.
-func (d directive) shown() string {
+func (d confLine) shown() string {
 	if d.where == "" {
 		return "--" + d.name
 	}
@@ -36,7 +36,7 @@ func (d directive) shown() string {
 }
 
 // from says where the value comes from.
-func (d directive) from() string {
+func (d confLine) from() string {
 	if d.where == "" {
 		return d.shown()
 	}
@@ -49,7 +49,7 @@ const maxIncludes = 8
 // readConfFile reads a file in the format of redis.conf: one directive a line,
 // # begins a comment at the start of a line, arguments may be quoted, include
 // reads further files in place. The error joins one for each line that is wrong.
-func readConfFile(path string, depth int) ([]directive, error) {
+func readConfFile(path string, depth int) ([]confLine, error) {
 	if depth > maxIncludes {
 		return nil, fmt.Errorf("%s: more than %d files include each other", path, maxIncludes)
 	}
@@ -60,7 +60,7 @@ func readConfFile(path string, depth int) ([]directive, error) {
 	defer func() { _ = f.Close() }() // only read from
 	parsed, err := parseConf(f, path)
 	errs := []error{err}
-	var all []directive
+	var all []confLine
 	for _, d := range parsed {
 		if d.name != "include" {
 			all = append(all, d)
@@ -82,8 +82,8 @@ func readConfFile(path string, depth int) ([]directive, error) {
 	return all, errors.Join(errs...)
 }
 
-func parseConf(r io.Reader, name string) ([]directive, error) {
-	var all []directive
+func parseConf(r io.Reader, name string) ([]confLine, error) {
+	var all []confLine
 	var errs []error
 	scanner := bufio.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
@@ -97,7 +97,7 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", where, err))
 			continue
 		}
-		all = append(all, directive{
+		all = append(all, confLine{
 			name:  strings.TrimLeft(strings.ToLower(args[0]), "-"),
 			value: strings.Join(args[1:], " "),
 			where: where,

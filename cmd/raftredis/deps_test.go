@@ -67,7 +67,7 @@ const (
 
 // rules is the import table of the design.
 var rules = map[string]rule{
-	"cmd/raftredis": {ours: []string{"resp", "resp/wire", "raftnode", "raftnode/commit", "store", "store/command"}},
+	"cmd/raftredis": {ours: []string{"resp", "resp/directive", "resp/wire", "raftnode", "raftnode/commit", "store", "store/command"}},
 	"resp": {
 		ours: []string{"store", "store/command", "store/cfloat", "store/glob", "resp/..."},
 		banned: map[string]string{
