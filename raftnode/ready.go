@@ -17,15 +17,22 @@ func (c *core) ready() {
 	if rd.SoftState != nil { // 1
 		c.softStateChanged(*rd.SoftState)
 	}
+	// Noted now and written with step 6, in front of the entries' acknowledgements: a
+	// vote or a term that is told to anybody before it is on the disk may be given twice.
 	before := c.hard.GetCommit()
 	if !raft.IsEmptyHardState(rd.HardState) { // 2
 		c.hardStateChanged(rd.HardState)
 	}
 	c.reads.answered(c, rd.ReadStates) // 3
-	for _, e := range rd.Entries {     // 4
+	// They are not durable yet, and may be replaced by another leader's. What is noted
+	// of them here is only where to look when they are committed.
+	for _, e := range rd.Entries { // 4
 		c.room.took(c.snapshots.appended(e))
 		c.changes.logged(e)
 		if c.isLeader() {
+			// A leader must not answer reads before the first entry of its own term is
+			// committed (leaderFrom): until then it cannot know how far its predecessors
+			// had come. The others are what it waits for before it proposes more.
 			c.reads.appended(e)
 			c.proposals.appended(e)
 			c.changes.appended(e)
@@ -57,7 +64,9 @@ func (c *core) ready() {
 	if len(candidacy) > 0 {
 		toStore = behindOwnVote(toStore, candidacy)
 	}
-	// The network first: followers write while this node writes (thesis 10.2.1).
+	// The network first: followers write while this node writes (thesis 10.2.1). A
+	// leader's own copy is one of the majority like any other, and counts when raft hears
+	// of it from the storage goroutine; if followers are quicker, it is not needed.
 	if out = c.traffic.hold(c, c.traffic.superseded(out)); len(out) > 0 {
 		c.env.send(out)
 	}
@@ -93,7 +102,8 @@ func (c *core) softStateChanged(s raft.SoftState) {
 	c.soft = s
 	if was.RaftState == raft.StateLeader && s.RaftState != raft.StateLeader {
 		// Whatever is in flight may still be committed by the next leader, or not:
-		// that is for the origins to find out, by request id.
+		// that is for the origins to find out, by request id. Nobody is told "failed"
+		// here: a client that tried again on our word might see its write twice.
 		c.proposals.deposed()
 		c.traffic.deposed()
 	}
@@ -118,6 +128,8 @@ func (c *core) softStateChanged(s raft.SoftState) {
 
 func (c *core) hardStateChanged(hs *raftpb.HardState) {
 	if hs.GetTerm() != c.hard.GetTerm() {
+		// Even if this member leads again: between two terms of its own there may have
+		// been another leader, and the indexes of what is in flight are not what they were.
 		c.proposals.deposed()
 	}
 	c.hard = hs
@@ -207,10 +219,14 @@ func (c *core) applyCommitted(m *raftpb.Message) {
 		}
 		switch e.GetType() {
 		case raftpb.EntryNormal:
+			// An empty one is raft's own, with which a leader begins its term. It is handed
+			// on all the same: the store counts indexes and refuses a gap.
 			if len(e.GetData()) > 0 {
 				ce.Data = e.GetData()
 			}
 		case raftpb.EntryConfChange:
+			// A change that this member cannot carry out would leave it with another idea
+			// of what a majority is.
 			if err := c.applyConfChange(e); err != nil {
 				c.env.stop(fmt.Errorf("apply entry %d: %w", e.GetIndex(), err))
 				return
@@ -242,6 +258,8 @@ func (c *core) applyConfChange(e *raftpb.Entry) error {
 	if err != nil {
 		return err
 	}
+	// The two go together: raft counts by confState, everybody else (transport, the
+	// next snapshot, RAFT MEMBERS) by members.
 	before := c.members
 	c.members = before.apply(ch)
 	c.confState = c.rn.ApplyConfChange(cc)

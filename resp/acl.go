@@ -177,7 +177,7 @@ func (s *Server) usersChanged() {
 		}
 	}
 	a.mu.Unlock()
-	go s.eachClient(func(c *conn) { c.link.wake() }) // the apply loop waits for nobody
+	go s.eachClient(func(c *conn) { c.link.Wake() }) // the apply loop waits for nobody
 }
 
 // identity is who a connection's commands are checked against.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
@@ -69,9 +70,9 @@ func parserFor(commands *acl.Commands, cfg *Config) *acl.Parser {
 	return &acl.Parser{Commands: commands, Split: splitWords, AllChannels: cfg.ACLPubSubDefault == "allchannels"}
 }
 
-// splitWords is SplitInline for strings.
+// splitWords is wire.SplitInline for strings.
 func splitWords(line string) ([]string, bool) {
-	argv, ok := SplitInline([]byte(line), nil)
+	argv, ok := wire.SplitInline([]byte(line), nil)
 	words := make([]string, len(argv))
 	for i, a := range argv {
 		words[i] = string(a)
@@ -170,7 +171,7 @@ func (c *conn) cmdACLGetUser(argv [][]byte) {
 		c.enc.BulkString(f)
 	}
 	c.enc.BulkString("passwords")
-	c.enc.strings(u.Passwords()...)
+	c.enc.Strings(u.Passwords()...)
 	describe(selectors[0])
 	c.enc.BulkString("selectors")
 	c.enc.Array(len(selectors) - 1)
@@ -183,14 +184,14 @@ func (c *conn) cmdACLGetUser(argv [][]byte) {
 func (c *conn) cmdACLCat(argv [][]byte) {
 	switch len(argv) {
 	case 2:
-		c.enc.strings(command.Categories()...)
+		c.enc.Strings(command.Categories()...)
 	case 3:
 		names, ok := c.srv.access.commands.Category(cString(argv[2], len(argv[2])))
 		if !ok {
 			c.enc.Error(oneLine(fmt.Sprintf("ERR Unknown category '%s'", cString(argv[2], 128))))
 			return
 		}
-		c.enc.strings(names...)
+		c.enc.Strings(names...)
 	default:
 		c.enc.Error(subcommandSyntax(argv))
 	}

@@ -221,7 +221,7 @@ func (c *conn) cmdClientKill(argv [][]byte) {
 			c.closing = true // after the reply
 			return
 		}
-		each.link.kill()
+		each.link.Kill()
 	})
 	switch {
 	case len(argv) > 3:
@@ -326,12 +326,15 @@ func (c *conn) cmdClientUnpause([][]byte) {
 func (c *conn) cmdClientReply(argv [][]byte) {
 	switch {
 	case command.EqualFold(argv[2], "on"):
-		c.replyOff, c.skip = false, false
+		c.sink.off = false
+		if !c.executing { // a transaction is answered as a whole
+			c.enc = &c.sink.client
+		}
 		c.enc.Status("OK")
 	case command.EqualFold(argv[2], "off"):
-		c.replyOff = true
+		c.sink.off = true
 	case command.EqualFold(argv[2], "skip"):
-		c.skipNext = !c.replyOff
+		c.sink.next = !c.sink.off
 	default:
 		c.enc.Error(command.ErrSyntax)
 	}

@@ -86,10 +86,13 @@ func (c *conn) cmdReset([][]byte) {
 	c.takeInvalidations()
 	c.unlisten()
 	c.db, c.name = 0, ""
-	c.enc.resp3 = false
+	c.sink.setRESP3(false)
 	c.beDefault()
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
-	c.replyOff, c.skipNext, c.noEvict = false, false, false // as in Redis, a SKIP before holds for RESET itself
+	c.noEvict = false
+	if c.sink.off { // as in Redis, a SKIP before holds for RESET itself
+		c.sink.off, c.enc = false, &c.sink.client
+	}
 	c.enc.Status("RESET")
 }
 
@@ -169,10 +172,10 @@ func (c *conn) cmdHello(argv [][]byte) {
 		return
 	}
 	if version != 0 {
-		c.enc.resp3 = version == 3
+		c.sink.setRESP3(version == 3)
 	}
 	proto := int64(2)
-	if c.enc.resp3 {
+	if c.enc.RESP3() {
 		proto = 3
 	}
 	role := "replica"

@@ -91,7 +91,7 @@ func (c *conn) pubsubChannels(kind store.Topic, argv [][]byte) {
 		}
 		names = kept
 	}
-	c.enc.strings(names...)
+	c.enc.Strings(names...)
 }
 
 func (c *conn) pubsubNumsub(kind store.Topic, names [][]byte) {

@@ -57,8 +57,8 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.endTogether()
 	}
 	c.reader.By(c.by(cm))
-	from, errs := len(c.enc.buf), c.enc.errs
-	next, args := c.reader.Script(c.db, cm.spec, argv, &c.enc)
+	errs := c.enc.Errs
+	next, args := c.reader.Script(c.db, cm.spec, argv, c.enc)
 	switch next {
 	case store.ToWrite:
 		c.endRead()
@@ -69,8 +69,7 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	case store.TooLong:
 		c.longScript(cm, argv)
 	default:
-		c.ran(cm, argv, c.db, c.lap(), c.enc.errs > errs)
-		c.dropMuted(from)
+		c.ran(cm, argv, c.db, c.lap(), c.enc.Errs > errs)
 	}
 	c.endRead()
 	return false
@@ -80,16 +79,15 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 // the script has ended, or has been applied.
 func (c *conn) longScript(cm *cmd, argv [][]byte) {
 	own, db, by := cloneArgs(argv), c.db, c.by(cm)
-	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {
 			c.dead = true
 			c.signal()
 		})
-		errs := c.enc.errs
+		errs := c.enc.Errs
 		c.clock = c.srv.nanotime()
-		next, args := c.srv.store.RunLong(by, db, cm.spec, own, &c.enc, c.gone.Load, c.srv.busy)
+		next, args := c.srv.store.RunLong(by, db, cm.spec, own, c.enc, c.gone.Load, c.srv.busy)
 		switch {
 		case next == store.ToWrite && !c.srv.store.RefusesWrites():
 			c.toWrite = &longWrite{queuedCommand{cm, args}, by}
@@ -97,7 +95,7 @@ func (c *conn) longScript(cm *cmd, argv [][]byte) {
 			c.enc.Error(string(store.ErrDiskFull))
 			fallthrough
 		default:
-			c.ran(cm, own, db, c.lap(), c.enc.errs > errs)
+			c.ran(cm, own, db, c.lap(), c.enc.Errs > errs)
 		}
 		c.endTask()
 	}
@@ -118,7 +116,7 @@ func (c *conn) writeScript() bool {
 	}
 	c.toWrite = nil
 	c.addSent(q.cmd)
-	c.batchMuted = c.taskMuted
+	c.batchTo = c.enc
 	c.batch.By(q.by)
 	c.batch.Write(c.db, q.cmd.spec, q.argv)
 	c.submit()
@@ -132,9 +130,8 @@ func (s *Server) busy() string {
 	if run == nil {
 		return ""
 	}
-	threshold := s.config().BusyThreshold
 	switch {
-	case threshold <= 0 || s.now().Sub(run.Started).Milliseconds() < threshold:
+	case !s.config().BusyThreshold.reached(s.now().Sub(run.Started).Nanoseconds()):
 		return ""
 	case run.Function:
 		return errBusyFunction

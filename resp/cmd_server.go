@@ -83,7 +83,7 @@ func (c *conn) cmdRole([][]byte) {
 		}
 		c.enc.Array(len(online))
 		for _, r := range online {
-			c.enc.strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
+			c.enc.Strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
 		}
 		return
 	}
@@ -168,7 +168,7 @@ func (c *conn) cmdWaitAOF(argv [][]byte) {
 		c.enc.Error("ERR value is out of range, must be positive")
 	case n[2] < 0:
 		c.enc.Error("ERR timeout is negative")
-	case c.srv.extraValue("appendfsync") != "always":
+	case c.srv.settingOf("appendfsync") != "always":
 		c.enc.Error("ERR WAITAOF cannot be used unless appendfsync is 'always': it is not known when the log is on disk")
 	default:
 		have := c.waitForHolders(n[1], n[2])
@@ -351,8 +351,8 @@ func (c *conn) cmdSlowlogGet(argv [][]byte) {
 		c.enc.Array(6)
 		c.enc.Int(e.id)
 		c.enc.Int(e.at.Unix())
-		c.enc.Int(e.usec)
-		c.enc.strings(e.argv...)
+		c.enc.Int(int64(e.took))
+		c.enc.Strings(e.argv...)
 		c.enc.BulkString(e.addr)
 		c.enc.BulkString(e.name)
 	}

@@ -121,7 +121,7 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 		cm.run, cm.when = h.run, h.when
 	}
 	if spec.Answer != nil && cm.run == nil {
-		cm.run = func(c *conn, _ [][]byte) { spec.Answer(&c.enc) }
+		cm.run = func(c *conn, _ [][]byte) { spec.Answer(c.enc) }
 	}
 	if spec.Local && cm.run == nil {
 		return nil, fmt.Errorf("command %q is the front's, but the front does not know it", cm.name)

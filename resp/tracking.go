@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -78,7 +79,7 @@ func (c *conn) endCaching(name []byte) {
 func (c *conn) invalidate(keys []string, behind command.Reply) {
 	id := c.tracking.redirect.Load()
 	if id == 0 {
-		if e, ok := behind.(*encoder); ok && e == &c.enc {
+		if e, ok := behind.(*wire.Encoder); ok && (e == &c.sink.client || e == &c.sink.nobody) {
 			c.writeInvalidation(&invalidation{keys: keys, direct: true})
 			return
 		}
@@ -98,16 +99,16 @@ func (c *conn) invalidate(keys []string, behind command.Reply) {
 func (c *conn) queueInvalidation(inv invalidation) {
 	size := int64(invalidationSize)
 	for _, key := range inv.keys {
-		size += int64(len(key)) + argSize
+		size += int64(len(key)) + wire.ArgSize
 	}
 	q := &c.invalid
 	q.mu.Lock()
 	q.all = append(q.all, inv)
 	q.bytes.Add(size)
 	q.mu.Unlock()
-	c.link.wake()
+	c.link.Wake()
 	if c.overOutputLimit(closedSoon) {
-		c.link.kill()
+		c.link.Kill()
 	}
 }
 
@@ -135,16 +136,16 @@ func (c *conn) takeInvalidations() {
 // silence it, but RESP2 has no pushes, and only a subscriber that others redirect to
 // gets messages.
 func (c *conn) writeInvalidation(inv *invalidation) {
-	e := &c.enc
+	e := &c.sink.client
 	switch {
 	case inv.broken != 0:
-		if e.resp3 {
+		if e.RESP3() {
 			e.Push(2)
 			e.BulkString("tracking-redir-broken")
 			e.Int(inv.broken)
 		}
 		return
-	case e.resp3:
+	case e.RESP3():
 		e.Push(2)
 		e.BulkString("invalidate")
 	case !inv.direct && c.subscribed():
@@ -158,7 +159,7 @@ func (c *conn) writeInvalidation(inv *invalidation) {
 		e.Null()
 		return
 	}
-	e.strings(inv.keys...)
+	e.Strings(inv.keys...)
 }
 
 // invalidateChannel is where a RESP2 client hears of invalid keys.
@@ -168,7 +169,7 @@ const invalidateChannel = "__redis__:invalidate"
 func (c *conn) subscribed() bool { return c.listen.total() > 0 }
 
 // abandonTracking is the end of a connection that is gone, whose fields may be in
-// use still. Either abandon or, if that comes while a task has the connection, the
+// use still. Either Abandon or, if that comes while a task has the connection, the
 // task's end calls it, or both.
 func (c *conn) abandonTracking() {
 	if t := c.tracking.tracker; t != nil {
@@ -382,5 +383,5 @@ func (c *conn) cmdTrackingInfo([][]byte) {
 	c.enc.BulkString("redirect")
 	c.enc.Int(c.redirection())
 	c.enc.BulkString("prefixes")
-	c.enc.strings(t.prefixes...)
+	c.enc.Strings(t.prefixes...)
 }

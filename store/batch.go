@@ -80,11 +80,11 @@ func (b *Batch) Err() Error { return b.failure }
 // never changes in flight.
 type flight struct {
 	seq      uint64
-	size     int   // what it counts for against Config.MaxPendingBytes
-	sent     int64 // for the first time; this and the next three in µs of clock.mono
-	resent   int64 // for the last time
-	deadline int64
-	backoff  int64
+	size     int    // what it counts for against Config.MaxPendingBytes
+	sent     micros // for the first time; this and the next two are times of clock.mono
+	resent   micros // for the last time
+	deadline micros
+	backoff  micros
 	proposal *commit.Proposal
 	reply    command.Reply
 	done     func()

@@ -312,7 +312,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 	s.scripts.running.Store(run)
 	defer s.scripts.running.Store(nil)
 	r := newReading(s)
-	still, now := p.Keyspace().Still(), max(s.Now(), p.Now())
+	still, now := p.Keyspace().Still(), max(s.Now(), int64(p.Now()))
 	h := r.scripting(s, p.Library(), still, now)
 	h.Quick, h.Limits = false, command.ScriptLimits()
 	h.Limits.Instructions = 0 // it is stopped, or its client has patience

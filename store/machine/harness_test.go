@@ -56,7 +56,7 @@ type watcher struct {
 
 var _ Observer = (*watcher)(nil)
 
-func (w *watcher) Entry(int64) {}
+func (w *watcher) Entry(Millis) {}
 
 func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	if !fresh {
