@@ -130,11 +130,11 @@ func (c *conn) pushBytes(b []byte) {
 }
 
 // appendNote writes what monitors see of a command.
-func (s *Server) appendNote(line []byte, addr string, db int, argv [][]byte) []byte {
+func (s *Server) appendNote(line []byte, addr string, db int, cm *cmd, argv [][]byte) []byte {
 	now := s.now()
 	line = fmt.Appendf(line, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, db, addr)
 	for i, a := range argv {
-		if secret(argv, i) {
+		if cm.hides(argv, i) {
 			a = []byte("(redacted)")
 		}
 		line = append(line, ' ')
@@ -154,26 +154,6 @@ func (s *Server) feedMonitors(from *conn, line []byte) {
 			c.link.Kill()
 		}
 	})
-}
-
-// secret reports whether argument i of a command must not be shown to others.
-func secret(argv [][]byte, i int) bool {
-	switch {
-	case i == 0:
-		return false
-	case command.EqualFold(argv[0], "auth"):
-		return true
-	case command.EqualFold(argv[0], "hello"):
-		return i >= 2
-	case command.EqualFold(argv[0], "acl"):
-		return i >= 2 && command.EqualFold(argv[1], "setuser")
-	case command.EqualFold(argv[0], "config"):
-		return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
-	case command.EqualFold(argv[0], "migrate"):
-		return i > 6 && (command.EqualFold(argv[i-1], "auth") || command.EqualFold(argv[i-1], "auth2") || command.EqualFold(argv[i-2], "auth2"))
-	default:
-		return false
-	}
 }
 
 // appendQuoted appends b as Redis prints arguments: in double quotes, with

@@ -31,7 +31,7 @@ func aclFamily() []local {
 			admin(sub("load", 2, "6.0.0", perUser, "Reload the ACLs from the configured ACL file", "", anytime, (*conn).cmdACLFile)),
 			admin(sub("log", -2, "6.0.0", "O(N) with N being the number of entries shown.", "List latest events denied because of ACLs in place", "[count:integer | RESET]", inOrder, (*conn).cmdACLLog)),
 			admin(sub("save", 2, "6.0.0", perUser, "Save the current ACL rules in the configured ACL file", "", anytime, (*conn).cmdACLFile)),
-			admin(sub("setuser", -3, "6.0.0", "O(N). Where N is the number of rules provided.", "Modify or create the rules for a specific ACL user", "username [rule [rule ...]]", slow, (*conn).cmdACLSetUser)),
+			admin(sub("setuser", -3, "6.0.0", "O(N). Where N is the number of rules provided.", "Modify or create the rules for a specific ACL user", "username [rule [rule ...]]", slow, (*conn).cmdACLSetUser)).hiding(2),
 			admin(sub("users", 2, "6.0.0", perUser, "List the username of all the configured ACL rules", "", inOrder, (*conn).cmdACLUsers)),
 			sub("whoami", 2, "6.0.0", "O(1)", "Return the name of the user associated to the current connection", "", inOrder, func(c *conn, _ [][]byte) { c.enc.BulkString(c.who.policy.User.Name) }),
 			{spec: *command.Help("acl", "server", "6.0.0",

@@ -23,7 +23,10 @@ func configContainer() local {
 			{spec: command.Spec{Name: "get", Arity: -3, Flags: flags, Since: "2.0.0", Complexity: "O(N) when N is the number of configuration parameters provided",
 				Summary: "Get the values of configuration parameters", Syntax: "parameter [parameter ...]"}, when: inOrder, run: (*conn).cmdConfigGet},
 			{spec: command.Spec{Name: "set", Tips: "request_policy:all_nodes response_policy:all_succeeded", Arity: -4, Flags: flags, Since: "2.0.0", Complexity: "O(N) when N is the number of configuration parameters provided",
-				Summary: "Set configuration parameters to the given values", Syntax: "parameter value [parameter value ...]"}, when: slow, run: (*conn).cmdConfigSet},
+				Summary: "Set configuration parameters to the given values", Syntax: "parameter value [parameter value ...]"}, when: slow, run: (*conn).cmdConfigSet,
+				secret: func(argv [][]byte, i int) bool {
+					return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
+				}},
 			{spec: command.Spec{Name: "resetstat", Arity: 2, Flags: flags, Since: "2.0.0", Complexity: "O(1)",
 				Summary: "Reset the stats returned by INFO"}, when: inOrder, run: (*conn).cmdConfigResetstat},
 			{spec: command.Spec{Name: "rewrite", Arity: 2, Flags: flags, Since: "2.8.0", Complexity: "O(1)",

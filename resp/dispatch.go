@@ -169,7 +169,7 @@ func (c *conn) parse(b []byte) bool {
 func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	s := c.srv
 	cm, container := s.lookup(argv)
-	if c.listen.announcing && (cm == nil || !cm.subscribes) {
+	if c.listen.announcing && (cm == nil || !cm.is(subscribes)) {
 		c.announce()
 		return true
 	}
@@ -185,7 +185,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.reject(cm, command.ErrArity(cm.name))
 	}
 	cfg := s.config()
-	if cm.guarded && (cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal) {
+	if cm.is(guarded) && (cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal) {
 		return c.reject(cm, errDebugForbidden)
 	}
 	if c.who.limited && cm.flags&command.NoAuth == 0 && c.authRequired() {
@@ -195,14 +195,14 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.reject(cm, errNotInMulti)
 	}
 	if c.who.limited {
-		if c.unknown() && cm.flags&command.Admin != 0 && !cm.harmless {
+		if c.unknown() && cm.flags&command.Admin != 0 && !cm.is(harmless) {
 			return c.reject(cm, loadingError(s.store.Readiness()))
 		}
 		if line, ok := c.permitted(cm, argv); !ok {
 			return c.reject(cm, line)
 		}
 	}
-	if c.inSubscribedMode() && !cm.subscribed {
+	if c.inSubscribedMode() && !cm.is(subscribes|whileListens) {
 		return c.reject(cm, errSubscribed(cm.name))
 	}
 	if c.writes(cm) && s.store.RefusesWrites() {
@@ -228,7 +228,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.state = forPause
 		return true
 	}
-	if c.multi.on && !cm.tx {
+	if c.multi.on && !cm.is(unqueued) {
 		if blocked := c.oversized(); blocked {
 			return false
 		}
@@ -258,7 +258,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 // refused on a full disk, other than with Redis: whoever asks by it whether a node
 // is alive might restart it, and reads are served.
 func (c *conn) writes(cm *cmd) bool {
-	return cm.spec.Write != nil && cm.spec.Read == nil || cm.name == "exec" && c.multi.writes
+	return cm.spec.Write != nil && cm.spec.Read == nil || cm.is(executes) && c.multi.writes
 }
 
 // reject refuses a command before it runs. Within MULTI that spoils the
@@ -268,7 +268,7 @@ func (c *conn) reject(cm *cmd, line string) bool {
 		cm.rejected.Add(1)
 		c.last = cm
 	}
-	if cm != nil && cm.name == "exec" {
+	if cm != nil && cm.is(executes) {
 		// Redis: the transaction is over, and the answer says why.
 		c.discard()
 		c.note(cm, c.args, c.db)
@@ -422,7 +422,7 @@ func (c *conn) batchFull() {
 
 // local runs a command of the front.
 func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
-	if cm.name == "exec" && c.linear && c.multi.on && !c.multi.aborted && !c.multi.writes && end > c.coveredTo {
+	if cm.is(executes) && c.linear && c.multi.on && !c.multi.aborted && !c.multi.writes && end > c.coveredTo {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return true
@@ -430,7 +430,7 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.barrier()
 		return true
 	}
-	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.name == "exec" && c.batchTo != c.enc) {
+	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.is(executes) && c.batchTo != c.enc) {
 		c.submit()
 		return true
 	}

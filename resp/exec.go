@@ -37,13 +37,13 @@ func transactionFamily() []local {
 	flags := command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy
 	return []local{
 		{spec: command.Spec{Name: "multi", Arity: 1, Flags: flags, Group: group, Since: "1.2.0", Complexity: "O(1)",
-			Summary: "Mark the start of a transaction block"}, when: anytime, run: (*conn).cmdMulti},
+			Summary: "Mark the start of a transaction block"}, when: anytime, run: (*conn).cmdMulti, role: unqueued},
 		{spec: command.Spec{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog, Group: group, Since: "1.2.0", Complexity: "Depends on commands in the transaction",
-			Summary: "Execute all commands issued after MULTI"}, when: anytime, run: (*conn).cmdExec},
+			Summary: "Execute all commands issued after MULTI"}, when: anytime, run: (*conn).cmdExec, role: unqueued | executes},
 		{spec: command.Spec{Name: "discard", Arity: 1, Flags: flags, Group: group, Since: "2.0.0", Complexity: "O(N), when N is the number of queued commands",
-			Summary: "Discard all commands issued after MULTI"}, when: anytime, run: (*conn).cmdDiscard},
+			Summary: "Discard all commands issued after MULTI"}, when: anytime, run: (*conn).cmdDiscard, role: unqueued},
 		{spec: command.Spec{Name: "watch", Arity: -2, Flags: flags, Keys: command.All(1, 1, "RO"), Group: group, Since: "2.2.0", Complexity: "O(1) for every key.",
-			Summary: "Watch the given keys to determine execution of the MULTI/EXEC block", Syntax: "key [key ...]"}, when: inOrder, run: (*conn).cmdWatch},
+			Summary: "Watch the given keys to determine execution of the MULTI/EXEC block", Syntax: "key [key ...]"}, when: inOrder, run: (*conn).cmdWatch, role: unqueued},
 		{spec: command.Spec{Name: "unwatch", Arity: 1, Flags: flags, Group: group, Since: "2.2.0", Complexity: "O(1)",
 			Summary: "Forget about all watched keys"}, when: anytime, run: (*conn).cmdUnwatch},
 	}
@@ -312,7 +312,7 @@ func (c *conn) splice(after []*later) {
 
 // selectedDB returns the database that a queued SELECT goes to.
 func selectedDB(q queuedCommand) (db int, ok bool) {
-	if q.cmd.name != "select" {
+	if !q.cmd.is(selects) {
 		return 0, false
 	}
 	n, ok := command.ParseInt(q.argv[1])

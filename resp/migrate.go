@@ -34,6 +34,11 @@ func migrateSpec() command.Spec {
 	}
 }
 
+// migrateSecret is about what stands behind AUTH and AUTH2.
+func migrateSecret(argv [][]byte, i int) bool {
+	return i > 6 && (command.EqualFold(argv[i-1], "auth") || command.EqualFold(argv[i-1], "auth2") || command.EqualFold(argv[i-2], "auth2"))
+}
+
 // migrateKeys finds the keys: one, or those behind KEYS if that is empty.
 func migrateKeys(argv [][]byte) []command.KeyRef {
 	const flags = "RW ACCESS DELETE"

@@ -48,7 +48,7 @@ func (c *conn) ran(cm *cmd, argv [][]byte, db int, took int64, failed bool) {
 
 // count is ran for a command that monitors have seen.
 func (c *conn) count(cm *cmd, argv [][]byte, took int64, failed bool) {
-	if cm.waits {
+	if cm.is(untimed) {
 		took = 0 // it was not at work
 	}
 	cfg := c.srv.config()
@@ -123,7 +123,7 @@ func (s *Server) startedWaiting(addr string, w *waiter, took int64) {
 	w.cmd.nanos.Add(took)
 	s.stats.commands.Add(1)
 	if s.monitors.Load() > 0 && w.cmd.flags&(command.SkipMonitor|command.Admin) == 0 {
-		s.feedMonitors(nil, s.appendNote(nil, addr, w.db, w.argv))
+		s.feedMonitors(nil, s.appendNote(nil, addr, w.db, w.cmd, w.argv))
 	}
 }
 
@@ -183,7 +183,7 @@ func (r *record) waited(err store.Error) {
 // in the order in which this connection's commands have been executed.
 func (c *conn) note(cm *cmd, argv [][]byte, db int) {
 	if c.srv.monitors.Load() > 0 && cm.flags&(command.SkipMonitor|command.Admin) == 0 {
-		c.notes = c.srv.appendNote(c.notes, c.addr, db, argv)
+		c.notes = c.srv.appendNote(c.notes, c.addr, db, cm, argv)
 	}
 }
 

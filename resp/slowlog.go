@@ -56,7 +56,7 @@ func (s *Server) observeSlow(c *conn, cm *cmd, argv [][]byte, ns int64) {
 			break
 		}
 		switch {
-		case secret(argv, i):
+		case cm.hides(argv, i):
 			e.argv = append(e.argv, "(redacted)")
 		case len(a) > slowArgLen:
 			e.argv = append(e.argv, fmt.Sprintf("%s... (%d more bytes)", a[:slowArgLen], len(a)-slowArgLen))

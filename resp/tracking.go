@@ -342,7 +342,7 @@ func (c *conn) cmdCaching(argv [][]byte) {
 // queuedCaching reports whether a queued command is a CLIENT CACHING that is in
 // force for those behind it.
 func (c *conn) queuedCaching(q queuedCommand) bool {
-	return q.cmd.name == "client|caching" &&
+	return q.cmd.is(allowsCache) &&
 		(c.tracking.optin && command.EqualFold(q.argv[2], "yes") || c.tracking.optout && command.EqualFold(q.argv[2], "no"))
 }
 
