@@ -161,11 +161,6 @@ func (c *nodes) ready() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	eventually(c.t, "all nodes", func() error {
-		for _, n := range c.Nodes {
-			if !n.Running() && n.ExitCode() > 0 {
-				c.t.Fatalf("node %d ended with status %d: %s", n.ID, n.ExitCode(), tail(n.LogFile(), 1))
-			}
-		}
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		return c.WaitReady(ctx)

@@ -55,6 +55,11 @@ func run(t testing.TB, dir string, args ...string) *process {
 func (p *process) waitReady(addr string) {
 	p.t.Helper()
 	eventually(p.t, "the node", func() error {
+		select {
+		case <-p.done:
+			return cluster.Ended(p.cmd.ProcessState.ExitCode(), p.log)
+		default:
+		}
 		_, err := ask(addr, "SET", "ready", "1")
 		return err
 	})

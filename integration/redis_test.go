@@ -35,17 +35,28 @@ func startRedis(t testing.TB, args ...string) string {
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	dir := newDir(t)
+	log := filepath.Join(dir, "redis.log")
 	args = append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir,
-		"--logfile", filepath.Join(dir, "redis.log"), "--enable-debug-command", "yes"}, args...)
+		"--logfile", log, "--enable-debug-command", "yes"}, args...)
 	cmd := exec.Command(path, args...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	done := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(done)
+	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-done
 	})
 	eventually(t, "redis-server", func() error {
+		select {
+		case <-done:
+			return cluster.Ended(cmd.ProcessState.ExitCode(), log)
+		default:
+		}
 		c, err := dial(addr)
 		if err != nil {
 			return err

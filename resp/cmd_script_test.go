@@ -41,6 +41,34 @@ func TestLongScriptSeesOneMoment(t *testing.T) {
 	})
 }
 
+// What the reads of a script look up counts once, and keymiss is told of once, wherever
+// and however often the script is run.
+func TestLookupsOfScripts(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+		c, sub := dial(t, s), dial(t, s)
+		c.ask("CONFIG SET notify-keyspace-events Km\r\nSET there x\r\n", "+OK\r\n+OK\r\n")
+		sub.ask("PSUBSCRIBE __key*\r\n", "*3\r\n$10\r\npsubscribe\r\n$6\r\n__key*\r\n:1\r\n")
+		const look = "redis.call('get', 'there') redis.call('mget', 'none', 'there') "
+		const long = "for i = 1, 300000 do end "
+		const write = "redis.call('set', 'k', 'v') "
+		for _, script := range []string{
+			look, look + write, look + write /* taken for a write at once */, write + look,
+			look + long, long + look, look + long + write, long + write + look,
+			"redis.call('getset', 'there', 'x') redis.call('get', 'there') redis.call('getdel', 'none')",
+		} {
+			before := s.store.Stats()
+			c.ask(call("EVAL", script, "0"), "$-1\r\n")
+			sub.expect("*4\r\n$8\r\npmessage\r\n$6\r\n__key*\r\n$19\r\n__keyspace@0__:none\r\n$7\r\nkeymiss\r\n")
+			eventually(t, "the lookups to be counted", func() bool {
+				after := s.store.Stats()
+				return after.Hits-before.Hits == 2 && after.Misses-before.Misses == 1
+			})
+		}
+		c.ask("PUBLISH __key_end x\r\n", ":1\r\n")
+		sub.expect("*4\r\n$8\r\npmessage\r\n$6\r\n__key*\r\n$9\r\n__key_end\r\n$1\r\nx\r\n")
+	})
+}
+
 // A script whose client has gone is ended.
 func TestLongScriptOfNobody(t *testing.T) {
 	drivers(t, func(t *testing.T, s *Server, l *loopback) {

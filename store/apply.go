@@ -8,6 +8,7 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/store/keyspace"
 	"github.com/raftredis/raftredis/store/machine"
 )
 
@@ -432,7 +433,10 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 }
 
 // RanInside counts, and notes what a script has read.
-func (k *asker) RanInside(spec *command.Spec, argv [][]byte) {
+func (k *asker) RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View) {
+	if spec.Write == nil || spec.CountLookups {
+		k.a.read.count(view)
+	}
 	k.a.s.countInner(spec)
 	if k.remember && spec.AllFlags()&command.Readonly != 0 {
 		k.a.s.tracking.remember(k.b.tracker, spec, argv)

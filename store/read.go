@@ -22,14 +22,20 @@ type reading struct {
 	by By // who runs the next command
 
 	// Of the node, not of the state: see Stats.
-	watch        stopwatch
-	hits, misses uint64
-	missed       []dbKey
+	watch stopwatch
+	found lookups
 
 	host      command.Host // of scripts
 	inner     command.Read // what one of them runs
 	innerView keyspace.View
 	wrote     bool // it came to a write
+}
+
+// lookups are what commands have looked up, and not found.
+type lookups struct {
+	hits, misses uint64
+	missed       []dbKey
+	bytes        int // of the keys in missed
 }
 
 // stopwatch measures how long commands take.
@@ -77,39 +83,40 @@ func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 	r.view = ks.View(db, r.call.Now)
 	spec.Read(&r.call)
 	if !r.call.Deferred() { // else the write counts
-		r.countRead(db)
+		r.countRead(&r.view, db)
 	}
 	r.call.Args, r.call.Reply = nil, nil // do not keep a connection's memory
 }
 
 // count adds what a command has looked up.
 func (r *reading) count(v *keyspace.View) {
-	r.hits += uint64(v.Lookups.Hits)
-	r.misses += uint64(v.Lookups.Misses)
+	r.found.hits += uint64(v.Lookups.Hits)
+	r.found.misses += uint64(v.Lookups.Misses)
 }
 
 // countRead is count for what only this node has run: what it has not found is still
 // to be told. See Store.tellMissed.
-func (r *reading) countRead(db int) {
-	r.count(&r.view)
-	for _, key := range r.view.Lookups.Missed {
-		r.missed = append(r.missed, dbKey{db, key})
+func (r *reading) countRead(v *keyspace.View, db int) {
+	r.count(v)
+	for _, key := range v.Lookups.Missed {
+		r.found.missed = append(r.found.missed, dbKey{db, key})
+		r.found.bytes += len(key)
 	}
 }
 
 // countLookups adds what has been looked up to the node's counters, which all
 // readers share.
 func (s *Store) countLookups(r *reading) {
-	if r.hits > 0 {
-		s.stats.hits.Add(r.hits)
+	found := r.found
+	r.found = lookups{}
+	if found.hits > 0 {
+		s.stats.hits.Add(found.hits)
 	}
-	if r.misses > 0 {
-		s.stats.misses.Add(r.misses)
+	if found.misses > 0 {
+		s.stats.misses.Add(found.misses)
 	}
-	r.hits, r.misses = 0, 0
-	if len(r.missed) > 0 {
-		s.tellMissed(r.missed)
-		r.missed = nil
+	if len(found.missed) > 0 {
+		s.tellMissed(found.missed)
 	}
 }
 
@@ -186,7 +193,7 @@ func (r *reading) try(ks *keyspace.Keyspace, now int64, w *Wait, reply command.R
 		next = call.Args
 	}
 	if ready == nil {
-		r.countRead(w.db)
+		r.countRead(&r.view, w.db)
 	}
 	call.Call = command.Call{}
 	return next

@@ -29,6 +29,12 @@ const (
 	// lookEvery is how often one that waits for its turn looks whether it is worth it.
 	lookEvery = 50 * time.Millisecond
 
+	// A script that only reads, and for long, tells of about so many misses. It may
+	// go on for ever, and until it has ended it may yet come to a write: then the
+	// entry tells of them.
+	maxMissed      = 100_000
+	maxMissedBytes = 4 << 20
+
 	maxSeen      = 1000
 	maxSeenBytes = 8 << 20
 )
@@ -233,7 +239,11 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 		r.inner.Call = command.Call{}
 		if r.wrote = err != nil; !r.wrote {
 			s.countInner(spec)
-			r.count(&r.innerView)
+			if len(r.found.missed) < maxMissed && r.found.bytes < maxMissedBytes {
+				r.countRead(&r.innerView, db)
+			} else {
+				r.count(&r.innerView)
+			}
 			if r.by.Remember && spec.AllFlags()&command.Readonly != 0 {
 				s.tracking.remember(r.by.Tracker, spec, argv)
 			}
@@ -248,11 +258,15 @@ func (r *reading) script(s *Store, view keyspace.View, now int64, db int, spec *
 	r.view = view
 	r.call.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: &r.host}
 	r.wrote = false
+	before := r.found
 	spec.Read(&r.call)
 	call := r.call.Call
 	r.call.Call, r.by = command.Call{}, By{}
 	h := &r.host
 	h.Library, h.Compiled, h.Keep, h.Exec, h.Stop, h.Log = nil, nil, nil, nil, nil, nil
+	if call.Deferred() || call.Long() {
+		r.found = before // it is run once more, and looks up the same
+	}
 	switch {
 	case call.Deferred():
 		if r.wrote { // else there is no such script, as far as this node knows
@@ -312,6 +326,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 	s.scripts.running.Store(run)
 	defer s.scripts.running.Store(nil)
 	r := newReading(s)
+	defer s.countLookups(r)
 	still, now := p.Keyspace().Still(), max(s.Now(), int64(p.Now()))
 	h := r.scripting(s, p.Library(), still, now)
 	h.Quick, h.Limits = false, command.ScriptLimits()

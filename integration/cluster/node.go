@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -59,21 +58,6 @@ type Node struct {
 	exited chan struct{}
 	status int // of the last exit; -1 if a signal ended it
 	paused bool
-}
-
-// FreeAddr returns a loopback address that nobody uses now. Its port lies below
-// the range that the kernel takes the ports of outgoing connections from: a
-// node that is killed and started again must find its own port free.
-func FreeAddr() (string, error) {
-	const first, last = 20000, 32000
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(last-first)))
-		if err != nil {
-			continue
-		}
-		return l.Addr().String(), l.Close()
-	}
-	return "", errors.New("no free port on loopback")
 }
 
 // New prepares n nodes with the given options; Start starts them.
@@ -262,6 +246,30 @@ func (n *Node) ExitCode() int {
 	return n.status
 }
 
+// ErrEnded says that there is nothing to wait for: the process has ended.
+var ErrEnded = errors.New("the process has ended")
+
+// Failed returns how the process ended, if it did by itself and not well: an ErrEnded with
+// its status and the last line of its output, such as that its address is in use.
+func (n *Node) Failed() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil || n.status <= 0 {
+		return nil
+	}
+	return Ended(n.status, n.LogFile())
+}
+
+// Ended is an ErrEnded with a status, and the last line of what is in file.
+func Ended(status int, file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%w with status %d, its output is lost: %w", ErrEnded, status, err)
+	}
+	out := strings.TrimSpace(string(b))
+	return fmt.Errorf("%w with status %d: %s", ErrEnded, status, out[strings.LastIndexByte(out, '\n')+1:])
+}
+
 // Pause is SIGSTOP, Resume SIGCONT.
 func (n *Node) Pause() {
 	n.signal(syscall.SIGSTOP)
@@ -285,9 +293,12 @@ func (n *Node) Paused() bool {
 	return n.paused
 }
 
-// WaitReady waits until the node answers clients and knows a leader.
+// WaitReady waits until the node answers clients and knows a leader, or has Failed.
 func (n *Node) WaitReady(ctx context.Context) error {
 	return Until(ctx, func() error {
+		if err := n.Failed(); err != nil {
+			return err
+		}
 		info, err := n.Info("raft", "persistence")
 		if err != nil {
 			return err
@@ -302,13 +313,15 @@ func (n *Node) WaitReady(ctx context.Context) error {
 	})
 }
 
-// WaitReady waits for every node that runs.
+// WaitReady waits for every node that runs. One that has Failed is an error.
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	for _, n := range c.Nodes {
+		err := n.Failed()
 		if n.Running() {
-			if err := n.WaitReady(ctx); err != nil {
-				return fmt.Errorf("node %d: %w", n.ID, err)
-			}
+			err = n.WaitReady(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("node %d: %w", n.ID, err)
 		}
 	}
 	return nil
@@ -375,12 +388,13 @@ func Digests(ctx context.Context, nodes []*Node) (string, error) {
 	return same, err
 }
 
-// Until tries try until it succeeds or ctx ends; the error is the last one.
+// Until tries try until it succeeds, its error is an ErrEnded, or ctx ends; the error is
+// the last one.
 func Until(ctx context.Context, try func() error) error {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		err := try()
-		if err == nil {
-			return nil
+		if err == nil || errors.Is(err, ErrEnded) {
+			return err
 		}
 		select {
 		case <-ctx.Done():

@@ -123,6 +123,7 @@ type Frozen struct {
 	Revision uint64
 
 	limits  Limits
+	events  Events
 	journal journal
 	dbs     [Databases]frozenData
 }
@@ -135,7 +136,7 @@ type frozenData struct {
 // Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
-	f := &Frozen{Revision: ks.revision, limits: ks.limits, journal: ks.journal.freeze()}
+	f := &Frozen{Revision: ks.revision, limits: ks.limits, events: ks.events, journal: ks.journal.freeze()}
 	for i, d := range ks.dbs {
 		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), swapped: d.swapped}
 	}

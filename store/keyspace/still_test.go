@@ -3,6 +3,7 @@ package keyspace
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -10,6 +11,7 @@ import (
 // one meanwhile.
 func TestStill(t *testing.T) {
 	ks := everyType(t, 128, 3, 600)
+	ks.SetEvents(EventMiss | EventKeyspace)
 	look := func(v View) string {
 		var b bytes.Buffer
 		fmt.Fprintln(&b, v.Len(), v.Expires(), v.NextDeadline())
@@ -54,6 +56,10 @@ func TestStill(t *testing.T) {
 	}
 	change(10)
 	still := f.Still()
+	v := still.View(0, 1000)
+	if v.Lookup([]byte("none"), false); !slices.Equal(v.Lookups.Missed, []string{"none"}) {
+		t.Errorf("missed %q", v.Lookups.Missed)
+	}
 	if got := look(still.View(0, 1000)); got != want {
 		t.Errorf("what is read is not what was there:\n%.2000s", got)
 	}

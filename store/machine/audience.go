@@ -243,11 +243,16 @@ func (m *Machine) writeMissing(f *frame, spec *command.Spec) {
 	spec.Write(&f.call)
 	held := *m.held
 	m.held = outer
-	for _, key := range f.db.Lookups.Missed {
-		f.db.Event(keyspace.EventMiss, "keymiss", []byte(key))
-	}
+	tellMissed(f)
 	for _, e := range held {
 		m.event(e.db, e.name, e.key)
+	}
+}
+
+// tellMissed tells of what a command has not found.
+func tellMissed(f *frame) {
+	for _, key := range f.db.Lookups.Missed {
+		f.db.Event(keyspace.EventMiss, "keymiss", []byte(key))
 	}
 }
 

@@ -150,9 +150,10 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 		f.read = command.Read{Call: f.call.Call, DB: &f.db.View}
 		spec.Read(&f.read)
 		f.read.Call = command.Call{}
+		tellMissed(f)
 		m.obs.Executed(spec)
 	}
-	m.asker.RanInside(spec, argv)
+	m.asker.RanInside(spec, argv, &f.db.View)
 	return nil
 }
 

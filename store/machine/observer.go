@@ -84,8 +84,9 @@ type Asker interface {
 	Ran(db int, spec *command.Spec, call *command.Write)
 
 	// RanInside is called when a command of a script has run, in front of Ran for the
-	// script. argv is valid during RanInside only.
-	RanInside(spec *command.Spec, argv [][]byte)
+	// script. view has what it has looked up. argv and view are valid during RanInside
+	// only.
+	RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View)
 
 	// Blocked says that the last command has ended without a reply: its client
 	// waits. It comes in front of Ran.
@@ -113,7 +114,7 @@ func (Nobody) Command() command.Reply { return command.Discard{} }
 func (Nobody) Ran(int, *command.Spec, *command.Write) {}
 
 // RanInside does nothing.
-func (Nobody) RanInside(*command.Spec, [][]byte) {}
+func (Nobody) RanInside(*command.Spec, [][]byte, *keyspace.View) {}
 
 // Blocked does nothing.
 func (Nobody) Blocked() {}
