@@ -175,7 +175,7 @@ func (st *simStore) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 func (st *simStore) Entry(machine.Millis)                      {}
 func (st *simStore) Touched(keyspace.Touch)                    {}
 func (st *simStore) Swapping(int, int)                         {}
-func (st *simStore) Executed(*command.Spec)                    {}
+func (st *simStore) Executed()                                 {}
 func (st *simStore) Script(bool)                               {}
 func (st *simStore) Served(machine.WaitID)                     {}
 func (st *simStore) Claimed(machine.WaitID, *command.Recorded) {}

@@ -301,7 +301,7 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 // asks there yet on whose behalf; so that no script does what its user may not, the
 // others run none.
 func (c *conn) mayScript(cm *cmd) bool {
-	return !cm.spec.Script || cm.spec.Read == nil || c.who.policy.Free()
+	return cm.spec.Runs == 0 || c.who.policy.Free()
 }
 
 // deniedNow returns the error for a command that EXEC is about to run and that the
@@ -316,7 +316,7 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 		if !c.mayScript(cm) {
 			return errNoPermScript
 		}
-		return c.sortDenied(cm, argv)
+		return c.foreignDenied(cm, argv)
 	case acl.DeniedKey:
 		line = errNoPermExec + "no permission to touch the specified keys"
 	case acl.DeniedChannel:
@@ -340,12 +340,12 @@ func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
 	}
 }
 
-// sortDenied returns the error for a SORT that reads keys by BY or GET which its
+// foreignDenied returns the error for a SORT that reads keys by BY or GET which its
 // user may not read, "" if there is nothing against it. Which keys these are is
 // known only when the command runs, so it takes permission for all.
-func (c *conn) sortDenied(cm *cmd, argv [][]byte) string {
-	if cm.name != "sort" && cm.name != "sort_ro" || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
+func (c *conn) foreignDenied(cm *cmd, argv [][]byte) string {
+	if cm.spec.Foreign == nil || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
 		return ""
 	}
-	return command.SortForeign(argv)
+	return cm.spec.Foreign(argv)
 }

@@ -237,13 +237,13 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return false
 	}
 	if c.who.limited {
-		if line := c.sortDenied(cm, argv); line != "" {
+		if line := c.foreignDenied(cm, argv); line != "" {
 			c.ran(cm, argv, c.db, 0, true)
 			return c.literal(func() { c.enc.Error(line) })
 		}
 	}
 	switch {
-	case cm.spec.Script && cm.spec.Read != nil && cm.spec.Write != nil:
+	case cm.spec.Runs != 0:
 		return c.script(cm, argv, end)
 	case cm.spec.Read != nil:
 		return c.read(cm, argv, end)

@@ -181,8 +181,8 @@ func (c *conn) exec(t *transaction) {
 		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
-			if q.cmd.spec.Script {
-				cmds[i].Argv = c.srv.store.ScriptArgs(q.argv)
+			if q.cmd.spec.Runs != 0 {
+				cmds[i].Argv = c.srv.store.ScriptArgs(q.cmd.spec, q.argv)
 			}
 			continue
 		}

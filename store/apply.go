@@ -314,9 +314,9 @@ type orphan struct {
 func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
 
 // Executed counts, and tells clients that cache of commands about all keys.
-func (a *applier) Executed(spec *command.Spec) {
+func (a *applier) Executed() {
 	a.s.stats.commands.Add(1)
-	a.s.tracking.ran(spec, &a.caller)
+	a.s.tracking.ran(&a.caller)
 }
 
 // UsersChanged makes the users those that everybody asks for.

@@ -278,10 +278,10 @@ func (g *grants) check(c *call) Verdict {
 			}
 		}
 	}
-	if !g.allChannels && c.spec.Flags&command.PubSub != 0 {
-		from, to, pattern := channelArgs(c.spec, len(c.argv))
+	if !g.allChannels && c.spec.Channels != command.NoChannels {
+		from, to := c.spec.Channels.Among(len(c.argv))
 		for i := from; i < to; i++ {
-			if !g.channel(c.argv[i], pattern) {
+			if !g.channel(c.argv[i], c.spec.Channels == command.AllPatterns) {
 				return Verdict{DeniedChannel, i}
 			}
 		}
@@ -329,20 +329,6 @@ func needs(flags string) (a access) {
 		}
 	}
 	return a
-}
-
-// channelArgs says which arguments of a call are channels that it may need to be
-// allowed: who unsubscribes may always.
-func channelArgs(spec *command.Spec, n int) (from, to int, pattern bool) {
-	switch spec.FullName() {
-	case "subscribe", "ssubscribe":
-		return 1, n, false
-	case "psubscribe":
-		return 1, n, true
-	case "publish", "spublish":
-		return 1, min(2, n), false
-	}
-	return 0, 0, false
 }
 
 // Channel reports whether the user may subscribe to a channel, or to a pattern of

@@ -151,7 +151,7 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 		spec.Read(&f.read)
 		f.read.Call = command.Call{}
 		tellMissed(f)
-		m.obs.Executed(spec)
+		m.obs.Executed()
 	}
 	m.asker.RanInside(spec, argv, &f.db.View)
 	return nil
@@ -183,7 +183,7 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	} else {
 		spec.Write(call)
 	}
-	m.obs.Executed(spec)
+	m.obs.Executed()
 }
 
 // prepare puts into a call what all of them get.

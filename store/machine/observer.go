@@ -26,7 +26,7 @@ type Observer interface {
 	Swapping(a, b int)
 
 	// Executed is called after each command, whoever asked for it.
-	Executed(*command.Spec)
+	Executed()
 
 	// Script is called before a script is run, and when it has ended.
 	Script(running bool)
