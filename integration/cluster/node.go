@@ -37,7 +37,6 @@ type Cluster struct {
 	Net    *Network
 	Nodes  []*Node  // by position; a removed one stays, stopped
 	args   []string // of every node
-	seeds  string   // --cluster of the first nodes
 }
 
 // Node is one process, or the lack of one.
@@ -72,9 +71,8 @@ func New(binary, dir string, n int, args ...string) (*Cluster, error) {
 		}
 		seeds = append(seeds, fmt.Sprintf("%d=%s", node.ID, node.URL))
 	}
-	c.seeds = strings.Join(seeds, ",")
 	for _, node := range c.Nodes {
-		node.seeds = c.seeds
+		node.seeds = strings.Join(seeds, ",")
 	}
 	return c, nil
 }
@@ -97,15 +95,22 @@ func (c *Cluster) prepare(id uint64) (*Node, error) {
 	return n, nil
 }
 
-// Join prepares a node with a new id that joins the running cluster: it still
-// has to be added (RAFT ADD) and started.
+// Join prepares a node with a new id that joins the cluster through the nodes that run
+// now (the first ones may all have been removed): it still has to be added (RAFT ADD) and
+// started.
 func (c *Cluster) Join(id uint64) (*Node, error) {
+	var seeds []string
+	for _, n := range c.Nodes {
+		if n.Running() {
+			seeds = append(seeds, fmt.Sprintf("%d=%s", n.ID, n.URL))
+		}
+	}
 	n, err := c.prepare(id)
 	if err != nil {
 		return nil, err
 	}
 	n.join = true
-	n.seeds = c.seeds + fmt.Sprintf(",%d=%s", id, n.URL)
+	n.seeds = strings.Join(append(seeds, fmt.Sprintf("%d=%s", id, n.URL)), ",")
 	return n, nil
 }
 
