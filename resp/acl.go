@@ -316,7 +316,7 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 		if !c.mayScript(cm) {
 			return errNoPermScript
 		}
-		return c.foreignDenied(cm, argv)
+		return ""
 	case acl.DeniedKey:
 		line = errNoPermExec + "no permission to touch the specified keys"
 	case acl.DeniedChannel:
@@ -344,7 +344,7 @@ func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
 // user may not read, "" if there is nothing against it. Which keys these are is
 // known only when the command runs, so it takes permission for all.
 func (c *conn) foreignDenied(cm *cmd, argv [][]byte) string {
-	if cm.spec.Foreign == nil || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
+	if cm.spec.Foreign == nil || !c.who.limited || c.who.policy.ReadsAll(c.srv.access.commands, cm.spec, argv) {
 		return ""
 	}
 	return cm.spec.Foreign(argv)

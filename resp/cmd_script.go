@@ -198,10 +198,21 @@ func (s *Server) scriptLog(level int, message string) {
 	}
 }
 
-// ranInside counts a command that a script has run.
-func (s *Server) ranInside(spec *command.Spec) {
-	if cm := s.bySpec[spec]; cm != nil {
-		cm.calls.Add(1)
-		s.stats.commands.Add(1)
+// calledInside counts commands that a script has called.
+func (s *Server) calledInside(c command.Called, n int64) {
+	if c.Err != "" {
+		s.stats.countErrors(c.Err, n)
+	}
+	cm := s.bySpec[c.Spec]
+	switch {
+	case cm == nil:
+	case c.Rejected:
+		cm.rejected.Add(n)
+	default:
+		cm.calls.Add(n)
+		s.stats.commands.Add(n)
+		if c.Err != "" {
+			cm.failed.Add(n)
+		}
 	}
 }

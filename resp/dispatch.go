@@ -236,11 +236,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false
 	}
-	if c.who.limited {
-		if line := c.foreignDenied(cm, argv); line != "" {
-			c.ran(cm, argv, c.db, 0, true)
-			return c.literal(func() { c.enc.Error(line) })
-		}
+	if line := c.foreignDenied(cm, argv); line != "" {
+		c.ran(cm, argv, c.db, 0, true)
+		return c.literal(func() { c.enc.Error(line) })
 	}
 	switch {
 	case cm.spec.Runs != 0:

@@ -179,6 +179,17 @@ func (c *conn) exec(t *transaction) {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
 			continue
 		}
+		if line := c.foreignDenied(q.cmd, q.argv); line != "" { // Redis's SORT runs, and finds out
+			at := db
+			cmds[i] = store.Queued{Local: func(reply command.Reply) {
+				reply.Error(line)
+				c.ran(q.cmd, q.argv, at, 0, true)
+				if c.batchTo != nil {
+					c.errsSeen = c.batchTo.Errs
+				}
+			}}
+			continue
+		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
 			if q.cmd.spec.Runs != 0 {

@@ -174,7 +174,7 @@ func New(opts Options) (*Server, error) {
 	s.cfg.Store(&cfg)
 	s.base.Store(&baseline{})
 	s.store.LimitTracking(int(cfg.TrackingKeys))
-	s.store.OnScript(s.scriptLog, s.ranInside)
+	s.store.OnScript(s.scriptLog, s.calledInside)
 	s.coarse.Store(s.now().UnixMilli())
 	s.store.OnUsers(s.usersChanged)
 	return s, nil

@@ -2,11 +2,11 @@ package resp
 
 import (
 	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // stats are the front's counters, as INFO shows them and CONFIG RESETSTAT
@@ -24,18 +24,19 @@ type stats struct {
 	total  int64
 }
 
-func (s *stats) errorReply(line string) {
-	code, _, _ := strings.Cut(line, " ")
+func (s *stats) errorReply(line string) { s.countErrors(command.ErrorCode(line), 1) }
+
+func (s *stats) countErrors(code string, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.total++
+	s.total += n
 	if s.errors == nil {
 		s.errors = make(map[string]int64)
 	}
 	// A code is a word of the server's own. The bound is for errors that quote
 	// the client in the first word, should there ever be one.
 	if _, known := s.errors[code]; known || len(s.errors) < 128 {
-		s.errors[code]++
+		s.errors[code] += n
 	}
 }
 

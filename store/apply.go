@@ -432,12 +432,14 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 	}
 }
 
-// RanInside counts, and notes what a script has read.
+// Called counts.
+func (k *asker) Called(c command.Called, n int64) { k.a.s.called(c, n) }
+
+// RanInside counts lookups, and notes what a script has read.
 func (k *asker) RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View) {
 	if spec.Write == nil || spec.CountLookups {
 		k.a.read.count(view)
 	}
-	k.a.s.countInner(spec)
 	if k.remember && spec.AllFlags()&command.Readonly != 0 {
 		k.a.s.tracking.remember(k.b.tracker, spec, argv)
 	}

@@ -29,6 +29,7 @@ type reading struct {
 	inner     command.Read // what one of them runs
 	innerView keyspace.View
 	wrote     bool // it came to a write
+	called    map[command.Called]int64
 }
 
 // lookups are what commands have looked up, and not found.

@@ -43,7 +43,7 @@ const (
 // but how long a call takes.
 type scripts struct {
 	log atomic.Pointer[func(level int, message string)]
-	ran atomic.Pointer[func(*command.Spec)]
+	ran atomic.Pointer[func(command.Called, int64)]
 
 	mu    sync.Mutex
 	seen  map[string]*list.Element // of *seen, by SHA-1, or by the name of a function
@@ -219,6 +219,10 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
 	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
 	h.Log = s.scriptLog
+	if r.called == nil {
+		r.called = make(map[command.Called]int64)
+	}
+	h.Called = func(c command.Called, n int64) { r.called[c] += n }
 	h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
 		if spec.Read == nil {
 			if s.RefusesWrites() { // as for a command that is no script's
@@ -233,7 +237,6 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 		err := command.RunRead(spec, &r.inner, &r.innerView)
 		r.inner.Call = command.Call{}
 		if r.wrote = err != nil; !r.wrote {
-			s.countInner(spec)
 			if len(r.found.missed) < maxMissed && r.found.bytes < maxMissedBytes {
 				r.countRead(&r.innerView, db)
 			} else {
@@ -258,10 +261,15 @@ func (r *reading) script(s *Store, view keyspace.View, now int64, db int, spec *
 	call := r.call.Call
 	r.call.Call, r.by = command.Call{}, By{}
 	h := &r.host
-	h.Library, h.Compiled, h.Keep, h.Exec, h.Stop, h.Log = nil, nil, nil, nil, nil, nil
+	h.Library, h.Compiled, h.Keep, h.Exec, h.Called, h.Stop, h.Log = nil, nil, nil, nil, nil, nil, nil
 	if call.Deferred() || call.Long() {
-		r.found = before // it is run once more, and looks up the same
+		r.found = before // it is run once more, and looks up and calls the same
+	} else {
+		for c, n := range r.called { // counters: in any order
+			s.called(c, n)
+		}
 	}
+	clear(r.called)
 	switch {
 	case call.Deferred():
 		if r.wrote { // else there is no such script, as far as this node knows
@@ -361,9 +369,9 @@ func (s *Store) ApplyingScript() bool { return s.scripts.applying.Load() }
 // Kill ends the script.
 func (l *LongScript) Kill() { l.killed.Store(true) }
 
-// OnScript says where scripts of this node's clients log to, and has every command
-// counted that one of them runs.
-func (s *Store) OnScript(log func(level int, message string), ran func(*command.Spec)) {
+// OnScript says where scripts of this node's clients log to, and has what they call
+// counted: see command.Host.Called.
+func (s *Store) OnScript(log func(level int, message string), ran func(command.Called, int64)) {
 	s.scripts.log.Store(&log)
 	s.scripts.ran.Store(&ran)
 }
@@ -376,9 +384,9 @@ func (s *Store) scriptLog(level int, message string) {
 	s.logger.Info("script", zap.String("message", message))
 }
 
-func (s *Store) countInner(spec *command.Spec) {
+func (s *Store) called(c command.Called, n int64) {
 	if ran := s.scripts.ran.Load(); ran != nil {
-		(*ran)(spec)
+		(*ran)(c, n)
 	}
 }
 

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"strings"
 )
 
 // Error texts, byte for byte Redis's.
@@ -22,6 +23,15 @@ const (
 // errExpireTime is the answer to a time to live that is out of range.
 func errExpireTime(c *Call) string {
 	return fmt.Sprintf("ERR invalid expire time in '%s' command", appendLower(nil, c.Args[0]))
+}
+
+// ErrorCode returns the first word of an error, by which errors are counted. To one
+// without, Redis gives ERR.
+func ErrorCode(line string) string {
+	if i := strings.IndexByte(line, ' '); i >= 0 && i < 31 {
+		return line[:i]
+	}
+	return "ERR"
 }
 
 // ErrArity is the answer to a wrong number of arguments. name is the full name

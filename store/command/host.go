@@ -20,6 +20,11 @@ type Host struct {
 	// and the command may do more.
 	Exec func(spec *Spec, db int, argv [][]byte, reply Reply) error
 
+	// Called takes, for statistics, what came of commands that a script has called: n
+	// of them. Less than none are an error that the script's own reply repeats, so that
+	// it is counted there. Nothing of it may reach the state.
+	Called func(c Called, n int64)
+
 	// What follows only a host that reads has; nothing of it may reach the state.
 
 	// Quick says that Limits bound how long others can be kept waiting, and not what
@@ -33,6 +38,13 @@ type Host struct {
 	Keep     func(*library.Entry)
 	// Log takes what a script logs. One that is applied logs at every node.
 	Log func(level int, message string)
+}
+
+// Called is what came of a command that a script has called.
+type Called struct {
+	Spec     *Spec  // nil if there is none
+	Rejected bool   // it was not run
+	Err      string // the ErrorCode of its reply, "" if that was none
 }
 
 // ErrWrites ends a script that would write where the host only reads.

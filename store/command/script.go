@@ -71,6 +71,19 @@ type scriptRun struct {
 	fn    library.Function // or a function
 	flags script.Flags
 	keys  int
+	reply failing // of the command that is being run
+}
+
+// failing is a Reply that keeps the code of an error.
+type failing struct {
+	script.Reply
+	code string
+}
+
+// Error notes the code.
+func (f *failing) Error(line string) {
+	f.code = ErrorCode(line)
+	f.Reply.Error(line)
 }
 
 // prepare looks at the arguments and finds the script, if there is one. If it answers
@@ -183,6 +196,7 @@ func (s *scriptRun) run() {
 	env := script.Env{
 		Keys: c.Args[3 : 3+s.keys], Args: c.Args[3+s.keys:], Seed: int32(c.Rand.Uint64()),
 		Call: s.exec, ACLCheck: s.aclCheck, Log: h.Log, Stop: h.Stop,
+		Passed: func(line string) { h.Called(Called{Err: ErrorCode(line)}, -1) },
 	}
 	var err error
 	if s.entry != nil {
@@ -203,13 +217,33 @@ func (s *scriptRun) run() {
 	}
 }
 
-// exec runs a command of the script. The checks are in Redis's order.
+// exec runs a command of the script.
 func (s *scriptRun) exec(argv [][]byte, reply script.Reply) error {
 	h := s.call.Host
 	spec := h.Table.Lookup(argv[0])
 	if spec != nil && len(spec.Subcommands) > 0 && len(argv) > 1 {
 		spec = spec.Sub(argv[1])
 	}
+	s.reply = failing{Reply: reply}
+	rejected := s.rejected(spec, argv, &s.reply)
+	if !rejected {
+		var err error
+		if spec.Local {
+			rejected = !s.local(spec, argv, &s.reply)
+		} else {
+			err = h.Exec(spec, s.db, argv, &s.reply)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	h.Called(Called{spec, rejected, s.reply.code}, 1)
+	return nil
+}
+
+// rejected replies why a command is not to be run, if it is not. The checks are in
+// Redis's order.
+func (s *scriptRun) rejected(spec *Spec, argv [][]byte, reply Reply) bool {
 	switch {
 	case spec == nil:
 		reply.Error("ERR Unknown Redis command called from script")
@@ -219,19 +253,17 @@ func (s *scriptRun) exec(argv [][]byte, reply script.Reply) error {
 		reply.Error(errNotFromScript)
 	case s.ro && spec.AllFlags()&(WriteFlag|MayReplicate) != 0:
 		reply.Error("ERR Write commands are not allowed from read-only scripts.")
-	case spec.Local:
-		s.local(spec, argv, reply)
 	default:
-		return h.Exec(spec, s.db, argv, reply)
+		return false
 	}
-	return nil
+	return true
 }
 
 const errNotFromScript = "ERR This Redis command is not allowed from script"
 
 // local runs those of the front's commands that have a meaning in a script and say the
-// same on every node.
-func (s *scriptRun) local(spec *Spec, argv [][]byte, reply Reply) {
+// same on every node. It answers false if it has refused to.
+func (s *scriptRun) local(spec *Spec, argv [][]byte, reply Reply) (ran bool) {
 	switch name := spec.FullName(); {
 	case spec.Answer != nil:
 		spec.Answer(reply)
@@ -258,7 +290,9 @@ func (s *scriptRun) local(spec *Spec, argv [][]byte, reply Reply) {
 		}
 	default:
 		reply.Error(errNotFromScript)
+		return false
 	}
+	return true
 }
 
 // aclCheck answers redis.acl_check_cmd.

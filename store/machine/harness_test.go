@@ -91,6 +91,7 @@ func (w *watcher) Script(bool)                                       {}
 func (w *watcher) Pause(int)                                         { w.paused++ }
 func (w *watcher) Command() command.Reply                            { return &w.reply }
 func (w *watcher) RanInside(*command.Spec, [][]byte, *keyspace.View) { w.inside++ }
+func (w *watcher) Called(command.Called, int64)                      {}
 func (w *watcher) Blocked()                                          { w.reply.put("waits"); w.waits++ }
 func (w *watcher) Exec(run bool)                                     { w.reply.put("exec=%v", run) }
 func (w *watcher) EndExec()                                          { w.reply.put("executed") }

@@ -52,7 +52,8 @@ type Machine struct {
 func New(table *command.Table, obs Observer) *Machine {
 	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), users: acl.New()}
 	m.publish = m.Publish
-	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor}
+	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor,
+		Called: func(c command.Called, n int64) { m.asker.Called(c, n) }}
 	m.attach()
 	return m
 }

@@ -88,6 +88,9 @@ type Asker interface {
 	// only.
 	RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View)
 
+	// Called is command.Host.Called, behind RanInside if the command has run.
+	Called(c command.Called, n int64)
+
 	// Blocked says that the last command has ended without a reply: its client
 	// waits. It comes in front of Ran.
 	Blocked()
@@ -115,6 +118,9 @@ func (Nobody) Ran(int, *command.Spec, *command.Write) {}
 
 // RanInside does nothing.
 func (Nobody) RanInside(*command.Spec, [][]byte, *keyspace.View) {}
+
+// Called does nothing.
+func (Nobody) Called(command.Called, int64) {}
 
 // Blocked does nothing.
 func (Nobody) Blocked() {}

@@ -39,6 +39,9 @@ type Env struct {
 	// ends the script at once, whatever pcall it is in, and is what Run returns. argv
 	// is the host's to keep.
 	Call func(argv [][]byte, reply Reply) error
+	// Passed is told of each error in the script's reply that a command of its has
+	// replied, before that is written. Nil does without.
+	Passed func(line string)
 	// ACLCheck answers redis.acl_check_cmd: whether the user may, and whether there is such a command.
 	ACLCheck func(argv [][]byte) (allowed, exists bool)
 	// Log takes redis.log. Nil discards.
@@ -138,7 +141,11 @@ func (w *world) run(out Reply, name string, fn lua.Value, args ...lua.Value) err
 	rets, err := w.m.Run(fn, args...)
 	var raised *lua.Error
 	if errors.As(err, &raised) {
-		out.Error(w.message(raised, name))
+		msg := w.message(raised, name)
+		if t, ok := raised.Value.AsTable(); ok {
+			w.passed(t, msg)
+		}
+		out.Error(msg)
 		return nil
 	}
 	if err != nil {
@@ -148,7 +155,7 @@ func (w *world) run(out Reply, name string, fn lua.Value, args ...lua.Value) err
 	if len(rets) > 0 {
 		v = rets[0]
 	}
-	f := &fromLua{m: w.m, out: nobody{}, resp3: w.resp3}
+	f := &fromLua{m: w.m, out: nobody{}, resp3: w.resp3, passed: w.passed}
 	if _, ok := v.AsTable(); ok { // it may be more than there is room for, of which no half may be written
 		if err := w.m.Protected(func() { f.write(v, 0) }); err != nil {
 			return ended(err)
@@ -157,6 +164,13 @@ func (w *world) run(out Reply, name string, fn lua.Value, args ...lua.Value) err
 	f.out, f.free = out, true
 	f.write(v, 0)
 	return nil
+}
+
+// passed tells Env.Passed of an error that goes into the reply.
+func (w *world) passed(t *lua.Table, line string) {
+	if w.env.Passed != nil && t.GetString(alreadyCounted).Truthy() {
+		w.env.Passed(line)
+	}
 }
 
 // message is the reply that an error ends in: Redis's error handler and what luaCallFunction makes of it.

@@ -101,13 +101,17 @@ func (r *toLua) one(name string, v lua.Value) {
 // Status makes {ok=s}.
 func (r *toLua) Status(s string) { r.one("ok", r.m.NewString(s)) }
 
+// alreadyCounted is the field of an error by which Redis knows that a command has
+// replied it.
+const alreadyCounted = "ignore_error_stats_update"
+
 // Error makes {err=s}.
 func (r *toLua) Error(s string) {
 	if len(r.open) == 0 {
 		r.isErr = true
 	}
 	t := errorTable(r.m, "-"+s)
-	r.m.SetString(t, "ignore_error_stats_update", lua.Bool(true))
+	r.m.SetString(t, alreadyCounted, lua.Bool(true))
 	r.put(lua.TableValue(t))
 }
 
@@ -217,6 +221,8 @@ type fromLua struct {
 	out   Reply
 	resp3 bool // redis.setresp(3) was called
 	free  bool // steps and bytes have been paid before
+
+	passed func(t *lua.Table, line string) // told of errors, once they are free
 }
 
 // maxReplyDepth is where Lua's stack for C is full.
@@ -286,6 +292,9 @@ func (w *fromLua) special(t *lua.Table, depth int) bool {
 		return s, ok
 	}
 	if s, ok := str("err"); ok {
+		if w.free {
+			w.passed(t, cstring(s))
+		}
 		w.out.Error(cstring(s))
 		return true
 	}
