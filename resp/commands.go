@@ -166,6 +166,12 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 // is reports whether the command has the role, or one of them.
 func (cm *cmd) is(r role) bool { return cm.role&r != 0 }
 
+// monitored reports whether monitors see the command. What runs a script has Redis's
+// flag against it and is shown all the same, there by the command itself.
+func (cm *cmd) monitored() bool {
+	return cm.flags&(command.SkipMonitor|command.Admin) == 0 || cm.spec.Runs != 0
+}
+
 // hides reports whether argument i of a call must not be shown to others.
 func (cm *cmd) hides(argv [][]byte, i int) bool {
 	return i > 0 && cm.secret != nil && cm.secret(argv, i)

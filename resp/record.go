@@ -122,7 +122,7 @@ func (s *Server) startedWaiting(addr string, w *waiter, took int64) {
 	w.cmd.calls.Add(1)
 	w.cmd.nanos.Add(took)
 	s.stats.commands.Add(1)
-	if s.monitors.Load() > 0 && w.cmd.flags&(command.SkipMonitor|command.Admin) == 0 {
+	if s.monitors.Load() > 0 && w.cmd.monitored() {
 		s.feedMonitors(nil, s.appendNote(nil, addr, w.db, w.cmd, w.argv))
 	}
 }
@@ -182,7 +182,7 @@ func (r *record) waited(err store.Error) {
 // note keeps a command for monitors. They see it once the statistics are flushed,
 // in the order in which this connection's commands have been executed.
 func (c *conn) note(cm *cmd, argv [][]byte, db int) {
-	if c.srv.monitors.Load() > 0 && cm.flags&(command.SkipMonitor|command.Admin) == 0 {
+	if c.srv.monitors.Load() > 0 && cm.monitored() {
 		c.notes = c.srv.appendNote(c.notes, c.addr, db, cm, argv)
 	}
 }
