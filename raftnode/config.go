@@ -92,6 +92,14 @@ type Config struct {
 	// conditions as for Seal.
 	SealLarge func(dst []byte, size int) []byte
 
+	// TellTime returns what this node knows of the clock that entries are stamped
+	// with, or nothing: it goes along with votes, and HearTime takes in what came with
+	// a vote of another member, so that a leader has it before its first Seal. A time
+	// that is late is better than one that is early. Both run on the raft goroutine,
+	// under the conditions of Seal. Default: votes carry nothing.
+	TellTime func() []byte
+	HearTime func(told []byte)
+
 	// Logger receives everything worth telling. Default: nothing is logged.
 	Logger *zap.Logger
 
@@ -185,6 +193,12 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.ReserveBytes, uint64(wal.SegmentSizeBytes))
 	if c.DiskFree == nil {
 		c.DiskFree = diskFree
+	}
+	if c.TellTime == nil {
+		c.TellTime = func() []byte { return nil }
+	}
+	if c.HearTime == nil {
+		c.HearTime = func([]byte) {}
 	}
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }

@@ -257,6 +257,8 @@ func (c *core) step(m *raftpb.Message) {
 		}
 	case raftpb.MsgAppResp, raftpb.MsgHeartbeatResp:
 		c.lastHeard[m.GetFrom()] = c.now
+	case raftpb.MsgVoteResp, raftpb.MsgPreVoteResp:
+		c.hearTime(m)
 	case raftpb.MsgStorageAppendResp:
 		if s := m.GetSnapshot(); s != nil {
 			// The leader's snapshot is durable and raft's log starts from it.

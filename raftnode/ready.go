@@ -164,6 +164,7 @@ func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	nothing := len(m.GetEntries()) == 0 && m.GetSnapshot() == nil &&
 		c.hard.GetTerm() == c.storedTerm && c.hard.GetVote() == c.storedVote
 	responses := c.traffic.news(m.GetResponses(), nothing && committed)
+	c.tellTime(responses)
 	if nothing && len(responses) == 0 {
 		return
 	}

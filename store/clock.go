@@ -1,6 +1,9 @@
 package store
 
 import (
+	"encoding/binary"
+	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +36,7 @@ type clock struct {
 	hold  atomic.Int64
 
 	mu     sync.Mutex     // serialises changes
-	synced bool           // the estimate comes from a leader's stamp, not from our wall clock
+	synced bool           // the estimate comes from a leader's stamp or a vote, not from our wall clock
 	last   micros         // when the latest stamp was seen or made
 	state  machine.Millis // highest stamp applied
 }
@@ -156,13 +159,46 @@ func (c *clock) Bracket(stamp machine.Millis, sent micros) {
 	est := m + c.offset()
 	switch {
 	case !c.synced:
-		// Until now it was our own wall clock, and what reads have hidden by it was
-		// never due.
-		c.ahead.Add(int64(low - est))
-		c.hold.Store(0)
+		c.adopt(low, m)
 	case est > high, est < low:
 		c.shift(m, low-est)
 	}
+	c.last = m
+}
+
+// Tell returns the estimate for a member that may be about to lead, or nothing from a
+// clock that does not know the leader's. In ms: it costs at most what it is cut by, and
+// late is the better mistake.
+func (c *clock) Tell() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.synced {
+		return nil
+	}
+	return binary.AppendUvarint(nil, uint64(max(c.state, c.estimate())))
+}
+
+// Hear takes in what another member's clock told. Only a clock that knows nothing
+// better believes it: what is told is older by the time it travelled.
+func (c *clock) Hear(told []byte) error {
+	ms, n := binary.Uvarint(told)
+	if n <= 0 || ms > math.MaxInt64/1000 {
+		return fmt.Errorf("a time of %d bytes: %x", len(told), told)
+	}
+	m := c.mono()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.synced {
+		c.adopt(stampedAt(max(machine.Millis(ms), c.state)), m)
+	}
+	return nil
+}
+
+// adopt replaces our own wall clock, which was all there was, by the leader's clock:
+// it shows low at time m. What reads have hidden by the wall clock was never due.
+func (c *clock) adopt(low, m micros) {
+	c.ahead.Store(int64(low - m))
+	c.hold.Store(0)
 	c.synced = true
 	c.last = m
 }

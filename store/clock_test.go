@@ -1,6 +1,8 @@
 package store
 
 import (
+	"encoding/binary"
+	"math"
 	"testing"
 	"time"
 
@@ -160,5 +162,49 @@ func TestClockLeaderIsNotDragged(t *testing.T) {
 	}
 	if got := c.Stamp() - 100*hour - 30_000; got < -1 || got > 1 {
 		t.Errorf("after 30 s of writes it is off by %d ms", got)
+	}
+}
+
+// A member that has only just started takes the time from a vote, even if its wall
+// clock is hours ahead or behind; one that has an estimate keeps it.
+func TestClockFromAVote(t *testing.T) {
+	for name, wall := range map[string]machine.Millis{"ahead": 103 * hour, "behind": 97 * hour} {
+		m := at(100 * hour)
+		voter := m.clock()
+		if told := voter.Tell(); told != nil {
+			t.Errorf("a clock that knows nothing tells %x", told)
+		}
+		voter.Stamp()
+		m.sleep(20 * time.Second)
+		told := voter.Tell()
+
+		mine := at(wall)
+		c := mine.clock()
+		c.Load(100*hour + 5000) // what it has applied before it was restarted
+		if err := c.Hear(told); err != nil {
+			t.Fatal(err)
+		}
+		mine.sleep(time.Second)
+		if got := c.Now(); got != 100*hour+21_000 {
+			t.Errorf("%s: a second later it shows %+d", name, got-100*hour)
+		}
+		if got := c.Stamp(); got < 100*hour+20_998 || got > 100*hour+21_002 {
+			t.Errorf("%s: its first stamp is %+d", name, got-100*hour)
+		}
+		before := c.Now()
+		if err := c.Hear(binary.AppendUvarint(nil, uint64(200*hour))); err != nil || c.Now() != before {
+			t.Errorf("%s: it was told again and shows %+d, %v", name, c.Now()-before, err)
+		}
+	}
+	c := at(100 * hour).clock()
+	for _, bad := range [][]byte{nil, {0x80}, binary.AppendUvarint(nil, math.MaxUint64)} {
+		if err := c.Hear(bad); err == nil || c.synced {
+			t.Errorf("%x is taken for a time", bad)
+		}
+	}
+	// What it has applied is never in the future.
+	c.Load(101 * hour)
+	if err := c.Hear(binary.AppendUvarint(nil, uint64(100*hour))); err != nil || c.Now() != 101*hour {
+		t.Errorf("time went back to %+d, %v", c.Now()-101*hour, err)
 	}
 }

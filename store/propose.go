@@ -3,6 +3,8 @@ package store
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/machine"
@@ -253,6 +255,18 @@ func (b *Batch) finish() {
 // of chance.
 func (s *Store) Seal(dst []byte, requests [][]byte) []byte {
 	return machine.Seal(dst, s.clock.Stamp(), s.cfg.seed(), requests)
+}
+
+// TellTime is what this node knows of the clock that Seal stamps with. It goes along
+// with this node's votes.
+func (s *Store) TellTime() []byte { return s.clock.Tell() }
+
+// HearTime takes in what another member's TellTime returned. The raft node calls it
+// before this node leads.
+func (s *Store) HearTime(told []byte) {
+	if err := s.clock.Hear(told); err != nil {
+		s.logger.Warn("a vote came with a time that cannot be read", zap.Error(err))
+	}
 }
 
 // SealLarge appends the beginning of an entry with one request of size bytes, which

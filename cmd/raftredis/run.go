@@ -172,6 +172,7 @@ func (p *part) start() error {
 	cfg := o.raftConfig(peers)
 	cfg.LongWork = p.threads.lend
 	cfg.Seal, cfg.SealLarge = p.store.Seal, p.store.SealLarge
+	cfg.TellTime, cfg.HearTime = p.store.TellTime, p.store.HearTime
 	cfg.Logger = p.log.Named("raft")
 	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
 	if err != nil {

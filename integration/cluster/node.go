@@ -37,6 +37,7 @@ type Cluster struct {
 	Net    *Network
 	Nodes  []*Node  // by position; a removed one stays, stopped
 	args   []string // of every node
+	seeds  string   // --cluster of the first nodes
 }
 
 // Node is one process, or the lack of one.
@@ -62,19 +63,26 @@ type Node struct {
 // New prepares n nodes with the given options; Start starts them.
 func New(binary, dir string, n int, args ...string) (*Cluster, error) {
 	c := &Cluster{Binary: binary, Dir: dir, Net: NewNetwork(), args: args}
-	var seeds []string
 	for i := range n {
-		node, err := c.prepare(uint64(i + 1))
-		if err != nil {
+		if _, err := c.prepare(uint64(i + 1)); err != nil {
 			c.Net.Close()
 			return nil, err
 		}
-		seeds = append(seeds, fmt.Sprintf("%d=%s", node.ID, node.URL))
 	}
+	c.seeds = list(c.Nodes)
 	for _, node := range c.Nodes {
-		node.seeds = strings.Join(seeds, ",")
+		node.seeds = c.seeds
 	}
 	return c, nil
+}
+
+// list is what --cluster takes.
+func list(nodes []*Node) string {
+	var l []string
+	for _, n := range nodes {
+		l = append(l, fmt.Sprintf("%d=%s", n.ID, n.URL))
+	}
+	return strings.Join(l, ",")
 }
 
 func (c *Cluster) prepare(id uint64) (*Node, error) {
@@ -95,22 +103,20 @@ func (c *Cluster) prepare(id uint64) (*Node, error) {
 	return n, nil
 }
 
-// Join prepares a node with a new id that joins the cluster through the nodes that run
-// now (the first ones may all have been removed): it still has to be added (RAFT ADD) and
-// started.
-func (c *Cluster) Join(id uint64) (*Node, error) {
-	var seeds []string
-	for _, n := range c.Nodes {
-		if n.Running() {
-			seeds = append(seeds, fmt.Sprintf("%d=%s", n.ID, n.URL))
-		}
-	}
+// Join prepares a node with a new id that joins the running cluster through the
+// given members, or through those that founded it: it still has to be added (RAFT
+// ADD) and started.
+func (c *Cluster) Join(id uint64, through ...*Node) (*Node, error) {
 	n, err := c.prepare(id)
 	if err != nil {
 		return nil, err
 	}
 	n.join = true
-	n.seeds = strings.Join(append(seeds, fmt.Sprintf("%d=%s", id, n.URL)), ",")
+	n.seeds = c.seeds
+	if len(through) > 0 {
+		n.seeds = list(through)
+	}
+	n.seeds += "," + list([]*Node{n})
 	return n, nil
 }
 

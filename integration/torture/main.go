@@ -42,6 +42,8 @@ func prepareAndRun(ctx context.Context, cfg config, race bool) error {
 			return err
 		}
 		cfg.dir = dir
+	} else if err := os.MkdirAll(cfg.dir, 0o755); err != nil {
+		return err
 	}
 	if cfg.binary == "" {
 		var err error

@@ -363,7 +363,7 @@ func churn(t *torture, rng *rand.Rand) (func(), error) {
 func (t *torture) addOne(rng *rand.Rand) error {
 	nodes := t.nodes()
 	id := uint64(len(t.c.Nodes) + 1)
-	n, err := t.c.Join(id)
+	n, err := t.c.Join(id, nodes...) // whoever founded the cluster may be gone
 	if err != nil {
 		return err
 	}
