@@ -24,8 +24,8 @@ func (n *Node) runRaft(c *core, proposeC <-chan *commit.Proposal) {
 	if !n.failed() {
 		c.flush()
 	}
-	// In this order: the storage goroutine writes what was queued before endC closed, and
-	// the disk is promised and closed when nobody writes to it any more.
+	// In this order: the storage goroutine still writes what is queued, and only then
+	// are the files closed under it.
 	close(n.endC)
 	<-n.storageC
 	n.wg.Wait()
@@ -64,6 +64,8 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			armed, armedFor = true, c.traffic.turn
 			release.Reset(n.cfg.CommitDelay)
 		}
+		// A nil channel is never ready: without a batch nothing is offered, and without
+		// room nothing is taken. A store that is slow, or a disk, is never waited for.
 		var commitC chan<- *commit.Batch
 		head, ok := c.applying.head()
 		if ok {
@@ -86,7 +88,7 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 				n.takeMore(c, proposeC)
 				break
 			}
-			proposeC = nil
+			proposeC = nil // closed: main wants the node to stop
 			n.stopOnce.Do(func() { close(n.stopC) })
 		case <-c.applying.doneC():
 			c.applied()
@@ -96,10 +98,13 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 				c.release()
 			}
 		case <-ticker.C:
-			tick = true // after what has arrived: see core.tick
+			// Not yet: what has arrived goes first. After a pause (a suspended machine, a
+			// long collection) the tick and a leader's heartbeats are there together, and
+			// the other way round this member would stand for election against a leader
+			// that is well.
+			tick = true
 		case <-stopC:
-			// No new requests, but those that are on their way go on, and with them the
-			// loop: a successor needs the entries that this node has.
+			// The loop goes on until leadership is handed over: that takes messages.
 			stopC, proposeC = nil, nil
 			handedOverC = n.handOver(c)
 		case <-handedOverC:
@@ -156,7 +161,10 @@ func (n *Node) handOver(c *core) chan struct{} {
 	return doneC
 }
 
-// runStorage is the storage goroutine.
+// runStorage is the storage goroutine. It is the one that may say "durable": responses
+// leave it only behind the sync of what they are about. An error ends the node and is
+// never tried again, because after a failed sync the system may have dropped the pages,
+// and the next one would succeed without them.
 func (n *Node) runStorage(s *storer) {
 	defer close(n.storageC)
 	for {
@@ -206,7 +214,9 @@ func (n *Node) runStorage(s *storer) {
 }
 
 // promiseLog notes, once in a directory's life, that its log is not empty any more:
-// before anybody is told, so that a log that is lost later is missed.
+// before anybody is told, so that a log that is lost later is missed. A member that
+// came back empty under its old id would vote and acknowledge as if it had never
+// promised anything, and a majority could forget what was acknowledged.
 func (n *Node) promiseLog(s *storer) error {
 	if n.origin.HasLog {
 		return nil
@@ -215,6 +225,8 @@ func (n *Node) promiseLog(s *storer) error {
 	if err != nil || last == 0 {
 		return err
 	}
+	// The entries are durable already. If the process ends here, the next start finds a
+	// log without the note, and makes it before anything else (node.go).
 	n.origin.HasLog = true
 	return n.origin.write(&n.cfg)
 }
@@ -223,6 +235,9 @@ func (n *Node) promiseLog(s *storer) error {
 // not pass through the raft goroutine again.
 func (n *Node) respond(out stored) {
 	var self, others []*raftpb.Message
+	// Acknowledgements and votes for others: each is true now, whatever happens to the
+	// raft goroutine meanwhile. What is for this member itself must be stepped in order
+	// with all else that it is told.
 	for _, m := range out.responses {
 		if m.GetTo() == n.cfg.ID {
 			self = append(self, m)

@@ -53,7 +53,7 @@ func (s *sim) entry(index uint64, names []string) []byte {
 		r.Write(0, [][]byte{[]byte("rpush"), []byte(simList), []byte(name)})
 		requests[i] = r.Seal(machine.Head{Origin: 1, Incarnation: 1, Seq: seq})
 	}
-	return machine.Seal(nil, int64(index), index, requests)
+	return machine.Seal(nil, machine.Millis(index), index, requests)
 }
 
 // apply applies an entry. Members at one index have one digest.
@@ -119,10 +119,10 @@ func (st *simStore) load(index uint64, body []byte) {
 		return
 	}
 	st.m, st.applied, st.order = m, index, nil
-	view := m.Keyspace().View(0, m.Now())
+	view := m.Keyspace().View(0, int64(m.Now()))
 	var names simNames
 	s.table.Lookup([]byte("lrange")).Read(&command.Read{
-		Call: command.Call{Args: [][]byte{[]byte("lrange"), []byte(simList), []byte("0"), []byte("-1")}, Now: m.Now(), Reply: &names}, DB: &view,
+		Call: command.Call{Args: [][]byte{[]byte("lrange"), []byte(simList), []byte("0"), []byte("-1")}, Now: int64(m.Now()), Reply: &names}, DB: &view,
 	})
 	for _, name := range names.all {
 		st.has(name)
@@ -172,10 +172,10 @@ func (st *simStore) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 }
 
 // Entry does nothing, and so do the rest.
-func (st *simStore) Entry(int64)                               {}
+func (st *simStore) Entry(machine.Millis)                      {}
 func (st *simStore) Touched(keyspace.Touch)                    {}
 func (st *simStore) Swapping(int, int)                         {}
-func (st *simStore) Executed(*command.Spec)                    {}
+func (st *simStore) Executed()                                 {}
 func (st *simStore) Script(bool)                               {}
 func (st *simStore) Served(machine.WaitID)                     {}
 func (st *simStore) Claimed(machine.WaitID, *command.Recorded) {}

@@ -177,7 +177,7 @@ func (s *Server) usersChanged() {
 		}
 	}
 	a.mu.Unlock()
-	go s.eachClient(func(c *conn) { c.link.wake() }) // the apply loop waits for nobody
+	go s.eachClient(func(c *conn) { c.link.Wake() }) // the apply loop waits for nobody
 }
 
 // identity is who a connection's commands are checked against.
@@ -300,7 +300,7 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 // script does is checked against what its user may, by every member: the users of this
 // node's options mean nothing to the others before they are those of the log.
 func (c *conn) mayScript(cm *cmd) bool {
-	return !cm.spec.Script || c.who.policy.Free() || c.who.users != c.srv.access.seeded
+	return cm.spec.Runs == 0 || c.who.policy.Free() || c.who.users != c.srv.access.seeded
 }
 
 // scriptPolicy is store.By.Policy.
@@ -361,9 +361,9 @@ func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
 	}
 }
 
-// sortDenied returns the error for a SORT that reads what its user may not: see
-// acl.Policy.Foreign.
-func (c *conn) sortDenied(cm *cmd, argv [][]byte) string {
+// foreignDenied returns the error for a call that reads what its user may not beside
+// its keys: see acl.Policy.Foreign.
+func (c *conn) foreignDenied(cm *cmd, argv [][]byte) string {
 	if !c.who.limited {
 		return ""
 	}

@@ -7,14 +7,14 @@ import (
 
 type nowhere struct{}
 
-func (nowhere) wake() {}
-func (nowhere) kill() {}
+func (nowhere) Wake() {}
+func (nowhere) Kill() {}
 
 // feedAll runs a connection over input without any socket.
 func feedAll(c *conn, in []byte, out []byte) []byte {
-	n := copy(c.readInto(in), in)
-	c.received(n)
-	return c.output(out)
+	n := copy(c.ReadInto(in), in)
+	c.Received(n)
+	return c.Output(out)
 }
 
 // A read of this node's state costs no allocation, and neither does anything
@@ -36,8 +36,8 @@ func TestReadsAllocateNothing(t *testing.T) {
 				t.Fatalf("%q", out)
 			}
 			spare = out
-			c.out.sent(len(out))
-			c.blockSent(out)
+			c.Sent(len(out))
+			c.BlockSent(out)
 		}
 		run()
 		run()

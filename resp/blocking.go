@@ -3,6 +3,7 @@ package resp
 import (
 	"time"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -12,12 +13,11 @@ import (
 // when its client leaves or is unblocked. The reply has a buffer of its own, so that
 // the connection can be read and written to meanwhile.
 type waiter struct {
-	cmd   *cmd
-	db    int
-	argv  [][]byte // its own copy
-	muted bool
-	enc   encoder
-	wait  store.Wait
+	cmd  *cmd
+	db   int
+	argv [][]byte // its own copy
+	enc  wire.Encoder
+	wait store.Wait
 }
 
 // blocking runs a command that may have to wait. It travels alone: what follows in
@@ -34,7 +34,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 			c.readNow(cm, argv)
 			return false
 		}
-		c.batchMuted = c.muted()
+		c.batchTo = c.enc
 		c.addSent(cm)
 		c.batch.By(c.by(cm))
 		c.batch.Write(c.db, cm.spec, argv)
@@ -43,9 +43,10 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	}
 	c.endRead()
 	c.endStats()
-	w := &waiter{cmd: cm, db: c.db, argv: cloneArgs(argv), muted: c.muted()}
+	w := &waiter{cmd: cm, db: c.db, argv: cloneArgs(argv)}
 	w.wait.Waits = func(took time.Duration) { c.srv.startedWaiting(c.addr, w, int64(took)) }
-	w.enc.stats, w.enc.resp3 = c.enc.stats, c.enc.resp3
+	w.enc.OnError = c.enc.OnError
+	w.enc.SetRESP3(c.enc.RESP3())
 	if cm.spec.Write != nil {
 		c.addSent(cm)
 		c.sentAt = c.srv.nanotime()
@@ -78,15 +79,13 @@ func (c *conn) afterWait() bool {
 	case !w.wait.Blocked:
 		c.waited(w.wait.Err)
 		if w.wait.Err == "" {
-			c.ran(w.cmd, w.argv, w.db, int64(w.wait.Took), w.enc.errs > 0)
+			c.ran(w.cmd, w.argv, w.db, int64(w.wait.Took), w.enc.Errs > 0)
 		}
 	case w.wait.Answered:
 		c.servedLater(w)
 	}
 	c.sent = c.sent[:0]
-	if !w.muted {
-		c.enc.raw(w.enc.buf)
-	}
+	c.enc.Raw(w.enc.Buf)
 	return true
 }
 

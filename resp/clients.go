@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -59,27 +60,64 @@ func (c *conn) busy() bool {
 	return c.out.unsent.Load() > 0 || c.out.owed.Load() > 0 || c.face.working
 }
 
+// pushQueue holds messages from other goroutines until the connection may write
+// them between two replies.
+type pushQueue struct {
+	mu    sync.Mutex
+	items []pushed
+	bytes int64 // of items on the wire, about
+}
+
+// pushed is a message that is encoded already, or one that other connections get as
+// well.
+type pushed struct {
+	bytes   []byte
+	message *store.Message
+}
+
+// put adds a message that takes about size bytes on the wire.
+func (p *pushQueue) put(message pushed, size int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.items = append(p.items, message)
+	p.bytes += size
+}
+
+// take empties the queue.
+func (p *pushQueue) take() []pushed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	items := p.items
+	p.items, p.bytes = nil, 0
+	return items
+}
+
+// size is how many bytes wait.
+func (p *pushQueue) size() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bytes
+}
+
 // takePushes moves messages from other goroutines behind the replies so far.
 func (c *conn) takePushes() {
 	if c.state == forBatch || c.state == forTask {
 		return // they would stand in the middle of the replies to come
 	}
-	p := &c.push
-	p.mu.Lock()
-	items := p.items
-	p.items, p.size = nil, 0
-	p.mu.Unlock()
+	items := c.push.take()
 	if len(items) == 0 {
 		return
 	}
+	// Behind take, not before: a message of after a change of the users is never
+	// written by the users of before.
 	if c.refresh(); c.closing || c.dead {
-		return // they may be of after the change of the users that ends it
+		return // they may be of after the change that ends the connection
 	}
 	for _, it := range items {
 		if it.message != nil {
-			c.enc.message(it.message)
+			writeMessage(&c.sink.client, it.message)
 		} else {
-			c.enc.raw(it.bytes)
+			c.sink.client.Raw(it.bytes)
 		}
 	}
 }
@@ -87,25 +125,16 @@ func (c *conn) takePushes() {
 // pushBytes sends an encoded message to the connection's client, from any
 // goroutine.
 func (c *conn) pushBytes(b []byte) {
-	c.pushItem(pushed{bytes: append([]byte(nil), b...)}, int64(len(b)))
-}
-
-// pushItem is pushBytes for what takes about size bytes on the wire.
-func (c *conn) pushItem(it pushed, size int64) {
-	p := &c.push
-	p.mu.Lock()
-	p.items = append(p.items, it)
-	p.size += size
-	p.mu.Unlock()
-	c.link.wake()
+	c.push.put(pushed{bytes: append([]byte(nil), b...)}, int64(len(b)))
+	c.link.Wake()
 }
 
 // appendNote writes what monitors see of a command.
-func (s *Server) appendNote(line []byte, addr string, db int, argv [][]byte) []byte {
+func (s *Server) appendNote(line []byte, addr string, db int, cm *cmd, argv [][]byte) []byte {
 	now := s.now()
 	line = fmt.Appendf(line, "+%d.%06d [%d %s]", now.Unix(), now.Nanosecond()/1000, db, addr)
 	for i, a := range argv {
-		if secret(argv, i) {
+		if cm.hides(argv, i) {
 			a = []byte("(redacted)")
 		}
 		line = append(line, ' ')
@@ -122,29 +151,9 @@ func (s *Server) feedMonitors(from *conn, line []byte) {
 		}
 		c.pushBytes(line)
 		if c.overOutputLimit(closedSoon) {
-			c.link.kill()
+			c.link.Kill()
 		}
 	})
-}
-
-// secret reports whether argument i of a command must not be shown to others.
-func secret(argv [][]byte, i int) bool {
-	switch {
-	case i == 0:
-		return false
-	case command.EqualFold(argv[0], "auth"):
-		return true
-	case command.EqualFold(argv[0], "hello"):
-		return i >= 2
-	case command.EqualFold(argv[0], "acl"):
-		return i >= 2 && command.EqualFold(argv[1], "setuser")
-	case command.EqualFold(argv[0], "config"):
-		return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
-	case command.EqualFold(argv[0], "migrate"):
-		return i > 6 && (command.EqualFold(argv[i-1], "auth") || command.EqualFold(argv[i-1], "auth2") || command.EqualFold(argv[i-2], "auth2"))
-	default:
-		return false
-	}
 }
 
 // appendQuoted appends b as Redis prints arguments: in double quotes, with
@@ -194,6 +203,6 @@ func (p *pause) holds(c *conn, cm *cmd, now time.Time) bool {
 // unpause ends a pause and wakes who waits for it.
 func (s *Server) unpause(p *pause) {
 	if s.pause.CompareAndSwap(p, nil) {
-		s.eachClient(func(c *conn) { c.link.wake() })
+		s.eachClient(func(c *conn) { c.link.Wake() })
 	}
 }

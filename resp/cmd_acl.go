@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
@@ -30,7 +31,7 @@ func aclFamily() []local {
 			admin(sub("load", 2, "6.0.0", perUser, "Reload the ACLs from the configured ACL file", "", anytime, (*conn).cmdACLFile)),
 			admin(sub("log", -2, "6.0.0", "O(N) with N being the number of entries shown.", "List latest events denied because of ACLs in place", "[count:integer | RESET]", inOrder, (*conn).cmdACLLog)),
 			admin(sub("save", 2, "6.0.0", perUser, "Save the current ACL rules in the configured ACL file", "", anytime, (*conn).cmdACLFile)),
-			admin(sub("setuser", -3, "6.0.0", "O(N). Where N is the number of rules provided.", "Modify or create the rules for a specific ACL user", "username [rule [rule ...]]", slow, (*conn).cmdACLSetUser)),
+			admin(sub("setuser", -3, "6.0.0", "O(N). Where N is the number of rules provided.", "Modify or create the rules for a specific ACL user", "username [rule [rule ...]]", slow, (*conn).cmdACLSetUser)).hiding(2),
 			admin(sub("users", 2, "6.0.0", perUser, "List the username of all the configured ACL rules", "", inOrder, (*conn).cmdACLUsers)),
 			sub("whoami", 2, "6.0.0", "O(1)", "Return the name of the user associated to the current connection", "", inOrder, func(c *conn, _ [][]byte) { c.enc.BulkString(c.who.policy.User.Name) }),
 			{spec: *command.Help("acl", "server", "6.0.0",
@@ -69,9 +70,9 @@ func parserFor(commands *acl.Commands, cfg *Config) *acl.Parser {
 	return &acl.Parser{Commands: commands, Split: splitWords, AllChannels: cfg.ACLPubSubDefault == "allchannels"}
 }
 
-// splitWords is SplitInline for strings.
+// splitWords is wire.SplitInline for strings.
 func splitWords(line string) ([]string, bool) {
-	argv, ok := SplitInline([]byte(line), nil)
+	argv, ok := wire.SplitInline([]byte(line), nil)
 	words := make([]string, len(argv))
 	for i, a := range argv {
 		words[i] = string(a)
@@ -170,7 +171,7 @@ func (c *conn) cmdACLGetUser(argv [][]byte) {
 		c.enc.BulkString(f)
 	}
 	c.enc.BulkString("passwords")
-	c.enc.strings(u.Passwords()...)
+	c.enc.Strings(u.Passwords()...)
 	describe(selectors[0])
 	c.enc.BulkString("selectors")
 	c.enc.Array(len(selectors) - 1)
@@ -183,14 +184,14 @@ func (c *conn) cmdACLGetUser(argv [][]byte) {
 func (c *conn) cmdACLCat(argv [][]byte) {
 	switch len(argv) {
 	case 2:
-		c.enc.strings(command.Categories()...)
+		c.enc.Strings(command.Categories()...)
 	case 3:
 		names, ok := c.srv.access.commands.Category(cString(argv[2], len(argv[2])))
 		if !ok {
 			c.enc.Error(oneLine(fmt.Sprintf("ERR Unknown category '%s'", cString(argv[2], 128))))
 			return
 		}
-		c.enc.strings(names...)
+		c.enc.Strings(names...)
 	default:
 		c.enc.Error(subcommandSyntax(argv))
 	}

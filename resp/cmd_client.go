@@ -30,7 +30,7 @@ func clientContainer() local {
 			sub("no-touch", 3, "7.2.0", "Choose whether reads count as use of a key", "<ON | OFF>", anytime, (*conn).cmdClientNoTouch),
 			admin(sub("unblock", -3, "5.0.0", "End the wait of a blocked client", "client-id [TIMEOUT | ERROR]", inOrder, (*conn).cmdClientUnblock)),
 			sub("tracking", -3, "6.0.0", "Be told when what this connection has read changes, for a cache on the client's side", "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", inOrder, (*conn).cmdTracking),
-			sub("caching", 3, "6.0.0", "Choose whether the next command's keys are tracked", "<YES | NO>", anytime, (*conn).cmdCaching),
+			sub("caching", 3, "6.0.0", "Choose whether the next command's keys are tracked", "<YES | NO>", anytime, (*conn).cmdCaching).as(allowsCache),
 			sub("getredir", 2, "6.0.0", "Get where tracking notifications of this connection go", "", anytime, func(c *conn, _ [][]byte) { c.enc.Int(c.redirection()) }),
 			sub("trackinginfo", 2, "6.2.0", "Get the state of this connection's tracking", "", anytime, (*conn).cmdTrackingInfo),
 			{spec: *command.Help("client", "connection", "5.0.0",
@@ -221,7 +221,7 @@ func (c *conn) cmdClientKill(argv [][]byte) {
 			c.closing = true // after the reply
 			return
 		}
-		each.link.kill()
+		each.link.Kill()
 	})
 	switch {
 	case len(argv) > 3:
@@ -326,12 +326,15 @@ func (c *conn) cmdClientUnpause([][]byte) {
 func (c *conn) cmdClientReply(argv [][]byte) {
 	switch {
 	case command.EqualFold(argv[2], "on"):
-		c.replyOff, c.skip = false, false
+		c.sink.off = false
+		if !c.executing { // a transaction is answered as a whole
+			c.enc = &c.sink.client
+		}
 		c.enc.Status("OK")
 	case command.EqualFold(argv[2], "off"):
-		c.replyOff = true
+		c.sink.off = true
 	case command.EqualFold(argv[2], "skip"):
-		c.skipNext = !c.replyOff
+		c.sink.next = !c.sink.off
 	default:
 		c.enc.Error(command.ErrSyntax)
 	}

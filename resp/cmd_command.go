@@ -24,9 +24,9 @@ func commandContainer() local {
 			{spec: command.Spec{Name: "docs", Tips: "nondeterministic_output_order", ACL: "connection", Arity: -2, Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of commands to look up", Summary: "Get array of specific Redis command documentation",
 				Syntax: "[command-name [command-name ...]]"}, when: anytime, run: (*conn).cmdCommandDocs},
 			{spec: command.Spec{Name: "getkeys", ACL: "connection", Arity: -4, Flags: flags, Since: "2.8.13", Complexity: "O(N) where N is the number of arguments to the command", Summary: "Extract keys given a full Redis command"},
-				when: anytime, run: func(c *conn, argv [][]byte) { command.WriteKeys(&c.enc, c.srv.opts.Table, argv[2:], false) }},
+				when: anytime, run: func(c *conn, argv [][]byte) { command.WriteKeys(c.enc, c.srv.opts.Table, argv[2:], false) }},
 			{spec: command.Spec{Name: "getkeysandflags", ACL: "connection", Arity: -4, Flags: flags, Since: "7.0.0", Complexity: "O(N) where N is the number of arguments to the command", Summary: "Extract keys and access flags given a full Redis command"},
-				when: anytime, run: func(c *conn, argv [][]byte) { command.WriteKeys(&c.enc, c.srv.opts.Table, argv[2:], true) }},
+				when: anytime, run: func(c *conn, argv [][]byte) { command.WriteKeys(c.enc, c.srv.opts.Table, argv[2:], true) }},
 			{spec: withACL("connection", command.Help("command", "server", "5.0.0",
 				"(no subcommand)",
 				"    Return details about all Redis commands.",
@@ -70,14 +70,14 @@ func (c *conn) cmdCommandInfo(argv [][]byte) {
 		all := c.srv.opts.Table.All()
 		c.enc.Array(len(all))
 		for _, spec := range all {
-			command.WriteInfo(&c.enc, spec)
+			command.WriteInfo(c.enc, spec)
 		}
 		return
 	}
 	c.enc.Array(len(argv) - 2)
 	for _, name := range argv[2:] {
 		if spec := c.srv.named(name); spec != nil {
-			command.WriteInfo(&c.enc, spec)
+			command.WriteInfo(c.enc, spec)
 		} else {
 			c.enc.Null()
 		}
@@ -97,7 +97,7 @@ func (c *conn) cmdCommandDocs(argv [][]byte) {
 	c.enc.Map(len(specs))
 	for _, spec := range specs {
 		c.enc.BulkString(spec.FullName())
-		command.WriteDocs(&c.enc, spec)
+		command.WriteDocs(c.enc, spec)
 	}
 }
 
@@ -132,5 +132,5 @@ func (c *conn) cmdCommandList(argv [][]byte) {
 		}
 	}
 	visit(c.srv.opts.Table.All())
-	c.enc.strings(names...)
+	c.enc.Strings(names...)
 }

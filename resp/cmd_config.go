@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/acl"
 	"github.com/raftredis/raftredis/store/command"
@@ -22,7 +23,10 @@ func configContainer() local {
 			{spec: command.Spec{Name: "get", Arity: -3, Flags: flags, Since: "2.0.0", Complexity: "O(N) when N is the number of configuration parameters provided",
 				Summary: "Get the values of configuration parameters", Syntax: "parameter [parameter ...]"}, when: inOrder, run: (*conn).cmdConfigGet},
 			{spec: command.Spec{Name: "set", Tips: "request_policy:all_nodes response_policy:all_succeeded", Arity: -4, Flags: flags, Since: "2.0.0", Complexity: "O(N) when N is the number of configuration parameters provided",
-				Summary: "Set configuration parameters to the given values", Syntax: "parameter value [parameter value ...]"}, when: slow, run: (*conn).cmdConfigSet},
+				Summary: "Set configuration parameters to the given values", Syntax: "parameter value [parameter value ...]"}, when: slow, run: (*conn).cmdConfigSet,
+				secret: func(argv [][]byte, i int) bool {
+					return i >= 3 && i%2 == 1 && command.EqualFold(argv[i-1], "requirepass")
+				}},
 			{spec: command.Spec{Name: "resetstat", Arity: 2, Flags: flags, Since: "2.0.0", Complexity: "O(1)",
 				Summary: "Reset the stats returned by INFO"}, when: inOrder, run: (*conn).cmdConfigResetstat},
 			{spec: command.Spec{Name: "rewrite", Arity: 2, Flags: flags, Since: "2.8.0", Complexity: "O(1)",
@@ -40,26 +44,26 @@ func configContainer() local {
 	}
 }
 
-// setting is one thing that CONFIG knows, whoever it belongs to.
+// setting is one directive that CONFIG knows, with its value: a field of the
+// front's Config, or what another owner says.
 type setting struct {
-	name, alias string
-	get         func(*Config) string
-	own         *Directive // nil: Extra
-	extra       *Extra
+	directive.Directive
+
+	get   func(*Config) string
+	stage func(*Config, string) error // nil: Owner is not Front
+	set   func(string) error          // nil: Owner is Front, or it is Immutable
 }
 
+// settings is the registry of CONFIG, composed from the owners' lists.
 func (s *Server) settings() []setting {
 	var all []setting
-	directives := Directives()
-	for i := range directives {
-		d := &directives[i]
-		all = append(all, setting{name: d.Name, alias: d.Alias, get: d.Get, own: d})
+	for _, d := range Directives() {
+		all = append(all, setting{Directive: d.Directive, get: d.get, stage: d.set})
 	}
-	for i := range s.opts.Extra {
-		e := &s.opts.Extra[i]
-		all = append(all, setting{name: e.Name, get: func(*Config) string { return e.Get() }, extra: e})
+	for _, o := range slices.Concat(s.opts.Settings, s.replicated()) {
+		all = append(all, setting{Directive: o.Directive, get: func(*Config) string { return o.Get() }, set: o.Set})
 	}
-	return append(all, s.replicated()...)
+	return all
 }
 
 // cmdConfigGet answers every directive that a pattern matches, once, under the
@@ -68,10 +72,7 @@ func (c *conn) cmdConfigGet(argv [][]byte) {
 	cfg := c.srv.config()
 	var names, values []string
 	for _, s := range c.srv.settings() {
-		for _, name := range []string{s.name, s.alias} {
-			if name == "" {
-				continue
-			}
+		for _, name := range s.Names() {
 			if slices.ContainsFunc(argv[2:], func(p []byte) bool {
 				return glob.Match(p, []byte(name), true)
 			}) {
@@ -104,7 +105,7 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 	for i := 2; i < len(argv); i += 2 {
 		name := string(argv[i])
 		at := slices.IndexFunc(all, func(st setting) bool {
-			return strings.EqualFold(st.name, name) || st.alias != "" && strings.EqualFold(st.alias, name)
+			return slices.ContainsFunc(st.Names(), func(n string) bool { return strings.EqualFold(n, name) })
 		})
 		if at < 0 {
 			c.enc.Error(oneLine(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name)))
@@ -117,7 +118,7 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 	}
 	next := *s.config()
 	for i, ch := range changes {
-		if ch.setting.own != nil && ch.setting.own.Immutable || ch.setting.extra != nil && ch.setting.extra.Set == nil {
+		if ch.setting.Immutable {
 			fail(string(argv[2+2*i]), "can't set immutable config")
 			return
 		}
@@ -127,9 +128,9 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 		}
 	}
 	for _, ch := range changes {
-		if ch.setting.own != nil {
-			if err := ch.setting.own.Set(&next, ch.value); err != nil {
-				fail(ch.setting.name, err.Error())
+		if ch.setting.stage != nil {
+			if err := ch.setting.stage(&next, ch.value); err != nil {
+				fail(ch.setting.Name, err.Error())
 				return
 			}
 		}
@@ -141,28 +142,28 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 	var done []change
 	undo := func() {
 		for _, u := range done {
-			if err := u.setting.extra.Set(u.value); err != nil {
-				s.log.Error("restore a directive", zap.String("name", u.setting.name), zap.Error(err))
+			if err := u.setting.set(u.value); err != nil {
+				s.log.Error("restore a directive", zap.String("name", u.setting.Name), zap.Error(err))
 			}
 		}
 	}
 	for _, ch := range changes {
-		if ch.setting.extra == nil {
+		if ch.setting.set == nil {
 			continue
 		}
-		old := ch.setting.extra.Get()
-		if err := ch.setting.extra.Set(ch.value); err != nil {
+		old := ch.setting.get(nil)
+		if err := ch.setting.set(ch.value); err != nil {
 			undo()
-			fail(ch.setting.name, err.Error())
+			fail(ch.setting.Name, err.Error())
 			return
 		}
 		done = append(done, change{ch.setting, old})
 	}
-	if i := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.name == "requirepass" }); i >= 0 {
+	if i := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.Name == "requirepass" }); i >= 0 {
 		old := s.users().Default().PasswordRules()
 		if err := s.setUser(acl.DefaultName, passwordRules(changes[i].value)); err != nil {
 			undo()
-			fail(changes[i].setting.name, strings.TrimPrefix(store.Line(err), "ERR "))
+			fail(changes[i].setting.Name, strings.TrimPrefix(store.Line(err), "ERR "))
 			return
 		}
 		undoOthers := undo
@@ -173,16 +174,16 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 			}
 		}
 	}
-	if at := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.own != nil && ch.setting.own.isTLS() }); at >= 0 {
+	if at := slices.IndexFunc(changes, func(ch change) bool { return isTLS(&ch.setting.Directive) }); at >= 0 {
 		if err := s.changeTLS(&next); err != nil {
 			undo()
-			fail(changes[at].setting.name, err.Error())
+			fail(changes[at].setting.Name, err.Error())
 			return
 		}
 	}
 	s.applyConfig(&next)
 	for _, ch := range changes {
-		s.changed[ch.setting.name] = ch.setting.get(&next)
+		s.changed[ch.setting.Name] = ch.setting.get(&next)
 	}
 	c.enc.Status("OK")
 }

@@ -14,19 +14,19 @@ func connectionFamily() []local {
 	const group = "connection"
 	return []local{
 		{spec: command.Spec{Name: "ping", Tips: "request_policy:all_shards response_policy:all_succeeded", Arity: -1, Flags: command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
-			Summary: "Ping the server", Syntax: "[message]"}, when: anytime, run: (*conn).cmdPing},
+			Summary: "Ping the server", Syntax: "[message]"}, when: anytime, run: (*conn).cmdPing, role: whileListens},
 		{spec: command.Spec{Name: "echo", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Echo the given string", Syntax: "message"}, when: anytime, run: (*conn).cmdEcho},
-		{spec: command.Spec{Name: "hello", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.0.0", Complexity: "O(1)",
-			Summary: "Handshake with Redis", Syntax: "[protover [AUTH username password] [SETNAME clientname]]"}, when: inOrder, run: (*conn).cmdHello},
-		{spec: command.Spec{Name: "auth", Arity: -2, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the number of passwords defined for the user",
-			Summary: "Authenticate to the server", Syntax: "[username] password"}, when: inOrder, run: (*conn).cmdAuth},
+		local{spec: command.Spec{Name: "hello", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.0.0", Complexity: "O(1)",
+			Summary: "Handshake with Redis", Syntax: "[protover [AUTH username password] [SETNAME clientname]]"}, when: inOrder, run: (*conn).cmdHello}.hiding(2),
+		local{spec: command.Spec{Name: "auth", Arity: -2, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the number of passwords defined for the user",
+			Summary: "Authenticate to the server", Syntax: "[username] password"}, when: inOrder, run: (*conn).cmdAuth}.hiding(1),
 		{spec: command.Spec{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
-			Summary: "Change the selected database for the current connection", Syntax: "index"}, when: anytime, run: (*conn).cmdSelect},
+			Summary: "Change the selected database for the current connection", Syntax: "index"}, when: anytime, run: (*conn).cmdSelect, role: selects},
 		{spec: command.Spec{Name: "quit", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(1)",
-			Summary: "Close the connection"}, when: inOrder, run: (*conn).cmdQuit},
+			Summary: "Close the connection"}, when: inOrder, run: (*conn).cmdQuit, role: unqueued | whileListens},
 		{spec: command.Spec{Name: "reset", Arity: 1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.2.0", Complexity: "O(1)",
-			Summary: "Reset the connection"}, when: inOrder, run: (*conn).cmdReset},
+			Summary: "Reset the connection"}, when: inOrder, run: (*conn).cmdReset, role: unqueued | whileListens},
 		{spec: command.Spec{Name: "readonly", ACL: "connection", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
 			Summary: "Serve this connection's reads from this node's own state"}, when: anytime, run: (*conn).cmdReadonly},
 		{spec: command.Spec{Name: "readwrite", ACL: "connection", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
@@ -86,10 +86,13 @@ func (c *conn) cmdReset([][]byte) {
 	c.takeInvalidations()
 	c.unlisten()
 	c.db, c.name = 0, ""
-	c.enc.resp3 = false
+	c.sink.setRESP3(false)
 	c.beDefault()
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
-	c.replyOff, c.skipNext, c.noEvict = false, false, false // as in Redis, a SKIP before holds for RESET itself
+	c.noEvict = false
+	if c.sink.off { // as in Redis, a SKIP before holds for RESET itself
+		c.sink.off, c.enc = false, &c.sink.client
+	}
 	c.enc.Status("RESET")
 }
 
@@ -169,10 +172,10 @@ func (c *conn) cmdHello(argv [][]byte) {
 		return
 	}
 	if version != 0 {
-		c.enc.resp3 = version == 3
+		c.sink.setRESP3(version == 3)
 	}
 	proto := int64(2)
-	if c.enc.resp3 {
+	if c.enc.RESP3() {
 		proto = 3
 	}
 	role := "replica"

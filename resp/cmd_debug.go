@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -46,7 +47,7 @@ func (c *conn) cmdDebug(argv [][]byte) {
 			"    integer, double, bignum, null, array, set, map, push, verbatim,",
 			"    true, false.",
 			"SLEEP <seconds>",
-			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(&c.enc)
+			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(c.enc)
 	default:
 		c.enc.Error(subcommandSyntax(argv))
 	}
@@ -65,16 +66,16 @@ func (c *conn) debugObject(key []byte) {
 		for _, a := range argv {
 			args = append(args, []byte(a))
 		}
-		var e encoder
+		var e wire.Encoder
 		reader := c.srv.store.BeginRead()
 		defer reader.End()
 		reader.Do(c.db, spec, append(args, key), &e)
-		_, rest, bulk := strings.Cut(string(e.buf), "\r\n")
-		if bulk && e.buf[0] == '$' && e.buf[1] != '-' {
+		_, rest, bulk := strings.Cut(string(e.Buf), "\r\n")
+		if bulk && e.Buf[0] == '$' && e.Buf[1] != '-' {
 			return strings.TrimSuffix(rest, "\r\n")
 		}
-		if e.buf[0] == ':' {
-			return strings.TrimSuffix(string(e.buf[1:]), "\r\n")
+		if e.Buf[0] == ':' {
+			return strings.TrimSuffix(string(e.Buf[1:]), "\r\n")
 		}
 		return ""
 	}
@@ -112,7 +113,7 @@ func (c *conn) debugDigest() {
 }
 
 func (c *conn) debugProtocol(kind string) {
-	e := &c.enc
+	e := c.enc
 	switch kind {
 	case "string":
 		e.BulkString("Hello World")

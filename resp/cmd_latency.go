@@ -59,7 +59,7 @@ func (c *conn) cmdLatencyLatest([][]byte) {
 	type latest struct {
 		event   string
 		last    latencySample
-		maxEver int64
+		maxEver Millis
 	}
 	var all []latest
 	c.srv.latency.each(func(event string, s *latencySeries) {
@@ -70,8 +70,8 @@ func (c *conn) cmdLatencyLatest([][]byte) {
 		c.enc.Array(4)
 		c.enc.BulkString(l.event)
 		c.enc.Int(l.last.at)
-		c.enc.Int(l.last.ms)
-		c.enc.Int(l.maxEver)
+		c.enc.Int(int64(l.last.took))
+		c.enc.Int(int64(l.maxEver))
 	}
 }
 
@@ -86,7 +86,7 @@ func (c *conn) cmdLatencyHistory(argv [][]byte) {
 	for _, s := range samples {
 		c.enc.Array(2)
 		c.enc.Int(s.at)
-		c.enc.Int(s.ms)
+		c.enc.Int(int64(s.took))
 	}
 }
 
@@ -154,11 +154,11 @@ func (c *conn) cmdLatencyDoctor([][]byte) {
 	}
 	var text strings.Builder
 	c.srv.latency.each(func(event string, s *latencySeries) {
-		var sum int64
+		var sum Millis
 		for _, sample := range s.samples {
-			sum += sample.ms
+			sum += sample.took
 		}
-		fmt.Fprintf(&text, "%s: %d latency spikes (average %dms). Worst all time event %dms.\n", event, len(s.samples), sum/int64(len(s.samples)), s.max)
+		fmt.Fprintf(&text, "%s: %d latency spikes (average %dms). Worst all time event %dms.\n", event, len(s.samples), sum/Millis(len(s.samples)), s.max)
 	})
 	if text.Len() == 0 {
 		text.WriteString("No latency spike was observed since the node was started or LATENCY RESET was called.\n")

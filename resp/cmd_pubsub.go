@@ -12,24 +12,24 @@ func pubsubFamily() []local {
 	const perName = "O(N) where N is the number of channels to subscribe to."
 	channels := func(l local) local { l.spec.Keys = command.All(1, 1, "NOT_KEY"); return l }
 	family := []local{
-		{spec: command.Spec{Name: "subscribe", Arity: -2, Flags: flags, Since: "2.0.0", Complexity: perName,
+		{spec: command.Spec{Name: "subscribe", Arity: -2, Flags: flags, Channels: command.AllChannels, Since: "2.0.0", Complexity: perName,
 			Summary: "Listen for messages published to the given channels", Syntax: "channel [channel ...]"},
-			when: inOrder, run: func(c *conn, argv [][]byte) { c.subscribe(store.Channels, argv[1:]) }},
-		{spec: command.Spec{Name: "psubscribe", Arity: -2, Flags: flags, Since: "2.0.0", Complexity: perName,
+			when: inOrder, role: subscribes, run: func(c *conn, argv [][]byte) { c.subscribe(store.Channels, argv[1:]) }},
+		{spec: command.Spec{Name: "psubscribe", Arity: -2, Flags: flags, Channels: command.AllPatterns, Since: "2.0.0", Complexity: perName,
 			Summary: "Listen for messages published to channels matching the given patterns", Syntax: "pattern [pattern ...]"},
-			when: inOrder, run: func(c *conn, argv [][]byte) { c.subscribe(store.Patterns, argv[1:]) }},
-		channels(local{spec: command.Spec{Name: "ssubscribe", Arity: -2, Flags: flags, Since: "7.0.0", Complexity: perName,
+			when: inOrder, role: subscribes, run: func(c *conn, argv [][]byte) { c.subscribe(store.Patterns, argv[1:]) }},
+		channels(local{spec: command.Spec{Name: "ssubscribe", Arity: -2, Flags: flags, Channels: command.AllChannels, Since: "7.0.0", Complexity: perName,
 			Summary: "Listen for messages published to the given shard channels", Syntax: "shardchannel [shardchannel ...]"},
-			when: inOrder, run: (*conn).cmdSSubscribe}),
+			when: inOrder, role: subscribes, run: (*conn).cmdSSubscribe}),
 		{spec: command.Spec{Name: "unsubscribe", Arity: -1, Flags: flags, Since: "2.0.0", Complexity: perName,
 			Summary: "Stop listening for messages posted to the given channels", Syntax: "[channel [channel ...]]"},
-			when: inOrder, run: func(c *conn, argv [][]byte) { c.unsubscribe(store.Channels, argv[1:]) }},
+			when: inOrder, role: subscribes, run: func(c *conn, argv [][]byte) { c.unsubscribe(store.Channels, argv[1:]) }},
 		{spec: command.Spec{Name: "punsubscribe", Arity: -1, Flags: flags, Since: "2.0.0", Complexity: perName,
 			Summary: "Stop listening for messages posted to channels matching the given patterns", Syntax: "[pattern [pattern ...]]"},
-			when: inOrder, run: func(c *conn, argv [][]byte) { c.unsubscribe(store.Patterns, argv[1:]) }},
+			when: inOrder, role: subscribes, run: func(c *conn, argv [][]byte) { c.unsubscribe(store.Patterns, argv[1:]) }},
 		channels(local{spec: command.Spec{Name: "sunsubscribe", Arity: -1, Flags: flags, Since: "7.0.0", Complexity: perName,
 			Summary: "Stop listening for messages posted to the given shard channels", Syntax: "[shardchannel [shardchannel ...]]"},
-			when: inOrder, run: func(c *conn, argv [][]byte) { c.unsubscribe(store.ShardChannels, argv[1:]) }}),
+			when: inOrder, role: subscribes, run: func(c *conn, argv [][]byte) { c.unsubscribe(store.ShardChannels, argv[1:]) }}),
 		pubsubContainer(),
 	}
 	for i := range family {
@@ -91,7 +91,7 @@ func (c *conn) pubsubChannels(kind store.Topic, argv [][]byte) {
 		}
 		names = kept
 	}
-	c.enc.strings(names...)
+	c.enc.Strings(names...)
 }
 
 func (c *conn) pubsubNumsub(kind store.Topic, names [][]byte) {

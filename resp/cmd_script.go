@@ -44,7 +44,7 @@ func scriptingFamily() []local {
 func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	// While writes are refused, a script is tried: it may do without, or handle the error.
 	if c.srv.store.ScriptWrites(cm.spec, argv) && !c.srv.store.RefusesWrites() {
-		return c.write(cm, c.srv.store.ScriptArgs(argv))
+		return c.write(cm, c.srv.store.ScriptArgs(cm.spec, argv))
 	}
 	if wait, refused := c.uncovered(cm, end); wait || refused {
 		return wait
@@ -59,8 +59,8 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	}
 	c.reader.By(c.by(cm))
 	c.last = cm
-	from, errs := len(c.enc.buf), c.enc.errs
-	next, args := c.reader.Script(c.db, cm.spec, argv, &c.enc)
+	errs := c.enc.Errs
+	next, args := c.reader.Script(c.db, cm.spec, argv, c.enc)
 	switch next {
 	case store.ToWrite:
 		c.endRead()
@@ -72,8 +72,7 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.longScript(cm, argv)
 	default:
 		c.refusedInside(cm, c.reader.Refusals())
-		c.ran(cm, argv, c.db, c.lap(), c.enc.errs > errs)
-		c.dropMuted(from)
+		c.ran(cm, argv, c.db, c.lap(), c.enc.Errs > errs)
 	}
 	c.endRead()
 	return false
@@ -83,16 +82,15 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 // the script has ended, or has been applied.
 func (c *conn) longScript(cm *cmd, argv [][]byte) {
 	own, db, by := cloneArgs(argv), c.db, c.by(cm)
-	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {
 			c.dead = true
 			c.signal()
 		})
-		errs := c.enc.errs
+		errs := c.enc.Errs
 		c.clock = c.srv.nanotime()
-		next, args := c.srv.store.RunLong(by, db, cm.spec, own, &c.enc, c.gone.Load, c.srv.busy,
+		next, args := c.srv.store.RunLong(by, db, cm.spec, own, c.enc, c.gone.Load, c.srv.busy,
 			func(all []acl.Refusal) { c.refusedInside(cm, all) })
 		switch {
 		case next == store.ToWrite && !c.srv.store.RefusesWrites():
@@ -101,7 +99,7 @@ func (c *conn) longScript(cm *cmd, argv [][]byte) {
 			c.enc.Error(string(store.ErrDiskFull))
 			fallthrough
 		default:
-			c.ran(cm, own, db, c.lap(), c.enc.errs > errs)
+			c.ran(cm, own, db, c.lap(), c.enc.Errs > errs)
 		}
 		c.endTask()
 	}
@@ -122,7 +120,7 @@ func (c *conn) writeScript() bool {
 	}
 	c.toWrite = nil
 	c.addSent(q.cmd)
-	c.batchMuted = c.taskMuted
+	c.batchTo = c.enc
 	c.batch.By(q.by)
 	c.batch.Write(c.db, q.cmd.spec, q.argv)
 	c.submit()
@@ -136,9 +134,8 @@ func (s *Server) busy() string {
 	if run == nil {
 		return ""
 	}
-	threshold := s.config().BusyThreshold
 	switch {
-	case threshold <= 0 || s.now().Sub(run.Started).Milliseconds() < threshold:
+	case !s.config().BusyThreshold.reached(s.now().Sub(run.Started).Nanoseconds()):
 		return ""
 	case run.Function:
 		return errBusyFunction

@@ -29,9 +29,9 @@ func serverFamily() []local {
 		replicaof("slaveof", "1.0.0"),
 		{spec: command.Spec{Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: group, Since: "6.2.0", Complexity: "O(1)",
 			Summary: "Hand leadership over; see RAFT TRANSFER", Syntax: "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]"}, when: inOrder, run: refused(errFailover)},
-		{spec: migrateSpec(), when: slow, run: (*conn).cmdMigrate},
+		{spec: migrateSpec(), when: slow, run: (*conn).cmdMigrate, secret: migrateSecret},
 		{spec: command.Spec{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "Depends on subcommand.",
-			Summary: "A container for debugging commands"}, when: slow, run: (*conn).cmdDebug},
+			Summary: "A container for debugging commands"}, when: slow, run: (*conn).cmdDebug, role: guarded},
 		{spec: command.Spec{Name: "info", Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Arity: -1, Flags: command.Loading | command.Stale | command.Dangerous, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get information and statistics about the server", Syntax: "[section [section ...]]"}, when: inOrder, run: (*conn).cmdInfo},
 		{spec: command.Spec{Name: "time", Tips: "nondeterministic_output", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "2.6.0", Complexity: "O(1)",
@@ -39,9 +39,9 @@ func serverFamily() []local {
 		{spec: command.Spec{Name: "role", ACL: "admin dangerous", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.Fast, Group: group, Since: "2.8.12", Complexity: "O(1)",
 			Summary: "Return the role of the instance in the context of replication"}, when: inOrder, run: (*conn).cmdRole},
 		{spec: command.Spec{Name: "wait", Tips: "request_policy:all_shards response_policy:agg_min", ACL: "connection", Arity: 3, Flags: command.NoScript, Group: "generic", Since: "3.0.0", Complexity: "O(1)",
-			Summary: "Wait for the replication of all the write commands sent in the context of the current connection", Syntax: "numreplicas timeout"}, when: slow, run: (*conn).cmdWait},
+			Summary: "Wait for the replication of all the write commands sent in the context of the current connection", Syntax: "numreplicas timeout"}, when: slow, run: (*conn).cmdWait, role: untimed},
 		{spec: command.Spec{Name: "waitaof", Tips: "request_policy:all_shards response_policy:agg_min", ACL: "connection", Arity: 4, Flags: command.NoScript, Group: "generic", Since: "7.2.0", Complexity: "O(1)",
-			Summary: "Wait until the writes of this connection are on the disks of this node and of others", Syntax: "numlocal numreplicas timeout"}, when: slow, run: (*conn).cmdWaitAOF},
+			Summary: "Wait until the writes of this connection are on the disks of this node and of others", Syntax: "numlocal numreplicas timeout"}, when: slow, run: (*conn).cmdWaitAOF, role: untimed},
 		{spec: command.Spec{Name: "lastsave", Tips: "nondeterministic_output", ACL: "admin dangerous", Arity: 1, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Get the UNIX time stamp of the last successful save to disk"}, when: inOrder, run: func(c *conn, _ [][]byte) { c.enc.Int(c.srv.lastSave()) }},
 		{spec: command.Spec{Name: "save", Arity: 1, Flags: admin | command.NoMulti | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the total number of keys in all databases",
@@ -83,7 +83,7 @@ func (c *conn) cmdRole([][]byte) {
 		}
 		c.enc.Array(len(online))
 		for _, r := range online {
-			c.enc.strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
+			c.enc.Strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
 		}
 		return
 	}
@@ -168,7 +168,7 @@ func (c *conn) cmdWaitAOF(argv [][]byte) {
 		c.enc.Error("ERR value is out of range, must be positive")
 	case n[2] < 0:
 		c.enc.Error("ERR timeout is negative")
-	case c.srv.extraValue("appendfsync") != "always":
+	case c.srv.settingOf("appendfsync") != "always":
 		c.enc.Error("ERR WAITAOF cannot be used unless appendfsync is 'always': it is not known when the log is on disk")
 	default:
 		have := c.waitForHolders(n[1], n[2])
@@ -351,8 +351,8 @@ func (c *conn) cmdSlowlogGet(argv [][]byte) {
 		c.enc.Array(6)
 		c.enc.Int(e.id)
 		c.enc.Int(e.at.Unix())
-		c.enc.Int(e.usec)
-		c.enc.strings(e.argv...)
+		c.enc.Int(int64(e.took))
+		c.enc.Strings(e.argv...)
 		c.enc.BulkString(e.addr)
 		c.enc.BulkString(e.name)
 	}

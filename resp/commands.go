@@ -27,13 +27,35 @@ const (
 	slow
 )
 
+// role is what a command of the front is to the state machine of its connection,
+// which takes it another way than the rest. What clients may know of a command is
+// in its Spec.
+type role uint16
+
+const (
+	unqueued     role = 1 << iota // MULTI does not queue it
+	executes                      // it runs what MULTI has queued, and the checks are about that
+	selects                       // in a transaction, it chooses the database of what is behind it
+	allowsCache                   // in a transaction, it may say that what is behind it may be cached
+	untimed                       // it waits for others: its time is not one of execution
+	subscribes                    // it changes what the client listens to
+	whileListens                  // a RESP2 client that listens may call it, as it may what subscribes
+	guarded                       // it is refused unless enable-debug-command allows it
+	harmless                      // an @admin command that only shows what this node's part in the cluster is
+)
+
 // local is a command that the front runs itself: its declaration, which is also
 // its entry in the table of all commands, and its handler.
 type local struct {
 	spec command.Spec
 	when when
 	run  func(c *conn, argv [][]byte)
+	role role
 	subs []local
+
+	// secret reports whether argument i of a call, not its name, must not be shown to
+	// others. nil: nothing of it is secret.
+	secret func(argv [][]byte, i int) bool
 }
 
 // families are all commands of the front.
@@ -51,6 +73,15 @@ func Commands() []*command.Spec {
 		}
 	}
 	return specs
+}
+
+// as gives the command a role.
+func (l local) as(r role) local { l.role |= r; return l }
+
+// hiding keeps the arguments from i on from others.
+func (l local) hiding(from int) local {
+	l.secret = func(_ [][]byte, i int) bool { return i >= from }
+	return l
 }
 
 // tips adds Redis's hints for clients that talk to a whole cluster.
@@ -77,13 +108,9 @@ type cmd struct {
 	subs  []*cmd
 	when  when
 	run   func(c *conn, argv [][]byte) // nil for data commands
+	role  role
 
-	tx         bool // about transactions: MULTI does not queue it
-	waits      bool // it waits for others: its time is not one of execution
-	subscribes bool // changes what the client listens to
-	subscribed bool // allowed to a RESP2 client that listens
-	guarded    bool // refused unless enable-debug-command allows it
-	harmless   bool // an @admin command that only shows what this node's part in the cluster is
+	secret func(argv [][]byte, i int) bool // as local's
 
 	calls, nanos, rejected, failed atomic.Int64 // nanos: of execution
 	latency                        histogram    // of execution
@@ -118,27 +145,14 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 		cm.name = parent + "|" + spec.Name
 	}
 	if h := handlers[cm.name]; h != nil {
-		cm.run, cm.when = h.run, h.when
+		cm.run, cm.when, cm.role, cm.secret = h.run, h.when, h.role, h.secret
 	}
 	if spec.Answer != nil && cm.run == nil {
-		cm.run = func(c *conn, _ [][]byte) { spec.Answer(&c.enc) }
+		cm.run = func(c *conn, _ [][]byte) { spec.Answer(c.enc) }
 	}
 	if spec.Local && cm.run == nil {
 		return nil, fmt.Errorf("command %q is the front's, but the front does not know it", cm.name)
 	}
-	switch cm.name {
-	case "exec", "discard", "multi", "watch", "quit", "reset":
-		cm.tx = true
-	case "raft|info", "raft|status", "raft|nodes", "raft|digest":
-		cm.harmless = true
-	case "debug":
-		cm.guarded = true
-	case "wait":
-		cm.waits = true
-	case "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe":
-		cm.subscribes = true
-	}
-	cm.subscribed = cm.subscribes || cm.name == "ping" || cm.name == "quit" || cm.name == "reset"
 	for _, s := range spec.Subcommands {
 		sub, err := newCommand(s, spec.Name, handlers)
 		if err != nil {
@@ -147,6 +161,20 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 		cm.subs = append(cm.subs, sub)
 	}
 	return cm, nil
+}
+
+// is reports whether the command has the role, or one of them.
+func (cm *cmd) is(r role) bool { return cm.role&r != 0 }
+
+// monitored reports whether monitors see the command. What runs a script has Redis's
+// flag against it and is shown all the same, there by the command itself.
+func (cm *cmd) monitored() bool {
+	return cm.flags&(command.SkipMonitor|command.Admin) == 0 || cm.spec.Runs != 0
+}
+
+// hides reports whether argument i of a call must not be shown to others.
+func (cm *cmd) hides(argv [][]byte, i int) bool {
+	return i > 0 && cm.secret != nil && cm.secret(argv, i)
 }
 
 // lookup finds the command that argv calls, nil if there is none. container is

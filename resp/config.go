@@ -1,6 +1,6 @@
 package resp
 
-import "strings"
+import "github.com/raftredis/raftredis/resp/directive"
 
 // Config is the directives that the front obeys. A value never changes once the
 // server has it: CONFIG SET builds a new one and swaps it in, so that a
@@ -28,10 +28,10 @@ type Config struct {
 	ReadMode         string // "local" or "linearizable"
 	ServeStale       bool
 	DebugCommand     string // "no", "yes" or "local"
-	SlowlogSlower    int64  // microseconds, negative: off
+	SlowlogSlower    Micros // negative: off
 	SlowlogMaxLen    int64
-	LatencyLimit     int64 // milliseconds, 0: off
-	BusyThreshold    int64 // milliseconds that a script may take before others are told, 0: never
+	LatencyLimit     Millis // 0: off
+	BusyThreshold    Millis // that a script may take before others are told, 0: never
 	LatencyTracking  bool
 	TrackingKeys     int64 // most keys that CLIENT TRACKING remembers for all clients, 0: any number
 	Databases        int
@@ -39,6 +39,27 @@ type Config struct {
 	IOThreads        int // event loops, 0: one for each two CPUs
 	Driver           string
 }
+
+// Micros is a span of time as some directives and replies of Redis count it. What is
+// measured here is in nanoseconds: only reached compares the two.
+type Micros int64
+
+// Millis is the same for others.
+type Millis int64
+
+// microsOf cuts nanoseconds to what replies show.
+func microsOf(ns int64) Micros { return Micros(ns / 1e3) }
+
+// millisOf cuts nanoseconds to what replies show.
+func millisOf(ns int64) Millis { return Millis(ns / 1e6) }
+
+// reached reports whether ns nanoseconds are slow by slowlog-log-slower-than. It
+// divides, because a limit of any size is allowed.
+func (m Micros) reached(ns int64) bool { return m >= 0 && microsOf(ns) >= m }
+
+// reached reports whether ns nanoseconds are an event by latency-monitor-threshold, or
+// keep the node busy by busy-reply-threshold.
+func (m Millis) reached(ns int64) bool { return m > 0 && millisOf(ns) >= m }
 
 // OutputLimit bounds the replies that wait for a client that does not read
 // them: more than Hard bytes at any time, or more than Soft bytes for
@@ -64,31 +85,10 @@ func DefaultConfig() Config {
 	return c
 }
 
-// Kind is what a directive's value looks like.
-type Kind string
-
-// The kinds of directives.
-const (
-	YesNo  Kind = "yes|no"
-	Number Kind = "number"
-	Memory Kind = "memory" // bytes, 1gb, 64mb ...
-	Enum   Kind = "enum"   // one of Values
-	Text   Kind = "text"   // words, where the directive allows several
-)
-
-// Directive is one setting, named as in redis.conf. The table that Directives
-// returns is the only place that such a setting is declared in: flags,
-// configuration file, environment, CONFIG GET and CONFIG SET follow from it.
+// Directive is one of the front's settings, with the field of a Config that it is
+// about.
 type Directive struct {
-	Name      string
-	Alias     string // Redis's other name for it: slave-... for replica-...
-	Kind      Kind
-	Default   string
-	Values    []string // of an Enum
-	Min, Max  int64    // of a Number or Memory
-	Immutable bool     // CONFIG SET may not change it
-	Secret    bool     // never to be logged
-	Summary   string   // one line for --help
+	directive.Directive
 
 	get func(*Config) string
 	set func(*Config, string) error
@@ -101,15 +101,12 @@ func (d *Directive) Get(c *Config) string { return d.get(c) }
 // that Redis gives.
 func (d *Directive) Set(c *Config, value string) error { return d.set(c, value) }
 
-// Is reports whether name, in any case, names the directive.
-func (d *Directive) Is(name string) bool {
-	return strings.EqualFold(name, d.Name) || d.Alias != "" && strings.EqualFold(name, d.Alias)
-}
+// Setting is a directive of another owner than the front, with its value. CONFIG
+// GET answers with Get's value; CONFIG SET calls Set, unless the directive is
+// Immutable.
+type Setting struct {
+	directive.Directive
 
-// Extra is a directive that belongs to another part of the program. CONFIG GET
-// answers with Get's value; CONFIG SET calls Set, or refuses if there is none.
-type Extra struct {
-	Name string
-	Get  func() string
-	Set  func(value string) error
+	Get func() string
+	Set func(value string) error
 }

@@ -5,18 +5,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/raftredis/raftredis/resp/driver"
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
-	"github.com/raftredis/raftredis/store/command"
 )
-
-// link is what a driver gives a connection: its way out of the state machine.
-// Both functions may be called by any goroutine and never block.
-type link interface {
-	// wake has the driver call run soon, on the connection's own goroutine.
-	wake()
-	// kill has the driver end the connection without another reply.
-	kill()
-}
 
 // waiting says what a connection waits for before it takes another command.
 type waiting uint8
@@ -32,33 +24,26 @@ const (
 )
 
 // conn is one client: a state machine with bytes going in and bytes coming out
-// and no input or output of its own. A driver owns it: it calls received with
-// what it has read, run after a wake, and sends what output returns. All of
+// and no input or output of its own. A driver owns it: it calls Received with
+// what it has read, Resume after a wake, and sends what Output returns. All of
 // that happens on one goroutine at a time.
 //
-// While a batch is on its way, the store owns enc and batch, and a task on its
+// While a batch is on its way, the store owns sink and batch, and a task on its
 // own goroutine owns the whole connection; run returns at once then.
 type conn struct {
 	srv     *Server
 	id      int64
-	link    link
+	link    driver.Link
 	addr    string // of the client, host:port
 	laddr   string // ours
 	fd      int
 	isLocal bool // the client is on this host
 	created time.Time
 
-	// Input: in[r:w] has been read and not been consumed. borrowed says that in
-	// is the driver's buffer and only valid until received returns.
-	in       []byte
-	r, w     int
-	borrowed bool
-	need     int // bytes that in[r:] must hold to complete the command
-	frame    frame
-	args     [][]byte
-	total    int64 // bytes received so far
+	input
 
-	enc   encoder // replies that the driver has not taken yet
+	enc   *wire.Encoder // where the command being run answers: sink's to say
+	sink  sink
 	state waiting
 	gone  atomic.Bool // the driver has let go of it
 	over  atomic.Bool // what the connection waits for has come
@@ -75,9 +60,6 @@ type conn struct {
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
-	replyOff            bool // CLIENT REPLY OFF
-	skip                bool // CLIENT REPLY SKIP: the command being run is not answered
-	skipNext            bool
 	monitor             bool
 	subscriber          store.Subscriber
 	listen              listening
@@ -85,41 +67,16 @@ type conn struct {
 	multi               transaction
 	block               atomic.Pointer[waiter] // the blocking command that it waits with
 	after               []*later               // what an EXEC on its way leaves to be run afterwards
-	taskFrom            int                    // where the replies of the running task begin
-	taskMuted           bool                   // it gets no reply
 	executing           bool                   // commands of a transaction are being run
 	toWrite             *longWrite             // what a long script has left to be done
 	startTask           func()                 // to be started as a goroutine when run ends
 
-	// Reads that share one hold of the store's lock.
-	reader    store.Reader
-	reading   bool
-	readsLeft int
-	ahead     int // reads that lookAhead has seen and that have not run yet
-
 	// Writes of this pipeline, and the commands behind them.
-	batch      store.Batch
-	batchMuted bool
+	batch   store.Batch
+	batchTo *wire.Encoder // where all of them are answered
 
-	// The last barrier: commands received before it began see what it covers.
-	coveredTo  int64
-	barrierErr error
-
-	// Statistics. While a batch is on its way they are the store's, as enc is.
-	last     *cmd // the latest command, for CLIENT LIST
-	tally    tally
-	untimed  int64    // reads of tally.cmd since clock
-	clock    int64    // when the read or the command that runs now began
-	errsSeen int      // of replies, as of the latest command that has run in the batch
-	replies  *encoder // where the batch's replies go
-	sent     []sent   // what waits for the batch
-	sentAt   int64
-	reported bool     // EXEC has counted itself
-	txArgv   [][]byte // EXEC, of the latest transaction
-	txDB     int      // the database at its end
-	notes    []byte   // for monitors: commands that have run
-	ended    atomic.Bool
-
+	reads
+	record
 	out output
 
 	tracking tracking
@@ -127,21 +84,6 @@ type conn struct {
 
 	push pushQueue
 	face face
-}
-
-// transaction is the state between MULTI and EXEC, and what WATCH watches.
-type transaction struct {
-	on      bool
-	aborted bool // a command could not be queued
-	queue   []queuedCommand
-	bytes   int
-	writes  bool // some command in the queue writes
-	watched []store.Watched
-}
-
-type queuedCommand struct {
-	cmd  *cmd
-	argv [][]byte
 }
 
 // face is what others see of a connection: CLIENT LIST, the idle timeout. The
@@ -170,97 +112,57 @@ type face struct {
 // listens reports whether the client has subscribed to anything. mu is held.
 func (f *face) listens() bool { return f.subs != [3]int{} }
 
-// pushQueue holds messages from other goroutines until the connection may write
-// them between two replies.
-type pushQueue struct {
-	mu    sync.Mutex
-	items []pushed
-	size  int64 // of items on the wire, about
-}
-
-// pushed is a message that is encoded already, or one that other connections get as
-// well.
-type pushed struct {
-	bytes   []byte
-	message *store.Message
-}
-
-func newConn(s *Server, l link, addr, laddr string, fd int, isLocal bool) *conn {
+func newConn(s *Server, l driver.Link, addr, laddr string, fd int, isLocal bool) *conn {
 	c := &conn{
 		srv: s, id: s.nextID.Add(1), link: l,
 		addr: addr, laddr: laddr, fd: fd, isLocal: isLocal,
 		created: s.now(),
 	}
-	c.enc.stats = &s.stats
+	c.sink.client.OnError = s.stats.errorReply
+	c.sink.nobody.OnError = c.sink.client.OnError
+	c.enc = &c.sink.client
+	c.record.srv = s
 	c.batch.Observe = c.executed
 	c.beDefault()
 	c.publish()
 	return c
 }
 
-// readInto returns where the driver is to read to: shared, if nothing is left
+// Admit adds the connection to those that CLIENT LIST shows.
+func (c *conn) Admit() bool { return c.srv.remember(c) }
+
+// ReadInto returns where the driver is to read to: shared, if nothing is left
 // of earlier input, or the connection's own buffer.
-func (c *conn) readInto(shared []byte) []byte {
+func (c *conn) ReadInto(shared []byte) []byte {
 	if c.r == c.w && c.state == forNothing && c.need <= len(shared) {
-		c.in, c.r, c.w, c.borrowed = shared, 0, 0, true
+		c.borrow(shared)
 		return shared
 	}
 	c.makeRoom()
 	return c.in[c.w:]
 }
 
-// makeRoom makes room for at least readSize bytes in the connection's own
-// buffer. It grows by doubling, so that the bytes of a big argument are copied
-// twice at most, and never to more than twice of what has really arrived,
-// whatever length a client has announced.
-func (c *conn) makeRoom() {
-	have := c.w - c.r
-	if cap(c.in)-c.w >= readSize || have > 0 && c.need > have && c.need <= cap(c.in)-c.r {
-		c.in = c.in[:cap(c.in)]
-		if c.w < len(c.in) {
-			return
-		}
-	}
-	size := max(2*have, have+readSize)
-	if c.need > have && c.need < size && c.need >= have+readSize {
-		size = c.need // the rest of the argument fits exactly
-	}
-	// While something waits for the store, arguments may still be in use:
-	// always move to a new buffer rather than within the old one.
-	grown := command.Append(make([]byte, 0, size), c.in[c.r:c.w])
-	c.in, c.r, c.w = grown[:size], 0, have
-}
-
-// received says that the driver has read n bytes to where readInto said, and
+// Received says that the driver has read n bytes to where ReadInto said, and
 // runs the commands in them.
-func (c *conn) received(n int) {
-	c.w += n
-	c.total += int64(n)
+func (c *conn) Received(n int) {
+	c.grew(n)
 	c.srv.stats.netIn.Add(int64(n))
 	c.srv.stats.reads.Add(1)
 	c.run()
 	c.settle()
 }
 
-// settle brings what is left of the input into a buffer of the connection's
-// own, and lets go of buffers that are not needed.
+// Resume goes on after a wake, or where commands have made room for others.
+func (c *conn) Resume() {
+	c.run()
+	c.settle()
+}
+
+// settle lets go of buffers that are not needed, and of the driver's.
 func (c *conn) settle() {
-	switch {
-	case c.r == c.w:
-		c.in, c.r, c.w = nil, 0, 0
-	case c.borrowed:
-		rest := c.in[c.r:c.w]
-		own := make([]byte, max(2*len(rest), 1024))
-		c.w = copy(own, rest)
-		c.in, c.r = own, 0
-	}
-	c.borrowed = false
-	// The arguments point into a buffer that is to be let go.
-	if cap(c.args) > 256 {
-		c.args = nil
-	} else {
-		clear(c.args[:cap(c.args)])
-		c.args = c.args[:0]
+	c.keep()
+	if c.state == forNothing {
+		c.sink.nobody.Buf = nil
 	}
 }
 
@@ -268,52 +170,54 @@ func (c *conn) ownedByOthers() bool {
 	return (c.state == forBatch || c.state == forTask) && !c.over.Load()
 }
 
+// reads is what a connection's reads have in common.
+type reads struct {
+	// Those that share one hold of the store's lock.
+	reader    store.Reader
+	reading   bool
+	readsLeft int
+	ahead     int // reads that lookAhead has seen and that have not run yet
+
+	// The last barrier: commands received before it began see what it covers.
+	coveredTo  int64
+	barrierErr error
+}
+
 // runnable reports whether there is input that run stopped in the middle of.
 func (c *conn) runnable() bool {
 	return c.state == forNothing && c.r < c.w && c.need == 0 && !c.closing && !c.dead
 }
 
-// intent is what a connection wants of its driver next.
-type intent uint8
-
-const (
-	toWait  intent = iota // nothing, until a wake
-	toRun                 // run, once the replies so far are on their way
-	toRead                // input, or a wake
-	toClose               // to be closed when the replies are sent
-	toDie                 // to be closed at once
-)
-
-// intent is asked for after run and output. While a client is blocked or a task
+// Intent is asked for after run and Output. While a client is blocked or a task
 // runs, its connection still wants to be read, up to a point, if only to see the
 // client leave. (A batch comes to its end by itself.)
-func (c *conn) intent() intent {
+func (c *conn) Intent() driver.Intent {
 	switch {
 	case c.ownedByOthers() && (c.state == forBatch || c.w-c.r >= readAhead):
-		return toWait
+		return driver.ToWait
 	case c.ownedByOthers():
-		return toRead
+		return driver.ToRead
 	case c.dead:
-		return toDie
+		return driver.ToDie
 	case c.closing && c.state == forNothing:
-		return toClose
+		return driver.ToClose
 	case c.runnable():
-		return toRun
+		return driver.ToRun
 	case c.state == forNothing:
-		return toRead
+		return driver.ToRead
 	case (c.state == forKeys || c.state == forPause) && c.w-c.r >= readAhead:
-		return toWait
+		return driver.ToWait
 	case c.state == forKeys || c.state == forPause:
-		return toRead
+		return driver.ToRead
 	case c.state == forAudience && !c.over.Load():
 		if c.w-c.r >= readAhead {
-			return toWait
+			return driver.ToWait
 		}
-		return toRead
+		return driver.ToRead
 	case c.state == forBarrier && !c.over.Load():
-		return toWait // like a batch, it comes to its end by itself
+		return driver.ToWait // like a batch, it comes to its end by itself
 	default:
-		return toRun // what it waited for has come already
+		return driver.ToRun // what it waited for has come already
 	}
 }
 
@@ -329,7 +233,7 @@ func (c *conn) signal() {
 	if c.gone.Load() {
 		c.lastStats()
 	}
-	c.link.wake()
+	c.link.Wake()
 }
 
 // beginRead takes the store's read lock for the next few reads.
@@ -349,25 +253,17 @@ func (c *conn) endRead() {
 	}
 }
 
-// submit sends the batch on its way. Its replies go straight into enc.
+// submit sends the batch on its way. Its replies go straight into its sink.
 func (c *conn) submit() {
-	to := &c.enc
-	if c.batchMuted {
-		to = &encoder{stats: &c.srv.stats, resp3: c.enc.resp3}
-	}
-	c.submitTo(to)
-}
-
-func (c *conn) submitTo(replies *encoder) {
 	c.endRead()
 	c.endStats()
-	c.replies, c.errsSeen, c.sentAt = replies, replies.errs, c.srv.nanotime()
+	c.errsSeen, c.sentAt = c.batchTo.Errs, c.srv.nanotime()
 	c.wait(forBatch)
-	c.srv.store.Submit(&c.batch, replies, c.signal)
+	c.srv.store.Submit(&c.batch, c.batchTo, c.signal)
 }
 
-// abandon is the driver's last word after a panic or a broken connection.
-func (c *conn) abandon() {
+// Abandon is the driver's last word after a panic or a broken connection.
+func (c *conn) Abandon() {
 	c.gone.Store(true)
 	if !c.ownedByOthers() {
 		c.endRead()
@@ -389,7 +285,7 @@ func (c *conn) publish() {
 	f := &c.face
 	f.mu.Lock()
 	f.name, f.user, f.db, f.resp = c.name, c.who.policy.User.Name, c.db, 2
-	if c.enc.resp3 {
+	if c.enc.RESP3() {
 		f.resp = 3
 	}
 	f.multi, f.multiMem = -1, 0
@@ -402,8 +298,8 @@ func (c *conn) publish() {
 	}
 	f.flags, f.redirect = c.flags(), c.redirection()
 	if !c.ownedByOthers() {
-		f.output = cap(c.enc.buf)
-		c.out.owed.Store(int64(len(c.enc.buf)))
+		f.output = cap(c.sink.client.Buf)
+		c.out.owed.Store(int64(len(c.sink.client.Buf)))
 	}
 	if c.last != nil {
 		f.lastCmd = c.last

@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/raftredis/raftredis/resp/driver"
 )
 
 // waker is a link for a connection that a test drives.
 type waker chan struct{}
 
-func (w waker) kill() {}
-func (w waker) wake() {
+func (w waker) Kill() {}
+func (w waker) Wake() {
 	select {
 	case w <- struct{}{}:
 	default:
@@ -26,14 +28,14 @@ func drive(t testing.TB, c *conn, w waker, in []byte, piece int) (out []byte) {
 	shared := make([]byte, 512)
 	timeout := time.After(20 * time.Second)
 	for {
-		out = append(out, c.output(nil)...)
-		switch c.intent() {
-		case toDie, toClose:
+		out = append(out, c.Output(nil)...)
+		switch c.Intent() {
+		case driver.ToDie, driver.ToClose:
 			return out
-		case toRun:
+		case driver.ToRun:
 			c.run()
 			c.settle()
-		case toRead:
+		case driver.ToRead:
 			if len(in) == 0 {
 				select {
 				case <-w:
@@ -44,7 +46,7 @@ func drive(t testing.TB, c *conn, w waker, in []byte, piece int) (out []byte) {
 				}
 				switch {
 				case c.state == forNothing, c.state == forKeys && c.srv.store.Blocked() > 0:
-					return append(out, c.output(nil)...)
+					return append(out, c.Output(nil)...)
 				case c.state == forKeys: // it may yet find something at once
 					select {
 					case <-w:
@@ -57,10 +59,10 @@ func drive(t testing.TB, c *conn, w waker, in []byte, piece int) (out []byte) {
 					continue
 				}
 			}
-			p := c.readInto(shared)
+			p := c.ReadInto(shared)
 			n := copy(p, in[:min(len(in), piece)])
 			in = in[n:]
-			c.received(n)
+			c.Received(n)
 			if n == 0 {
 				select {
 				case <-w:
@@ -68,7 +70,7 @@ func drive(t testing.TB, c *conn, w waker, in []byte, piece int) (out []byte) {
 					t.Fatalf("waits for %d", c.state)
 				}
 			}
-		case toWait:
+		case driver.ToWait:
 			select {
 			case <-w:
 				c.run()
@@ -116,7 +118,7 @@ func FuzzConn(f *testing.F) {
 			c := newConn(s, w, "127.0.0.1:1", "127.0.0.1:2", 1, true)
 			c.id = 1
 			outs[i] = string(drive(t, c, w, in, size))
-			c.abandon()
+			c.Abandon()
 		}
 		if outs[0] != outs[1] {
 			t.Fatalf("%q\nin pieces of %d: %q\nas a whole:      %q", in, piece+1, outs[0], outs[1])
@@ -192,11 +194,11 @@ func TestReadModeFollowsTheDirective(t *testing.T) {
 func TestBarrierSleeps(t *testing.T) {
 	c := &conn{}
 	c.wait(forBarrier)
-	if got := c.intent(); got != toWait {
-		t.Fatalf("intent %d while waiting, want %d", got, toWait)
+	if got := c.Intent(); got != driver.ToWait {
+		t.Fatalf("intent %d while waiting, want %d", got, driver.ToWait)
 	}
 	c.over.Store(true)
-	if got := c.intent(); got != toRun {
-		t.Fatalf("intent %d when confirmed, want %d", got, toRun)
+	if got := c.Intent(); got != driver.ToRun {
+		t.Fatalf("intent %d when confirmed, want %d", got, driver.ToRun)
 	}
 }

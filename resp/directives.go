@@ -7,22 +7,23 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store/command"
 )
 
-// Directives returns the table of the front's settings. Texts of errors are
-// Redis's.
+// Directives returns the front's settings: the one place in which they are
+// declared. Texts of errors are Redis's.
 func Directives() []Directive {
 	return []Directive{
 		text("bind", "127.0.0.1 -::1", "addresses to listen on for clients", func(c *Config, v string) error {
 			c.Bind = strings.Fields(v)
 			return nil
-		}, func(c *Config) string { return strings.Join(c.Bind, " ") }).immutable(),
-		number("port", "6379", 0, 65535, "TCP port for clients, 0 for none", func(c *Config) *int { return &c.Port }).immutable(),
-		number("tls-port", "0", 0, 65535, "TLS port for clients, 0 for none", func(c *Config) *int { return &c.TLSPort }),
-		path("tls-cert-file", "certificate of this node; it, the key and the authority are read again when the files change", func(c *Config) *string { return &c.TLSCertFile }),
-		path("tls-key-file", "its private key", func(c *Config) *string { return &c.TLSKeyFile }),
-		path("tls-ca-cert-file", "authority that the certificates of members and of clients come from", func(c *Config) *string { return &c.TLSCAFile }),
+		}, func(c *Config) string { return strings.Join(c.Bind, " ") }).immutable().redis("* -::*").remember(),
+		number("port", "6379", 0, 65535, "TCP port for clients, 0 for none", func(c *Config) *int { return &c.Port }).immutable().remember(),
+		number("tls-port", "0", 0, 65535, "TLS port for clients, 0 for none", func(c *Config) *int { return &c.TLSPort }).remember(),
+		path("tls-cert-file", "certificate of this node; it, the key and the authority are read again when the files change", func(c *Config) *string { return &c.TLSCertFile }).remember(),
+		path("tls-key-file", "its private key", func(c *Config) *string { return &c.TLSKeyFile }).remember(),
+		path("tls-ca-cert-file", "authority that the certificates of members and of clients come from", func(c *Config) *string { return &c.TLSCAFile }).remember(),
 		enum("tls-auth-clients", "yes", []string{"no", "yes", "optional"}, "whether clients of --tls-port must have a certificate as well", func(c *Config) *string { return &c.TLSAuthClients }),
 		text("tls-protocols", "", "versions of TLS that clients may speak: TLSv1.2 TLSv1.3 by default", func(c *Config, v string) error {
 			if _, _, err := parseProtocols(v); err != nil {
@@ -39,9 +40,9 @@ func Directives() []Directive {
 		text("requirepass", "", "password of the default user, of a new cluster (then CONFIG SET and ACL SETUSER change it for all members)", func(c *Config, v string) error {
 			c.RequirePass = v
 			return nil
-		}, func(c *Config) string { return c.RequirePass }).secret(),
+		}, func(c *Config) string { return c.RequirePass }),
 		enum("acl-pubsub-default", "resetchannels", []string{"allchannels", "resetchannels"}, "what users begin with that are made on this node: all Pub/Sub channels or none", func(c *Config) *string { return &c.ACLPubSubDefault }),
-		number64("acllog-max-len", "128", 0, "refusals that ACL LOG keeps", func(c *Config) *int64 { return &c.ACLLogMaxLen }),
+		number("acllog-max-len", "128", 0, math.MaxInt64, "refusals that ACL LOG keeps", func(c *Config) *int64 { return &c.ACLLogMaxLen }),
 		memory("client-query-buffer-limit", "1gb", 1<<20, math.MaxInt64, "bytes of one client's unfinished commands", func(c *Config) *int64 { return &c.QueryBufLimit }),
 		memory("proto-max-bulk-len", "512mb", 1<<20, 512<<20, "bytes of one argument", func(c *Config) *int64 { return &c.MaxBulkLen }),
 		text("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
@@ -50,26 +51,32 @@ func Directives() []Directive {
 		enum("read-mode", "local", []string{"local", "linearizable"}, "how reads are served unless a connection says READONLY or READWRITE", func(c *Config) *string { return &c.ReadMode }),
 		yesno("replica-serve-stale-data", "yes", "serve local reads while there is no leader", func(c *Config) *bool { return &c.ServeStale }).alias("slave-serve-stale-data"),
 		enum("enable-debug-command", "no", []string{"no", "yes", "local"}, "allow DEBUG: not at all, to all, or to clients of this host", func(c *Config) *string { return &c.DebugCommand }).immutable(),
-		number64("slowlog-log-slower-than", "10000", -1, "microseconds beyond which a command is logged, -1 for never", func(c *Config) *int64 { return &c.SlowlogSlower }),
-		number64("slowlog-max-len", "128", 0, "entries that the slow log keeps", func(c *Config) *int64 { return &c.SlowlogMaxLen }),
-		number64("latency-monitor-threshold", "0", 0, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *int64 { return &c.LatencyLimit }),
-		number64("tracking-table-max-keys", "1000000", 0, "keys that are remembered for clients which cache them, 0 for any number", func(c *Config) *int64 { return &c.TrackingKeys }),
-		number64("busy-reply-threshold", "5000", 0, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *int64 { return &c.BusyThreshold }).alias("lua-time-limit"),
+		number("slowlog-log-slower-than", "10000", -1, math.MaxInt64, "microseconds beyond which a command is logged, -1 for never", func(c *Config) *Micros { return &c.SlowlogSlower }),
+		number("slowlog-max-len", "128", 0, math.MaxInt64, "entries that the slow log keeps", func(c *Config) *int64 { return &c.SlowlogMaxLen }),
+		number("latency-monitor-threshold", "0", 0, math.MaxInt64, "milliseconds beyond which an event is remembered, 0 for never", func(c *Config) *Millis { return &c.LatencyLimit }),
+		number("tracking-table-max-keys", "1000000", 0, math.MaxInt64, "keys that are remembered for clients which cache them, 0 for any number", func(c *Config) *int64 { return &c.TrackingKeys }),
+		number("busy-reply-threshold", "5000", 0, math.MaxInt64, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *Millis { return &c.BusyThreshold }).alias("lua-time-limit"),
 		yesno("latency-tracking", "yes", "keep a histogram of each command's latency", func(c *Config) *bool { return &c.LatencyTracking }),
 		number("databases", "16", 16, 16, "databases to SELECT from", func(c *Config) *int { return &c.Databases }).immutable(),
 		number("shutdown-timeout", "10", 0, math.MaxInt32, "seconds that clients get to take their last replies", func(c *Config) *int { return &c.ShutdownTimeout }),
-		number("io-threads", "0", 0, 128, "event loops for clients, 0 to follow the number of CPUs", func(c *Config) *int { return &c.IOThreads }).immutable(),
+		number("io-threads", "0", 0, 128, "event loops for clients, 0 to follow the number of CPUs", func(c *Config) *int { return &c.IOThreads }).immutable().redis("1"),
 		enum("io-driver", "auto", []string{"auto", "epoll", "goroutine"}, "how connections are driven", func(c *Config) *string { return &c.Driver }).immutable(),
 	}
 }
 
 func (d Directive) immutable() Directive { d.Immutable = true; return d }
-func (d Directive) secret() Directive    { d.Secret = true; return d }
+
+// remember: the directive says where this node is, which does not change with a restart.
+func (d Directive) remember() Directive { d.Remember = true; return d }
 
 func (d Directive) alias(name string) Directive { d.Alias = name; return d }
 
+// redis notes that Redis's default is another one.
+func (d Directive) redis(def string) Directive { d.Redis = def; return d }
+
 func text(name, def, summary string, set func(*Config, string) error, get func(*Config) string) Directive {
-	return Directive{Name: name, Kind: Text, Default: def, Summary: summary, get: get, set: set}
+	d := directive.Directive{Name: name, Owner: directive.Front, Kind: directive.Text, Default: def, Summary: summary}
+	return Directive{Directive: d, get: get, set: set}
 }
 
 func path(name, summary string, field func(*Config) *string) Directive {
@@ -80,140 +87,58 @@ func path(name, summary string, field func(*Config) *string) Directive {
 }
 
 func yesno(name, def, summary string, field func(*Config) *bool) Directive {
+	d := directive.Directive{Name: name, Owner: directive.Front, Kind: directive.YesNo, Default: def, Summary: summary}
 	return Directive{
-		Name: name, Kind: YesNo, Default: def, Summary: summary,
+		Directive: d,
 		get: func(c *Config) string {
 			if *field(c) {
 				return "yes"
 			}
 			return "no"
 		},
-		set: func(c *Config, v string) error {
-			switch {
-			case strings.EqualFold(v, "yes"):
-				*field(c) = true
-			case strings.EqualFold(v, "no"):
-				*field(c) = false
-			default:
-				return errors.New("argument must be 'yes' or 'no'")
-			}
-			return nil
-		},
+		set: func(c *Config, v string) error { return put(d.Bool, v, field(c)) },
 	}
 }
 
 func enum(name, def string, values []string, summary string, field func(*Config) *string) Directive {
+	d := directive.Directive{Name: name, Owner: directive.Front, Kind: directive.Enum, Default: def, Values: values, Summary: summary}
 	return Directive{
-		Name: name, Kind: Enum, Default: def, Values: values, Summary: summary,
-		get: func(c *Config) string { return *field(c) },
-		set: func(c *Config, v string) error {
-			for _, known := range values {
-				if strings.EqualFold(v, known) {
-					*field(c) = known
-					return nil
-				}
-			}
-			return errors.New("argument(s) must be one of the following: " + strings.Join(values, ", "))
-		},
+		Directive: d,
+		get:       func(c *Config) string { return *field(c) },
+		set:       func(c *Config, v string) error { return put(d.OneOf, v, field(c)) },
 	}
 }
 
-func number(name, def string, low, high int64, summary string, field func(*Config) *int) Directive {
-	return Directive{
-		Name: name, Kind: Number, Default: def, Min: low, Max: high, Summary: summary,
-		get: func(c *Config) string { return strconv.Itoa(*field(c)) },
-		set: func(c *Config, v string) error {
-			n, err := parseNumber(v, low, high)
-			if err == nil {
-				*field(c) = int(n)
-			}
-			return err
-		},
-	}
-}
-
-func number64(name, def string, low int64, summary string, field func(*Config) *int64) Directive {
-	return Directive{
-		Name: name, Kind: Number, Default: def, Min: low, Max: math.MaxInt64, Summary: summary,
-		get: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
-		set: func(c *Config, v string) error {
-			n, err := parseNumber(v, low, math.MaxInt64)
-			if err == nil {
-				*field(c) = n
-			}
-			return err
-		},
-	}
+func number[T ~int | ~int64](name, def string, low, high int64, summary string, field func(*Config) *T) Directive {
+	return integer(directive.Number, name, def, low, high, summary, field)
 }
 
 func memory(name, def string, low, high int64, summary string, field func(*Config) *int64) Directive {
+	return integer(directive.Memory, name, def, low, high, summary, field)
+}
+
+func integer[T ~int | ~int64](kind directive.Kind, name, def string, low, high int64, summary string, field func(*Config) *T) Directive {
+	d := directive.Directive{Name: name, Owner: directive.Front, Kind: kind, Default: def, Min: low, Max: high, Summary: summary}
 	return Directive{
-		Name: name, Kind: Memory, Default: def, Min: low, Max: high, Summary: summary,
-		get: func(c *Config) string { return strconv.FormatInt(*field(c), 10) },
+		Directive: d,
+		get:       func(c *Config) string { return strconv.FormatInt(int64(*field(c)), 10) },
 		set: func(c *Config, v string) error {
-			n, err := parseMemory(v, low, high)
+			n, err := d.Int(v)
 			if err == nil {
-				*field(c) = n
+				*field(c) = T(n)
 			}
 			return err
 		},
 	}
 }
 
-func parseMemory(v string, low, high int64) (int64, error) {
-	n, ok := ParseMemory(v)
-	if !ok {
-		return 0, errors.New("argument must be a memory value")
+// put stores what parse makes of v, unless that fails.
+func put[T any](parse func(string) (T, error), v string, at *T) error {
+	value, err := parse(v)
+	if err == nil {
+		*at = value
 	}
-	if n < low || n > high {
-		return 0, outside(low, high)
-	}
-	return n, nil
-}
-
-func parseNumber(v string, low, high int64) (int64, error) {
-	n, ok := command.ParseInt([]byte(v))
-	if !ok {
-		return 0, errors.New("argument couldn't be parsed into an integer")
-	}
-	if n < low || n > high {
-		return 0, outside(low, high)
-	}
-	return n, nil
-}
-
-func outside(low, high int64) error {
-	return fmt.Errorf("argument must be between %d and %d inclusive", low, high)
-}
-
-// ParseMemory reads a number of bytes in redis.conf's units, in any case: b, k
-// (1000), kb (1024), m, mb, g, gb.
-func ParseMemory(v string) (int64, bool) {
-	digits := strings.TrimRight(strings.ToLower(v), "bgkm")
-	var unit int64
-	switch strings.ToLower(v[len(digits):]) {
-	case "", "b":
-		unit = 1
-	case "k":
-		unit = 1e3
-	case "kb":
-		unit = 1 << 10
-	case "m":
-		unit = 1e6
-	case "mb":
-		unit = 1 << 20
-	case "g":
-		unit = 1e9
-	case "gb":
-		unit = 1 << 30
-	default:
-		return 0, false
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64/unit {
-		return 0, false
-	}
-	return n * unit, true
+	return err
 }
 
 // setOutputLimits reads groups of four words; classes that are not named keep
@@ -229,8 +154,8 @@ func setOutputLimits(c *Config, v string) error {
 		if l == nil {
 			return errors.New("Invalid client class specified in buffer limit configuration.")
 		}
-		hard, ok1 := ParseMemory(words[1])
-		soft, ok2 := ParseMemory(words[2])
+		hard, ok1 := directive.ParseMemory(words[1])
+		soft, ok2 := directive.ParseMemory(words[2])
 		seconds, ok3 := command.ParseInt([]byte(words[3]))
 		if !ok1 || !ok2 || !ok3 || seconds < 0 {
 			return errors.New("Error in hard, soft or soft_seconds setting in buffer limit configuration.")

@@ -3,12 +3,13 @@ package resp
 import (
 	"strings"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
 
 // run takes commands from the input until it is used up or the connection has
-// to wait, and leaves replies in enc. The driver calls it after input and after
+// to wait, and leaves replies in sink. The driver calls it after input and after
 // every wake.
 func (c *conn) run() {
 	if c.ownedByOthers() || c.dead {
@@ -51,7 +52,7 @@ func (c *conn) run() {
 // checkQuery closes a connection that has sent more than it may before it is
 // answered. It reports whether that is not so.
 func (c *conn) checkQuery() bool {
-	if int64(c.w-c.r+c.multi.bytes+c.frame.seen*argSize) <= c.srv.config().QueryBufLimit {
+	if int64(c.w-c.r+c.multi.bytes+c.frame.Args()*wire.ArgSize) <= c.srv.config().QueryBufLimit {
 		return true
 	}
 	c.srv.stats.queryLimit.Add(1)
@@ -62,23 +63,24 @@ func (c *conn) checkQuery() bool {
 // commands runs what is in the input.
 func (c *conn) commands() {
 	cfg := c.srv.config()
-	lim := frameLimits{bulk: int(cfg.MaxBulkLen)}
+	lim := wire.FrameLimits{Bulk: int(cfg.MaxBulkLen)}
 	if !c.modeSet {
 		c.linear = cfg.ReadMode == "linearizable"
 	}
 	c.need, c.ahead = 0, 0
-	from := len(c.enc.buf)
+	from := len(c.sink.client.Buf)
 	for c.state == forNothing && !c.closing && !c.dead {
-		if len(c.enc.buf)-from >= flushAt {
+		if len(c.sink.client.Buf)-from >= flushAt {
 			break // there is more, but the replies so far should be on their way
 		}
-		lim.noAuth = c.authRequired()
+		c.enc = c.sink.choose()
+		lim.NoAuth = c.authRequired()
 		b := c.in[c.r:c.w]
-		n, need, err := c.frame.next(b, lim)
+		n, need, err := c.frame.Next(b, lim)
 		if err != nil {
 			c.endRead()
 			if c.batch.Len() > 0 {
-				c.frame = frame{}
+				c.frame.Reset()
 				c.submit()
 				break
 			}
@@ -90,13 +92,13 @@ func (c *conn) commands() {
 			c.need = need
 			break
 		}
-		if c.frame.seen > cap(c.args) && !c.checkQuery() || !c.parse(b[:n]) {
+		if c.frame.Args() > cap(c.args) && !c.checkQuery() || !c.parse(b[:n]) {
 			break
 		}
-		c.frame.seen = 0
+		c.frame.Reset()
 		if len(c.args) == 0 {
 			c.r += n
-			c.skip, c.skipNext = c.skipNext, false // Redis counts it as the command that is skipped
+			c.sink.taken() // Redis counts it as the command that is skipped
 			continue
 		}
 		end := c.total - int64(c.w-c.r) + int64(n)
@@ -104,10 +106,8 @@ func (c *conn) commands() {
 			break // not yet: it will be looked at again after the wait
 		}
 		c.r += n
+		c.sink.taken()
 		c.endCaching(c.args[0])
-		if c.skip || c.skipNext {
-			c.skip, c.skipNext = c.skipNext, false
-		}
 	}
 }
 
@@ -128,35 +128,33 @@ func (c *conn) resume() bool {
 	}
 	was := c.state
 	c.state = forNothing
-	switch was {
-	case forBatch:
+	if was == forBatch {
 		c.waited(c.batch.Err())
 		if all := c.batch.Refusals(); len(all) > 0 {
 			c.refusedInside(c.last, all)
 		}
 		c.batch.Reset()
-		c.batchMuted = false
 		return c.afterBatch()
-	case forBarrier, forAudience:
-	case forTask:
-		c.dropTask()
-		return !c.writeScript()
 	}
-	return true
+	return was != forTask || !c.writeScript()
 }
 
 // parse splits one complete command. It reports false if the connection is not
 // to go on.
 func (c *conn) parse(b []byte) bool {
+	var ok bool
 	if b[0] == '*' {
-		return c.parseArray(b)
+		if c.args, ok = c.frame.SplitArray(b, c.args); !ok {
+			c.srv.log.Error("a command was framed wrongly")
+			c.dead = true
+		}
+		return ok
 	}
 	line := b[:len(b)-1]
 	if len(line) > 0 && line[len(line)-1] == '\r' {
 		line = line[:len(line)-1]
 	}
-	var ok bool
-	if c.args, ok = SplitInline(line, c.args); !ok {
+	if c.args, ok = wire.SplitInline(line, c.args); !ok {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return false
@@ -174,7 +172,7 @@ func (c *conn) parse(b []byte) bool {
 func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	s := c.srv
 	cm, container := s.lookup(argv)
-	if c.listen.announcing && (cm == nil || !cm.subscribes) {
+	if c.listen.announcing && (cm == nil || !cm.is(subscribes)) {
 		c.announce()
 		return true
 	}
@@ -190,7 +188,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.reject(cm, command.ErrArity(cm.name))
 	}
 	cfg := s.config()
-	if cm.guarded && (cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal) {
+	if cm.is(guarded) && (cfg.DebugCommand == "no" || cfg.DebugCommand == "local" && !c.isLocal) {
 		return c.reject(cm, errDebugForbidden)
 	}
 	if c.who.limited && cm.flags&command.NoAuth == 0 && c.authRequired() {
@@ -200,14 +198,14 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.reject(cm, errNotInMulti)
 	}
 	if c.who.limited {
-		if c.unknown() && cm.flags&command.Admin != 0 && !cm.harmless {
+		if c.unknown() && cm.flags&command.Admin != 0 && !cm.is(harmless) {
 			return c.reject(cm, loadingError(s.store.Readiness()))
 		}
 		if line, ok := c.permitted(cm, argv); !ok {
 			return c.reject(cm, line)
 		}
 	}
-	if c.inSubscribedMode() && !cm.subscribed {
+	if c.inSubscribedMode() && !cm.is(subscribes|whileListens) {
 		return c.reject(cm, errSubscribed(cm.name))
 	}
 	if c.writes(cm) && s.store.RefusesWrites() {
@@ -233,20 +231,20 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.state = forPause
 		return true
 	}
-	if c.multi.on && !cm.tx {
+	if c.multi.on && !cm.is(unqueued) {
 		if blocked := c.oversized(); blocked {
 			return false
 		}
-		c.queue(cm, argv)
+		c.multi.add(cm, argv)
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false
 	}
-	if line := c.sortDenied(cm, argv); line != "" {
+	if line := c.foreignDenied(cm, argv); line != "" {
 		c.ran(cm, argv, c.db, 0, true)
 		return c.literal(func() { c.enc.Error(line) })
 	}
 	switch {
-	case cm.spec.Script && cm.spec.Read != nil && cm.spec.Write != nil:
+	case cm.spec.Runs != 0:
 		return c.script(cm, argv, end)
 	case cm.spec.Read != nil:
 		return c.read(cm, argv, end)
@@ -261,28 +259,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 // refused on a full disk, other than with Redis: whoever asks by it whether a node
 // is alive might restart it, and reads are served.
 func (c *conn) writes(cm *cmd) bool {
-	return cm.spec.Write != nil && cm.spec.Read == nil || cm.name == "exec" && c.multi.writes
-}
-
-// muted reports whether the command being run gets no reply.
-func (c *conn) muted() bool { return c.replyOff || c.skip }
-
-// dropMuted takes back what has been written since from, if it is not wanted.
-func (c *conn) dropMuted(from int) {
-	if c.muted() {
-		c.enc.buf = c.enc.buf[:from]
-	}
-}
-
-// dropTask takes back the reply of a task or transaction that was begun while
-// the connection wanted none. Whether it wants the next one is another matter.
-func (c *conn) dropTask() {
-	if c.taskMuted {
-		c.enc.buf = c.enc.buf[:c.taskFrom]
-	}
-	if c.skipNext { // a CLIENT REPLY SKIP in the transaction
-		c.skip, c.skipNext = true, false
-	}
+	return cm.spec.Write != nil && cm.spec.Read == nil || cm.is(executes) && c.multi.writes
 }
 
 // reject refuses a command before it runs. Within MULTI that spoils the
@@ -292,7 +269,7 @@ func (c *conn) reject(cm *cmd, line string) bool {
 		cm.rejected.Add(1)
 		c.last = cm
 	}
-	if cm != nil && cm.name == "exec" {
+	if cm != nil && cm.is(executes) {
 		// Redis: the transaction is over, and the answer says why.
 		c.discard()
 		c.note(cm, c.args, c.db)
@@ -308,12 +285,8 @@ func (c *conn) reject(cm *cmd, line string) bool {
 // literal writes a reply that depends on nothing: at once, or behind the
 // replies of the batch.
 func (c *conn) literal(write func()) bool {
-	from := len(c.enc.buf)
+	from := len(c.enc.Buf)
 	write()
-	if c.muted() {
-		c.enc.buf = c.enc.buf[:from]
-		return false
-	}
 	if c.batch.Len() > 0 {
 		c.behindBatch(from)
 	}
@@ -323,10 +296,10 @@ func (c *conn) literal(write func()) bool {
 // behindBatch moves what has been written since from behind the replies of the
 // operations in the batch.
 func (c *conn) behindBatch(from int) {
-	reply := append([]byte(nil), c.enc.buf[from:]...)
-	c.enc.buf = c.enc.buf[:from]
-	if len(reply) > 0 {
-		c.batch.Local(func(command.Reply) { c.enc.raw(reply) })
+	reply := append([]byte(nil), c.enc.Buf[from:]...)
+	c.enc.Buf = c.enc.Buf[:from]
+	if to := c.enc; len(reply) > 0 {
+		c.batch.Local(func(command.Reply) { to.Raw(reply) })
 	}
 }
 
@@ -339,7 +312,7 @@ func (c *conn) read(cm *cmd, argv [][]byte, end int64) (again bool) {
 	if cm.spec.Block != nil {
 		return c.blocking(cm, argv)
 	}
-	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
+	if c.batch.Len() > 0 && c.batchTo != c.enc {
 		c.submit()
 		return true
 	}
@@ -388,17 +361,14 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 	if c.tally.cmd != cm {
 		c.endTogether()
 	}
-	from, errs := len(c.enc.buf), c.enc.errs
-	if c.tracking.on || cm.spec.Script {
+	from, errs := len(c.enc.Buf), c.enc.Errs
+	if c.tracking.on || cm.spec.Runs != 0 {
 		c.reader.By(c.by(cm))
 	}
-	if !c.reader.Do(c.db, cm.spec, argv, &c.enc) {
+	if !c.reader.Do(c.db, cm.spec, argv, c.enc) {
 		return false
 	}
-	c.ranRead(cm, argv, len(c.enc.buf)-from, c.enc.errs > errs)
-	if c.muted() {
-		c.enc.buf = c.enc.buf[:from]
-	}
+	c.ranRead(cm, argv, len(c.enc.Buf)-from, c.enc.Errs > errs)
 	if c.readsLeft--; c.readsLeft == 0 {
 		c.endRead()
 	}
@@ -423,7 +393,7 @@ func (c *conn) write(cm *cmd, argv [][]byte) (again bool) {
 	if cm.spec.Block != nil {
 		return c.blocking(cm, argv)
 	}
-	if c.batch.Len() > 0 && c.batchMuted != c.muted() {
+	if c.batch.Len() > 0 && c.batchTo != c.enc {
 		c.submit()
 		return true
 	}
@@ -438,23 +408,22 @@ func (c *conn) addWrite(cm *cmd, argv [][]byte) {
 	if c.batch.Len() == 0 {
 		c.batch.Expect(min(c.w-c.r, maxBatchSize))
 	}
-	c.batchMuted = c.muted()
+	c.batchTo = c.enc
 	c.batch.By(c.by(cm))
 	c.batch.Write(c.db, cm.spec, argv)
 	c.batchFull()
 }
 
-// batchFull submits a batch that has become big, or that the next command may
-// not join.
+// batchFull submits a batch that has become big.
 func (c *conn) batchFull() {
-	if c.skip || c.batch.Len() >= maxBatchOps || c.batch.Bytes() >= maxBatchSize {
+	if c.batch.Len() >= maxBatchOps || c.batch.Bytes() >= maxBatchSize {
 		c.submit()
 	}
 }
 
 // local runs a command of the front.
 func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
-	if cm.name == "exec" && c.linear && c.multi.on && !c.multi.aborted && !c.multi.writes && end > c.coveredTo {
+	if cm.is(executes) && c.linear && c.multi.on && !c.multi.aborted && !c.multi.writes && end > c.coveredTo {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return true
@@ -462,14 +431,14 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 		c.barrier()
 		return true
 	}
-	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.name == "exec" && c.batchMuted != c.muted()) {
+	if c.batch.Len() > 0 && (cm.when != anytime || c.srv.monitors.Load() > 0 || cm.is(executes) && c.batchTo != c.enc) {
 		c.submit()
 		return true
 	}
 	c.endRead()
 	c.endStats() // it may be INFO
 	c.last, c.reported = cm, false
-	from, errs := len(c.enc.buf), c.enc.errs
+	to, from, errs := c.enc, len(c.enc.Buf), c.enc.Errs
 	if cm.when == slow {
 		c.task(cm, argv)
 		return false
@@ -477,15 +446,12 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.clock = c.srv.nanotime()
 	cm.run(c, argv)
 	if !c.reported {
-		c.ran(cm, argv, c.db, c.lap(), c.enc.errs > errs)
+		c.ran(cm, argv, c.db, c.lap(), to.Errs > errs)
 	}
 	if c.state != forNothing {
 		return false // EXEC has sent a batch on its way, or left work for a task
 	}
-	if !cm.subscribes { // the replies to these are messages, which nothing mutes
-		c.dropMuted(from)
-	}
-	if c.batch.Len() > 0 && len(c.enc.buf) > from {
+	if c.batch.Len() > 0 && len(c.enc.Buf) > from {
 		c.behindBatch(from)
 	}
 	return false
@@ -495,17 +461,16 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 // connection is that goroutine's until it signals.
 func (c *conn) task(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
-	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {
 			c.dead = true
 			c.signal()
 		})
-		errs := c.enc.errs
+		errs := c.enc.Errs
 		c.clock = c.srv.nanotime()
 		cm.run(c, own)
-		c.ran(cm, own, c.db, c.lap(), c.enc.errs > errs)
+		c.ran(cm, own, c.db, c.lap(), c.enc.Errs > errs)
 		c.endTask()
 	}
 }
@@ -514,7 +479,7 @@ func (c *conn) task(cm *cmd, argv [][]byte) {
 func (c *conn) endTask() {
 	c.signal()
 	if c.gone.Load() {
-		c.abandonTracking() // abandon has left it to us
+		c.abandonTracking() // Abandon has left it to us
 	}
 }
 

@@ -3,8 +3,7 @@
 //
 // A connection (conn) is a state machine with bytes going in and bytes coming
 // out; it does no input or output of its own. A driver owns it and moves the
-// bytes: event loops over epoll for plain TCP on Linux, a goroutine for each
-// connection elsewhere and for TLS. Everything about a connection happens on
+// bytes (resp/driver). Everything about a connection happens on
 // its driver's goroutine, with two exceptions that it waits for: while its batch
 // of writes is on its way, the store writes the replies to come, and a command
 // that takes long (RAFT ADD, SAVE, WAIT) has the connection to itself.
@@ -15,10 +14,9 @@
 // off, and its replies come back in one piece, in order.
 //
 // Goroutines: one for each listener; cron, which closes idle clients and takes
-// samples; and those of the drivers. Server.Close ends them all.
+// samples; those of the drivers, and one for each slow command. Server.Close ends them all.
 //
 // Locks: Server.mu (the list of clients), face.mu and
-// pushQueue.mu (one connection's), epollLoop.mu (its inbox), the statistics' and
-// logs' own are held for a few instructions, and nothing else is taken under
+// pushQueue.mu (one connection's), the statistics' and logs' own are held for a few instructions, and nothing else is taken under
 // them.
 package resp

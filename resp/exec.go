@@ -1,6 +1,9 @@
 package resp
 
 import (
+	"slices"
+
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -14,18 +17,33 @@ import (
 // They do not run while the store applies the entry: they are run afterwards,
 // and their replies are put where they belong.
 
+// transaction is the state between MULTI and EXEC, and what WATCH watches.
+type transaction struct {
+	on      bool
+	aborted bool // a command could not be queued
+	queue   []queuedCommand
+	bytes   int
+	writes  bool // some command in the queue writes
+	watched []store.Watched
+}
+
+type queuedCommand struct {
+	cmd  *cmd
+	argv [][]byte
+}
+
 func transactionFamily() []local {
 	const group = "transactions"
 	flags := command.NoScript | command.Loading | command.Stale | command.Fast | command.AllowBusy
 	return []local{
 		{spec: command.Spec{Name: "multi", Arity: 1, Flags: flags, Group: group, Since: "1.2.0", Complexity: "O(1)",
-			Summary: "Mark the start of a transaction block"}, when: anytime, run: (*conn).cmdMulti},
+			Summary: "Mark the start of a transaction block"}, when: anytime, run: (*conn).cmdMulti, role: unqueued},
 		{spec: command.Spec{Name: "exec", Arity: 1, Flags: command.NoScript | command.Loading | command.Stale | command.SkipSlowlog, Group: group, Since: "1.2.0", Complexity: "Depends on commands in the transaction",
-			Summary: "Execute all commands issued after MULTI"}, when: anytime, run: (*conn).cmdExec},
+			Summary: "Execute all commands issued after MULTI"}, when: anytime, run: (*conn).cmdExec, role: unqueued | executes},
 		{spec: command.Spec{Name: "discard", Arity: 1, Flags: flags, Group: group, Since: "2.0.0", Complexity: "O(N), when N is the number of queued commands",
-			Summary: "Discard all commands issued after MULTI"}, when: anytime, run: (*conn).cmdDiscard},
+			Summary: "Discard all commands issued after MULTI"}, when: anytime, run: (*conn).cmdDiscard, role: unqueued},
 		{spec: command.Spec{Name: "watch", Arity: -2, Flags: flags, Keys: command.All(1, 1, "RO"), Group: group, Since: "2.2.0", Complexity: "O(1) for every key.",
-			Summary: "Watch the given keys to determine execution of the MULTI/EXEC block", Syntax: "key [key ...]"}, when: inOrder, run: (*conn).cmdWatch},
+			Summary: "Watch the given keys to determine execution of the MULTI/EXEC block", Syntax: "key [key ...]"}, when: inOrder, run: (*conn).cmdWatch, role: unqueued},
 		{spec: command.Spec{Name: "unwatch", Arity: 1, Flags: flags, Group: group, Since: "2.2.0", Complexity: "O(1)",
 			Summary: "Forget about all watched keys"}, when: anytime, run: (*conn).cmdUnwatch},
 	}
@@ -72,10 +90,8 @@ func (c *conn) cmdWatch(argv [][]byte) {
 }
 
 func (c *conn) watch(key []byte) {
-	for i := range c.multi.watched {
-		if w := &c.multi.watched[i]; w.DB == c.db && string(w.Key) == string(key) {
-			return // the first look is the one that counts
-		}
+	if c.multi.watches(c.db, key) {
+		return // the first look is the one that counts
 	}
 	c.multi.watched = append(c.multi.watched, c.reader.Watch(c.db, key))
 }
@@ -86,14 +102,19 @@ func (c *conn) cmdUnwatch([][]byte) {
 	c.enc.Status("OK")
 }
 
-// queue keeps a command for EXEC.
-func (c *conn) queue(cm *cmd, argv [][]byte) {
+// add keeps a command for EXEC.
+func (t *transaction) add(cm *cmd, argv [][]byte) {
 	own := cloneArgs(argv)
 	for _, a := range own {
-		c.multi.bytes += len(a) + argSize
+		t.bytes += len(a) + wire.ArgSize
 	}
-	c.multi.queue = append(c.multi.queue, queuedCommand{cm, own})
-	c.multi.writes = c.multi.writes || cm.spec.Write != nil
+	t.queue = append(t.queue, queuedCommand{cm, own})
+	t.writes = t.writes || cm.spec.Write != nil
+}
+
+// watches reports whether a key is watched already.
+func (t *transaction) watches(db int, key []byte) bool {
+	return slices.ContainsFunc(t.watched, func(w store.Watched) bool { return w.DB == db && string(w.Key) == string(key) })
 }
 
 // oversized closes a connection whose transaction has grown beyond what a
@@ -150,7 +171,6 @@ func (c *conn) unchanged(watched []store.Watched) bool {
 // exec runs a transaction: through the log if it writes, else here and now.
 func (c *conn) exec(t *transaction) {
 	db := c.db
-	c.taskFrom, c.taskMuted = len(c.enc.buf), c.muted()
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
 	caching := c.tracking.caching
@@ -159,21 +179,21 @@ func (c *conn) exec(t *transaction) {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
 			continue
 		}
-		if line := c.sortDenied(q.cmd, q.argv); line != "" { // Redis's SORT runs, and finds out
+		if line := c.foreignDenied(q.cmd, q.argv); line != "" { // Redis's SORT runs, and finds out
 			at := db
 			cmds[i] = store.Queued{Local: func(reply command.Reply) {
 				reply.Error(line)
 				c.ran(q.cmd, q.argv, at, 0, true)
-				if c.replies != nil {
-					c.errsSeen = c.replies.errs
+				if c.batchTo != nil {
+					c.errsSeen = c.batchTo.Errs
 				}
 			}}
 			continue
 		}
 		if q.cmd.run == nil {
 			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
-			if q.cmd.spec.Script {
-				cmds[i].Argv = c.srv.store.ScriptArgs(q.argv)
+			if q.cmd.spec.Runs != 0 {
+				cmds[i].Argv = c.srv.store.ScriptArgs(q.cmd.spec, q.argv)
 			}
 			continue
 		}
@@ -184,7 +204,7 @@ func (c *conn) exec(t *transaction) {
 		l := &later{cmd: q.cmd, argv: q.argv, db: db}
 		after = append(after, l)
 		cmds[i] = store.Queued{Local: func(command.Reply) {
-			l.at, l.reached = len(c.enc.buf), true
+			l.at, l.reached = len(c.enc.Buf), true
 			c.note(l.cmd, l.argv, l.db)
 		}}
 	}
@@ -203,7 +223,7 @@ func (c *conn) exec(t *transaction) {
 	c.addSent(c.srv.execCmd)
 	c.batch.By(c.byExec(false))
 	c.batch.Exec(t.watched, cmds)
-	c.batchMuted = c.taskMuted
+	c.batchTo = c.enc
 	if len(after) == 0 {
 		c.batchFull()
 		return
@@ -237,15 +257,15 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 	c.enc.Array(len(cmds))
 	for i := range cmds {
 		if q := &cmds[i]; q.Local != nil {
-			q.Local(&c.enc)
+			q.Local(c.enc)
 		} else {
-			errs := c.enc.errs
-			if q.Remember || q.Spec.Script {
+			errs := c.enc.Errs
+			if q.Remember || q.Spec.Runs != 0 {
 				c.reader.By(c.byExec(q.Remember))
 			}
-			c.reader.Do(q.DB, q.Spec, q.Argv, &c.enc)
+			c.reader.Do(q.DB, q.Spec, q.Argv, c.enc)
 			c.refusedInside(t.queue[i].cmd, c.reader.Refusals())
-			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.errs > errs)
+			c.ran(t.queue[i].cmd, q.Argv, q.DB, c.lap(), c.enc.Errs > errs)
 		}
 	}
 }
@@ -259,11 +279,7 @@ func (c *conn) afterBatch() bool {
 		return true
 	}
 	c.runLater(after)
-	if c.state != forNothing {
-		return false
-	}
-	c.dropTask()
-	return true
+	return c.state == forNothing
 }
 
 // runLater runs the front's commands of a transaction and inserts their replies
@@ -292,30 +308,30 @@ func (c *conn) runLater(after []*later) {
 func (c *conn) splice(after []*later) {
 	c.executing = true
 	defer func() { c.executing, c.tracking.caching = false, false }()
-	replies := c.enc.buf
+	replies := c.enc.Buf
 	spliced := make([]byte, 0, len(replies)+64*len(after))
 	from := 0
 	for _, l := range after {
 		spliced = append(spliced, replies[from:l.at]...)
 		from = l.at
-		c.enc.buf = spliced
+		c.enc.Buf = spliced
 		c.endStats() // it may be INFO
-		errs := c.enc.errs
+		errs := c.enc.Errs
 		c.clock = c.srv.nanotime()
 		if line := c.deniedNow(l.cmd, l.argv); line != "" {
 			c.enc.Error(line) // the users have changed since EXEC began
 		} else {
 			l.cmd.run(c, l.argv)
 		}
-		c.count(l.cmd, l.argv, c.lap(), c.enc.errs > errs)
-		spliced = c.enc.buf
+		c.count(l.cmd, l.argv, c.lap(), c.enc.Errs > errs)
+		spliced = c.enc.Buf
 	}
-	c.enc.buf = append(spliced, replies[from:]...)
+	c.enc.Buf = append(spliced, replies[from:]...)
 }
 
 // selectedDB returns the database that a queued SELECT goes to.
 func selectedDB(q queuedCommand) (db int, ok bool) {
-	if q.cmd.name != "select" {
+	if !q.cmd.is(selects) {
 		return 0, false
 	}
 	n, ok := command.ParseInt(q.argv[1])

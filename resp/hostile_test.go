@@ -262,7 +262,11 @@ func TestMonitor(t *testing.T) {
 		m, c := dial(t, s), dial(t, s)
 		m.ask("MONITOR\r\n", "+OK\r\n")
 		c.ask("SET a \"x\\x01\\\"\"\r\nAUTH secret\r\nGET a\r\n", "+OK\r\n-"+errNoPassword+"\r\n$3\r\nx\x01\"\r\n")
-		for _, want := range []string{`"SET" "a" "x\x01\""`, `"AUTH" "(redacted)"`, `"GET" "a"`} {
+		c.ask("EVAL 'return 1' 0\r\nACL SETUSER a on >secret\r\nMULTI\r\nEVAL 'return 2' 0\r\nEXEC\r\n", ":1\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n:2\r\n")
+		for _, want := range []string{
+			`"SET" "a" "x\x01\""`, `"AUTH" "(redacted)"`, `"GET" "a"`,
+			`"EVAL" "return 1" "0"`, `"MULTI"`, `"EVAL" "return 2" "0"`, `"EXEC"`,
+		} {
 			if line := m.line(); !strings.HasPrefix(line, "+") || !strings.HasSuffix(line, want) {
 				t.Fatalf("%q, want %s", line, want)
 			}

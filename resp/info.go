@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
 )
 
@@ -104,7 +105,7 @@ func (t *infoText) server() {
 	t.line("os", system+" "+release+" "+machine)
 	t.line("arch_bits", strconv.IntSize)
 	t.line("monotonic_clock", "Go runtime")
-	t.line("multiplexing_api", s.plain.name())
+	t.line("multiplexing_api", s.plain.Name())
 	t.line("atomicvar_api", "go-builtin")
 	t.line("gcc_version", "0.0.0") // what Redis says when another compiler built it
 	t.line("go_version", strings.TrimPrefix(runtime.Version(), "go"))
@@ -120,7 +121,7 @@ func (t *infoText) server() {
 	t.line("configured_hz", 10)
 	t.line("lru_clock", s.now().Unix()&(1<<24-1))
 	t.line("executable", executable)
-	t.line("config_file", s.extraValue("config-file"))
+	t.line("config_file", s.settingOf("config-file"))
 	t.line("io_threads_active", 0)
 }
 
@@ -150,8 +151,8 @@ func (t *infoText) clients() {
 
 func (t *infoText) memory() {
 	m := memoryUse()
-	limit, _ := ParseMemory(t.srv.extraValue("maxmemory"))
-	policy := t.srv.extraValue("maxmemory-policy")
+	limit, _ := directive.ParseMemory(t.srv.settingOf("maxmemory"))
+	policy := t.srv.settingOf("maxmemory-policy")
 	if policy == "" {
 		policy = "noeviction"
 	}
@@ -598,11 +599,11 @@ func splitAddr(addr string) (host, port string) {
 	return strings.Trim(addr[:i], "[]"), addr[i+1:]
 }
 
-// extraValue returns another part's directive, "" if it has none of that name.
-func (s *Server) extraValue(name string) string {
-	for i := range s.opts.Extra {
-		if s.opts.Extra[i].Name == name {
-			return s.opts.Extra[i].Get()
+// settingOf returns another part's directive, "" if it has none of that name.
+func (s *Server) settingOf(name string) string {
+	for i := range s.opts.Settings {
+		if s.opts.Settings[i].Name == name {
+			return s.opts.Settings[i].Get()
 		}
 	}
 	return ""

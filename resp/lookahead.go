@@ -17,7 +17,7 @@ func (c *conn) lookAhead() {
 // keysAhead puts the first arguments of the commands in b into keys and returns
 // how many there are. It is a guess that nothing but speed depends on: it stops at
 // everything but whole arguments in the usual form, of fewer than 100 bytes. To
-// take the commands apart is frame's business.
+// take the commands apart is wire.Frame's business.
 func keysAhead(b []byte, keys [][]byte) (n int) {
 	for n < len(keys) {
 		args, rest, ok := smallCount(b, '*')

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tidwall/redcon"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -31,6 +32,11 @@ func migrateSpec() command.Spec {
 		Summary:    "Transfer keys to another Redis, or raftredis",
 		Syntax:     "host port <key | \"\"> destination-db timeout [COPY] [REPLACE] [AUTH password | AUTH2 username password] [KEYS key [key ...]]",
 	}
+}
+
+// migrateSecret is about what stands behind AUTH and AUTH2.
+func migrateSecret(argv [][]byte, i int) bool {
+	return i > 6 && (command.EqualFold(argv[i-1], "auth") || command.EqualFold(argv[i-1], "auth2") || command.EqualFold(argv[i-2], "auth2"))
 }
 
 // migrateKeys finds the keys: one, or those behind KEYS if that is empty.
@@ -177,14 +183,14 @@ func (c *conn) anyThere(m *migration) bool {
 
 // ask runs a read of one key on this node. there says whether there is such a key.
 func (c *conn) ask(r *store.Reader, db int, name string, key []byte) (reply []byte, there bool) {
-	var e encoder
+	var e wire.Encoder
 	r.Do(db, c.srv.opts.Table.Lookup([]byte(name)), [][]byte{[]byte(name), key}, &e)
-	_, v := redcon.ReadNextRESP(e.buf)
+	_, v := redcon.ReadNextRESP(e.Buf)
 	switch name {
 	case "type":
 		return nil, string(v.Data) != "none"
 	default:
-		return v.Data, v.Type == redcon.Integer && string(v.Data) != "-2" || v.Type == redcon.Bulk && e.buf[1] != '-'
+		return v.Data, v.Type == redcon.Integer && string(v.Data) != "-2" || v.Type == redcon.Bulk && e.Buf[1] != '-'
 	}
 }
 
@@ -316,11 +322,11 @@ func (c *conn) deleteMigrated(m *migration) (changed int, line string) {
 	if b.Len() == 0 {
 		return 0, ""
 	}
-	var outcome encoder
+	var outcome wire.Encoder
 	doneC := make(chan struct{})
 	c.srv.store.Submit(&b, &outcome, func() { close(doneC) })
 	<-doneC
-	for rest := outcome.buf; len(rest) > 0; {
+	for rest := outcome.Buf; len(rest) > 0; {
 		n, v := redcon.ReadNextRESP(rest)
 		if n == 0 {
 			break

@@ -38,12 +38,12 @@ const staticReply = 16 * 1024
 // gather makes a block of the replies so far, if they are many: so that they need not
 // be copied when others join them.
 func (c *conn) gather() {
-	if c.state == forBatch || c.state == forTask || c.state == forAudience || len(c.enc.buf) < flushAt || c.out.unsent.Load() == 0 {
+	if c.state == forBatch || c.state == forTask || c.state == forAudience || len(c.sink.client.Buf) < flushAt || c.out.unsent.Load() == 0 {
 		return // nothing is in their way, or somebody is adding to them
 	}
-	c.out.blocks = append(c.out.blocks, c.enc.buf)
-	c.out.add(c.enc.buf)
-	c.enc.buf = nil
+	c.out.blocks = append(c.out.blocks, c.sink.client.Buf)
+	c.out.add(c.sink.client.Buf)
+	c.sink.client.Buf = nil
 }
 
 func (o *output) add(block []byte) {
@@ -54,10 +54,10 @@ func (o *output) add(block []byte) {
 	o.count.Add(1)
 }
 
-// output hands the next block to the driver, which reports with sent and blockSent what
+// Output hands the next block to the driver, which reports with Sent and BlockSent what
 // becomes of it, and gives a buffer to go on with. It returns nil if there is none, or
 // if it is not to be touched now because the store is adding to it, or sent.
-func (c *conn) output(spare []byte) []byte {
+func (c *conn) Output(spare []byte) []byte {
 	o := &c.out
 	if len(o.blocks) > 0 {
 		block := o.blocks[0]
@@ -67,21 +67,25 @@ func (c *conn) output(spare []byte) []byte {
 		}
 		return block
 	}
-	if c.state == forBatch || c.state == forTask || c.state == forAudience || len(c.enc.buf) == 0 {
+	if c.state == forBatch || c.state == forTask || c.state == forAudience || len(c.sink.client.Buf) == 0 {
 		return nil
 	}
-	block := c.enc.buf
-	c.enc.buf = spare[:0]
+	block := c.sink.client.Buf
+	c.sink.client.Buf = spare[:0]
 	o.add(block)
 	o.owed.Store(0)
 	return block
 }
 
-// sent says that n bytes of the driver's block are on their way. From any goroutine.
-func (o *output) sent(n int) { o.unsent.Add(-int64(n)) }
+// Sent says that n bytes of the driver's block are on their way. From any goroutine.
+func (c *conn) Sent(n int) {
+	c.srv.stats.writes.Add(1)
+	c.srv.stats.netOut.Add(int64(n))
+	c.out.unsent.Add(-int64(n))
+}
 
-// blockSent says that all of the driver's block is. From any goroutine.
-func (c *conn) blockSent(block []byte) {
+// BlockSent says that all of the driver's block is. From any goroutine.
+func (c *conn) BlockSent(block []byte) {
 	o := &c.out
 	o.count.Add(-1)
 	if o.memory.Add(-int64(cap(block))) == 0 && o.large.Load() {
@@ -95,10 +99,7 @@ func (c *conn) blockSent(block []byte) {
 // bytes. From any goroutine.
 func (c *conn) pending() (obl, oll, omem int64) {
 	o := &c.out
-	c.push.mu.Lock()
-	owed := o.owed.Load() + c.push.size
-	c.push.mu.Unlock()
-	owed += c.invalid.bytes.Load()
+	owed := o.owed.Load() + c.push.size() + c.invalid.bytes.Load()
 	if bytes := o.unsent.Load() + owed; bytes <= staticReply {
 		return bytes, 0, 0
 	}

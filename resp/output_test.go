@@ -50,8 +50,8 @@ func TestPendingOutput(t *testing.T) {
 	setup.ask(fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", len(value), value), "+OK\r\n")
 	c := newConn(s, nowhere{}, "127.0.0.1:1", "127.0.0.1:2", 1, true)
 	feed := func(in string) {
-		n := copy(c.readInto(make([]byte, 512)), in)
-		c.received(n)
+		n := copy(c.ReadInto(make([]byte, 512)), in)
+		c.Received(n)
 	}
 	expect := func(when string, obl, oll, atLeast int64) {
 		t.Helper()
@@ -64,7 +64,7 @@ func TestPendingOutput(t *testing.T) {
 	expect("at first", 0, 0, 0)
 	feed("GET k\r\n")
 	expect("a small reply", 11, 0, 0)
-	small := c.output(nil)
+	small := c.Output(nil)
 	expect("with the driver", 11, 0, 0)
 	feed("GET big\r\n")
 	expect("a big one behind it", 0, 2, reply)
@@ -79,14 +79,14 @@ func TestPendingOutput(t *testing.T) {
 	if got := field(t, c.info(time.Now()), "tot-mem"); got < 3*reply || got > 4*reply {
 		t.Errorf("tot-mem=%d", got)
 	}
-	c.out.sent(len(small))
-	c.blockSent(small)
+	c.Sent(len(small))
+	c.BlockSent(small)
 	var got strings.Builder
-	for b := c.output(nil); b != nil; b = c.output(nil) {
+	for b := c.Output(nil); b != nil; b = c.Output(nil) {
 		got.Write(b)
 		_, _, before := c.pending()
-		c.out.sent(len(b))
-		c.blockSent(b)
+		c.Sent(len(b))
+		c.BlockSent(b)
 		if _, _, after := c.pending(); after > before {
 			t.Errorf("%d, and %d after a block was sent", before, after)
 		}

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/raftredis/raftredis/store"
@@ -13,11 +14,30 @@ import (
 // is then that of its execution; what a client waited for the log is kept apart
 // (waits).
 
+// record is what a connection keeps of its commands until others may see it. While a
+// batch is on its way it is the store's, as the replies are.
+type record struct {
+	srv *Server
+
+	last     *cmd // the latest command, for CLIENT LIST
+	tally    tally
+	untimed  int64  // reads of tally.cmd since clock
+	clock    int64  // when the read or the command that runs now began
+	errsSeen int    // of replies, as of the latest command that has run in the batch
+	sent     []sent // what waits for the batch
+	sentAt   int64
+	reported bool     // EXEC has counted itself
+	txArgv   [][]byte // EXEC, of the latest transaction
+	txDB     int      // the database at its end
+	notes    []byte   // for monitors: commands that have run
+	ended    atomic.Bool
+}
+
 // lap returns the time since the command that runs now began, and begins the next.
-func (c *conn) lap() int64 {
-	was := c.clock
-	c.clock = c.srv.nanotime()
-	return c.clock - was
+func (r *record) lap() int64 {
+	was := r.clock
+	r.clock = r.srv.nanotime()
+	return r.clock - was
 }
 
 // ran records a command that has been executed. argv is not kept.
@@ -28,7 +48,7 @@ func (c *conn) ran(cm *cmd, argv [][]byte, db int, took int64, failed bool) {
 
 // count is ran for a command that monitors have seen.
 func (c *conn) count(cm *cmd, argv [][]byte, took int64, failed bool) {
-	if cm.waits {
+	if cm.is(untimed) {
 		took = 0 // it was not at work
 	}
 	cfg := c.srv.config()
@@ -41,8 +61,8 @@ func (c *conn) count(cm *cmd, argv [][]byte, took int64, failed bool) {
 	}
 }
 
-// exactFrom: if slowlog-log-slower-than is less (us), every read is timed.
-const exactFrom = 1000
+// exactFrom: if slowlog-log-slower-than is less, every read is timed.
+const exactFrom Micros = 1000
 
 // smallReply is the size up to which the reply of a fast command cannot have taken
 // long to write.
@@ -54,7 +74,7 @@ const smallReply = 4 << 10
 func (c *conn) ranRead(cm *cmd, argv [][]byte, replySize int, failed bool) {
 	cfg := c.srv.config()
 	if cm.flags&command.Fast == 0 || c.tally.cmd != cm || replySize > smallReply ||
-		uint64(cfg.SlowlogSlower) < exactFrom || c.srv.monitors.Load() > 0 {
+		cfg.SlowlogSlower >= 0 && cfg.SlowlogSlower < exactFrom || c.srv.monitors.Load() > 0 {
 		if n := c.untimed; n > 0 { // of cm: next to nothing against this one
 			c.untimed = 0
 			c.tally.add(c.srv, cm, 0, n, cfg.LatencyTracking)
@@ -69,18 +89,18 @@ func (c *conn) ranRead(cm *cmd, argv [][]byte, replySize int, failed bool) {
 }
 
 // endTogether ends a run of reads that are timed together.
-func (c *conn) endTogether() {
-	if n := c.untimed; n > 0 {
-		c.untimed = 0
-		c.tally.add(c.srv, c.tally.cmd, c.lap(), n, c.srv.config().LatencyTracking)
+func (r *record) endTogether() {
+	if n := r.untimed; n > 0 {
+		r.untimed = 0
+		r.tally.add(r.srv, r.tally.cmd, r.lap(), n, r.srv.config().LatencyTracking)
 	}
 }
 
 // executed is the batch's observer: the store calls it for each command, while it
 // owns the connection's replies and statistics.
 func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, took time.Duration) {
-	failed := c.replies.errs > c.errsSeen
-	c.errsSeen = c.replies.errs
+	failed := c.batchTo.Errs > c.errsSeen
+	c.errsSeen = c.batchTo.Errs
 	switch {
 	case took < 0:
 		return // see waited
@@ -102,8 +122,8 @@ func (s *Server) startedWaiting(addr string, w *waiter, took int64) {
 	w.cmd.calls.Add(1)
 	w.cmd.nanos.Add(took)
 	s.stats.commands.Add(1)
-	if s.monitors.Load() > 0 && w.cmd.flags&(command.SkipMonitor|command.Admin) == 0 {
-		s.feedMonitors(nil, s.appendNote(nil, addr, w.db, w.argv))
+	if s.monitors.Load() > 0 && w.cmd.monitored() {
+		s.feedMonitors(nil, s.appendNote(nil, addr, w.db, w.cmd, w.argv))
 	}
 }
 
@@ -113,7 +133,7 @@ func (s *Server) startedWaiting(addr string, w *waiter, took int64) {
 func (c *conn) servedLater(w *waiter) {
 	cm, cfg := w.cmd, c.srv.config()
 	took := int64(w.wait.Took)
-	if w.enc.errs > 0 {
+	if w.enc.Errs > 0 {
 		cm.failed.Add(1)
 	}
 	if cfg.LatencyTracking {
@@ -125,19 +145,19 @@ func (c *conn) servedLater(w *waiter) {
 }
 
 // addSent notes that the client waits for one more command of the batch.
-func (c *conn) addSent(cm *cmd) {
-	if n := len(c.sent); n > 0 && c.sent[n-1].cmd == cm {
-		c.sent[n-1].n++
+func (r *record) addSent(cm *cmd) {
+	if n := len(r.sent); n > 0 && r.sent[n-1].cmd == cm {
+		r.sent[n-1].n++
 		return
 	}
-	c.sent = append(c.sent, sent{cm, 1})
+	r.sent = append(r.sent, sent{cm, 1})
 }
 
 // waited records how long the client has waited for the batch, and, if none of its
 // writes came to be executed, that.
-func (c *conn) waited(err store.Error) {
-	took := c.srv.nanotime() - c.sentAt
-	for _, s := range c.sent {
+func (r *record) waited(err store.Error) {
+	took := r.srv.nanotime() - r.sentAt
+	for _, s := range r.sent {
 		switch err {
 		case "":
 			s.cmd.waited.add(took, s.n)
@@ -145,25 +165,25 @@ func (c *conn) waited(err store.Error) {
 			s.cmd.waited.add(took, s.n)
 			s.cmd.calls.Add(s.n)
 			s.cmd.failed.Add(s.n)
-			c.srv.stats.commands.Add(s.n)
+			r.srv.stats.commands.Add(s.n)
 		default:
 			s.cmd.rejected.Add(s.n)
 		}
 	}
-	if limit := c.srv.config().LatencyLimit; limit > 0 && took >= limit*1e6 && len(c.sent) > 0 {
-		c.srv.latency.add("raft-commit", c.srv.now(), took/1e6)
+	if limit := r.srv.config().LatencyLimit; limit.reached(took) && len(r.sent) > 0 {
+		r.srv.latency.add("raft-commit", r.srv.now(), millisOf(took))
 	}
-	if cap(c.sent) > 64 {
-		c.sent = nil
+	if cap(r.sent) > 64 {
+		r.sent = nil
 	}
-	c.sent = c.sent[:0]
+	r.sent = r.sent[:0]
 }
 
 // note keeps a command for monitors. They see it once the statistics are flushed,
 // in the order in which this connection's commands have been executed.
 func (c *conn) note(cm *cmd, argv [][]byte, db int) {
-	if c.srv.monitors.Load() > 0 && cm.flags&(command.SkipMonitor|command.Admin) == 0 {
-		c.notes = c.srv.appendNote(c.notes, c.addr, db, argv)
+	if c.srv.monitors.Load() > 0 && cm.monitored() {
+		c.notes = c.srv.appendNote(c.notes, c.addr, db, cm, argv)
 	}
 }
 

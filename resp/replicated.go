@@ -7,25 +7,56 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
 
-// replicated are the directives that are state: when a collection leaves its
+// StateDirectives are the limits, directives that are state: when a collection leaves its
 // compact form must be the same on every node, so CONFIG SET of these is a write
-// like any other, and CONFIG GET a read.
-func (s *Server) replicated() []setting {
-	var all []setting
+// like any other, and CONFIG GET a read. The state machine declares them, in the
+// order of its snapshots; here they become directives like others.
+func StateDirectives() []directive.Directive {
+	var all []directive.Directive
 	for _, l := range command.AllLimits() {
-		e := &Extra{
-			Name: l.Name,
-			Get:  func() string { return strconv.FormatInt(s.limits()[l.Name], 10) },
-			Set:  func(v string) error { return s.setLimit(l, v) },
+		d := directive.Directive{
+			Name: l.Name, Alias: l.Alias, Owner: directive.State, Kind: directive.Number, Min: l.Min, Max: l.Max,
+			Default: strconv.FormatInt(l.Default, 10), Summary: "when a collection leaves its compact form: as Redis's directive",
 		}
-		all = append(all, setting{name: l.Name, alias: l.Alias, get: func(*Config) string { return e.Get() }, extra: e})
+		if l.Memory {
+			d.Kind = directive.Memory
+		}
+		all = append(all, d)
 	}
-	events := &Extra{Name: "notify-keyspace-events", Get: s.events, Set: s.setEvents}
-	return append(all, setting{name: events.Name, get: func(*Config) string { return events.Get() }, extra: events})
+	return all
+}
+
+// replicated joins the directives that are state with their values.
+func (s *Server) replicated() []Setting {
+	var all []Setting
+	for _, d := range StateDirectives() {
+		all = append(all, Setting{
+			Directive: d,
+			Get:       func() string { return strconv.FormatInt(s.limits()[d.Name], 10) },
+			Set: func(v string) error {
+				n, err := d.Int(v)
+				if err != nil {
+					return err
+				}
+				return s.setLimit(d.Name, n)
+			},
+		})
+	}
+	return append(all, Setting{Directive: EventsDirective(), Get: s.events, Set: s.setEvents})
+}
+
+// EventsDirective is notify-keyspace-events: the one directive that is state and no
+// limit.
+func EventsDirective() directive.Directive {
+	return directive.Directive{
+		Name: "notify-keyspace-events", Owner: directive.State, Kind: directive.Text,
+		Summary: "classes of events that are published: K or E for how, A or some of g$lshzxetdnm for what",
+	}
 }
 
 // eventClasses takes the reply of command.GetEvents.
@@ -105,14 +136,6 @@ type outcome struct {
 // Error takes an error line.
 func (o *outcome) Error(line string) { o.err = line }
 
-// ParseLimit reads the value of a limit as CONFIG SET does.
-func ParseLimit(l command.Limit, v string) (int64, error) {
-	if l.Memory {
-		return parseMemory(v, l.Min, l.Max)
-	}
-	return parseNumber(v, l.Min, l.Max)
-}
-
 // WantLimits is called by main, on a goroutine of its own, with the limits that
 // options ask for. They are state: those of a cluster that this node is about to
 // form are changed to what is asked for, those of any other only compared.
@@ -128,19 +151,15 @@ func (s *Server) WantLimits(want map[string]int64, forming bool) {
 				zap.String("name", l.Name), zap.Int64("option", n), zap.Int64("cluster", have[l.Name]))
 			continue
 		}
-		if err := s.setLimit(l, strconv.FormatInt(n, 10)); err != nil {
+		if err := s.setLimit(l.Name, n); err != nil {
 			s.log.Warn("a limit of the options could not be set: CONFIG SET does it", zap.String("name", l.Name), zap.Error(err))
 		}
 	}
 }
 
 // setLimit proposes the change: see change.
-func (s *Server) setLimit(l command.Limit, v string) error {
-	n, err := ParseLimit(l, v)
-	if err != nil {
-		return err
-	}
-	return s.change([][]byte{[]byte(command.SetLimits), []byte(l.Name), strconv.AppendInt(nil, n, 10)})
+func (s *Server) setLimit(name string, n int64) error {
+	return s.change([][]byte{[]byte(command.SetLimits), []byte(name), strconv.AppendInt(nil, n, 10)})
 }
 
 // change proposes an internal command and waits for its outcome: it must not be

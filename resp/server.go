@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/resp/driver"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -45,8 +46,8 @@ type Options struct {
 	// the start. Nil: none.
 	PeerTraffic func() (in, out int64)
 
-	// Extra are directives of other parts, for CONFIG GET and SET.
-	Extra []Extra
+	// Settings are the directives of other parts, for CONFIG GET and SET.
+	Settings []Setting
 
 	// Rewrite puts values that CONFIG SET has changed into the configuration
 	// file. Nil: there is none.
@@ -121,20 +122,10 @@ type Server struct {
 
 	secrets secrets
 
-	plain driver // of plain TCP connections
-	tls   driver
+	plain driver.Driver // of plain TCP connections
+	tls   driver.Driver
 	group sync.WaitGroup
 	stopC chan struct{}
-}
-
-// driver runs connections: it moves bytes between sockets and state machines.
-type driver interface {
-	// add takes over an accepted connection.
-	add(nc net.Conn) error
-	// stop ends what add has begun, once all connections are gone.
-	stop()
-	// name is what INFO shows as multiplexing_api.
-	name() string
 }
 
 // New returns a server that does not listen yet.
@@ -205,16 +196,19 @@ func (s *Server) hasLeader() bool {
 func (s *Server) Start() error {
 	cfg := s.config()
 	var err error
-	if s.plain, err = newDriver(s, cfg); err != nil {
+	opts := driver.Options{Connect: s.connect, Logger: s.log, Panicked: func(v any) { s.panicked("connection", v) }}
+	s.tls = driver.NewGoroutines(opts)
+	if cfg.Driver == "goroutine" {
+		s.plain = driver.NewGoroutines(opts)
+	} else if s.plain, err = driver.NewEpoll(opts, cfg.IOThreads); err != nil {
 		return fmt.Errorf("resp: %w", err)
 	}
-	s.tls = newGoroutineDriver(s)
 	if s.listeners, err = s.listen(cfg.Bind, cfg.Port, s.plain, nil); err == nil {
 		s.tlsListeners, err = s.listen(cfg.Bind, cfg.TLSPort, s.tls, s.tlsConfig())
 	}
 	if err != nil {
 		s.closeListeners()
-		s.plain.stop()
+		s.plain.Stop()
 		return err
 	}
 	s.group.Add(1)
@@ -228,7 +222,7 @@ func (s *Server) tlsConfig() *tls.Config {
 
 // listen opens a port on all addresses, and none for port 0. As in redis.conf, an
 // address with a minus in front may be missing on this machine.
-func (s *Server) listen(addrs []string, port int, d driver, tlsConfig *tls.Config) (all []net.Listener, err error) {
+func (s *Server) listen(addrs []string, port int, d driver.Driver, tlsConfig *tls.Config) (all []net.Listener, err error) {
 	if port == 0 {
 		return nil, nil
 	}
@@ -246,7 +240,7 @@ func (s *Server) listen(addrs []string, port int, d driver, tlsConfig *tls.Confi
 		}
 		l, err := net.Listen(network, net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
-			if optional && !isAddrInUse(err) {
+			if optional && !driver.AddrInUse(err) {
 				continue
 			}
 			closeAll(all)
@@ -295,7 +289,7 @@ func (s *Server) Addrs() []net.Addr {
 	return addrs
 }
 
-func (s *Server) accept(l net.Listener, d driver) {
+func (s *Server) accept(l net.Listener, d driver.Driver) {
 	defer s.group.Done()
 	for {
 		nc, err := l.Accept()
@@ -317,7 +311,7 @@ func (s *Server) accept(l net.Listener, d driver) {
 }
 
 // admit hands an accepted connection to its driver, or sends it away.
-func (s *Server) admit(nc net.Conn, d driver) {
+func (s *Server) admit(nc net.Conn, d driver.Driver) {
 	cfg := s.config()
 	s.stats.connections.Add(1)
 	refuse := ""
@@ -337,7 +331,7 @@ func (s *Server) admit(nc net.Conn, d driver) {
 		_ = nc.Close()
 		return
 	}
-	if tc := tcpConn(nc); tc != nil {
+	if tc := driver.TCPConn(nc); tc != nil {
 		_ = tc.SetNoDelay(true)
 		if cfg.TCPKeepalive > 0 {
 			_ = tc.SetKeepAliveConfig(net.KeepAliveConfig{
@@ -348,23 +342,21 @@ func (s *Server) admit(nc net.Conn, d driver) {
 			_ = tc.SetKeepAlive(false)
 		}
 	}
-	if err := d.add(nc); err != nil {
+	if err := d.Add(nc); err != nil {
 		s.log.Warn("take over a client", zap.Error(err))
 		_ = nc.Close()
 	}
 }
 
-func tcpConn(nc net.Conn) *net.TCPConn {
-	if t, ok := nc.(*tls.Conn); ok {
-		nc = t.NetConn()
-	}
-	tc, _ := nc.(*net.TCPConn)
-	return tc
-}
-
 func isLoopback(a net.Addr) bool {
 	tcp, ok := a.(*net.TCPAddr)
 	return !ok || tcp.IP.IsLoopback()
+}
+
+// connect makes the state machine of an accepted connection, for its driver.
+func (s *Server) connect(l driver.Link, nc net.Conn, fd int) driver.Conn {
+	remote := nc.RemoteAddr()
+	return newConn(s, l, remote.String(), nc.LocalAddr().String(), fd, isLoopback(remote))
 }
 
 // remember adds a connection to those that CLIENT LIST shows.
@@ -417,9 +409,14 @@ func (s *Server) eachClient(visit func(*conn)) {
 // which should end the connection.
 func (s *Server) recovered(what string, after func()) {
 	if r := recover(); r != nil {
-		s.log.Error("panic", zap.String("in", what), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+		s.panicked(what, r)
 		after()
 	}
+}
+
+// panicked logs a panic. It is called by whoever has recovered from it.
+func (s *Server) panicked(what string, value any) {
+	s.log.Error("panic", zap.String("in", what), zap.Any("panic", value), zap.ByteString("stack", debug.Stack()))
 }
 
 // cron does what has to be done now and then: move the coarse clock, close idle
@@ -462,13 +459,12 @@ func (s *Server) closeIdle(now int64) {
 		c.face.mu.Lock()
 		idle, blocked, listens := now-c.face.active, c.face.blocked, c.face.listens()
 		c.face.mu.Unlock()
-		monitor := c.isMonitor()
-		if cfg.Timeout > 0 && !blocked && !listens && !monitor && idle > int64(cfg.Timeout)*1000 {
-			c.link.kill()
+		if cfg.Timeout > 0 && !blocked && !listens && !c.isMonitor() && idle > int64(cfg.Timeout)*1000 {
+			c.link.Kill()
 			return
 		}
 		if c.overOutputLimit(closedNow) {
-			c.link.kill()
+			c.link.Kill()
 		}
 	})
 }
@@ -485,11 +481,11 @@ func (s *Server) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	s.closeListeners()
 	err := s.drain(ctx)
-	s.eachClient(func(c *conn) { c.link.kill() })
+	s.eachClient(func(c *conn) { c.link.Kill() })
 	close(s.stopC)
 	if s.plain != nil {
-		s.plain.stop()
-		s.tls.stop()
+		s.plain.Stop()
+		s.tls.Stop()
 	}
 	s.group.Wait()
 	return err

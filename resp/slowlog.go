@@ -19,7 +19,7 @@ type slowlog struct {
 type slowEntry struct {
 	id         int64
 	at         time.Time
-	usec       int64
+	took       Micros
 	argv       []string
 	addr, name string
 }
@@ -33,31 +33,30 @@ const (
 // slow reports whether a command that took so many nanoseconds is to be logged
 // or remembered.
 func (c *Config) slow(ns int64) bool {
-	return c.SlowlogSlower >= 0 && ns/1000 >= c.SlowlogSlower || c.LatencyLimit > 0 && ns >= c.LatencyLimit*1e6
+	return c.SlowlogSlower.reached(ns) || c.LatencyLimit.reached(ns)
 }
 
 // observeSlow notes a command for which Config.slow is true.
 func (s *Server) observeSlow(c *conn, cm *cmd, argv [][]byte, ns int64) {
 	cfg, l := s.config(), &s.slowlog
-	usec := ns / 1000
-	if limit := cfg.LatencyLimit; limit > 0 && usec >= limit*1000 {
+	if cfg.LatencyLimit.reached(ns) {
 		event := "command"
 		if cm.flags&command.Fast != 0 {
 			event = "fast-command"
 		}
-		s.latency.add(event, s.now(), usec/1000)
+		s.latency.add(event, s.now(), millisOf(ns))
 	}
-	if cfg.SlowlogSlower < 0 || usec < cfg.SlowlogSlower || cm.flags&command.SkipSlowlog != 0 {
+	if !cfg.SlowlogSlower.reached(ns) || cm.flags&command.SkipSlowlog != 0 {
 		return
 	}
-	e := slowEntry{at: s.now(), usec: usec, addr: c.addr, name: c.name}
+	e := slowEntry{at: s.now(), took: microsOf(ns), addr: c.addr, name: c.name}
 	for i, a := range argv {
 		if i == slowArgs-1 && len(argv) > slowArgs {
 			e.argv = append(e.argv, fmt.Sprintf("... (%d more arguments)", len(argv)-slowArgs+1))
 			break
 		}
 		switch {
-		case secret(argv, i):
+		case cm.hides(argv, i):
 			e.argv = append(e.argv, "(redacted)")
 		case len(a) > slowArgLen:
 			e.argv = append(e.argv, fmt.Sprintf("%s... (%d more bytes)", a[:slowArgLen], len(a)-slowArgLen))
@@ -114,18 +113,18 @@ type latencyMonitor struct {
 
 type latencySeries struct {
 	samples []latencySample // the latest last
-	max     int64
+	max     Millis
 }
 
 type latencySample struct {
-	at int64 // seconds
-	ms int64
+	at   int64 // seconds since 1970
+	took Millis
 }
 
 // latencyKeep is how many samples an event keeps, as in Redis.
 const latencyKeep = 160
 
-func (m *latencyMonitor) add(event string, at time.Time, ms int64) {
+func (m *latencyMonitor) add(event string, at time.Time, took Millis) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.events == nil {
@@ -136,13 +135,13 @@ func (m *latencyMonitor) add(event string, at time.Time, ms int64) {
 		s = &latencySeries{}
 		m.events[event] = s
 	}
-	s.max = max(s.max, ms)
+	s.max = max(s.max, took)
 	// One sample a second: the worst of it.
 	if n := len(s.samples); n > 0 && s.samples[n-1].at == at.Unix() {
-		s.samples[n-1].ms = max(s.samples[n-1].ms, ms)
+		s.samples[n-1].took = max(s.samples[n-1].took, took)
 		return
 	}
-	s.samples = append(s.samples, latencySample{at.Unix(), ms})
+	s.samples = append(s.samples, latencySample{at.Unix(), took})
 	if n := len(s.samples) - latencyKeep; n > 0 {
 		s.samples = append(s.samples[:0:0], s.samples[n:]...)
 	}

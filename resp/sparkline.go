@@ -78,11 +78,11 @@ func (c *conn) cmdLatencyGraph(argv [][]byte) {
 		if event != string(argv[2]) {
 			return
 		}
-		low, high := s.samples[0].ms, s.samples[0].ms
+		low, high := s.samples[0].took, s.samples[0].took
 		var samples []sparkSample
 		for _, sample := range s.samples {
-			low, high = min(low, sample.ms), max(high, sample.ms)
-			samples = append(samples, sparkSample{sample.ms, ago(now - sample.at)})
+			low, high = min(low, sample.took), max(high, sample.took)
+			samples = append(samples, sparkSample{int64(sample.took), ago(now - sample.at)})
 		}
 		text = fmt.Sprintf("%s - high %d ms, low %d ms (all time high %d ms)\n%s\n%s", event, high, low, s.max, strings.Repeat("-", sparkColumns), sparkline(samples))
 	})

@@ -1,6 +1,9 @@
 package resp
 
-import "github.com/raftredis/raftredis/store"
+import (
+	"github.com/raftredis/raftredis/resp/wire"
+	"github.com/raftredis/raftredis/store"
+)
 
 // What a connection does to listen. Its subscriptions are the store's (store.Subscriber),
 // which hands it every message on the apply loop's goroutine. There it is only put
@@ -34,34 +37,35 @@ var topicWords = [...]struct{ subscribe, unsubscribe, message string }{
 	store.ShardChannels: {"ssubscribe", "sunsubscribe", "smessage"},
 }
 
-// subscribe subscribes to names. The replies are held back until that is in force:
-// see announce.
+// subscribe subscribes to names. The replies, which are messages that CLIENT REPLY does
+// not silence, are held back until that is in force: see announce.
 func (c *conn) subscribe(kind store.Topic, names [][]byte) {
 	if c.subscriber.Deliver == nil {
-		c.subscriber.Deliver, c.subscriber.Cut = c.deliver, c.link.kill
+		c.subscriber.Deliver, c.subscriber.Cut = c.deliver, c.link.Kill
 	}
+	to := &c.sink.client
 	for _, name := range names {
 		if c.srv.store.Subscribe(&c.subscriber, kind, name) {
 			c.listen.counts[kind]++
 			c.listen.announcing = true
 			c.listens.Store(true)
 		}
-		c.enc.Push(3)
-		c.enc.BulkString(topicWords[kind].subscribe)
-		c.enc.Bulk(name)
-		c.enc.Int(int64(c.listen.shown(kind)))
+		to.Push(3)
+		to.BulkString(topicWords[kind].subscribe)
+		to.Bulk(name)
+		to.Int(int64(c.listen.shown(kind)))
 	}
 }
 
 // unsubscribe ends subscriptions, all of a kind if no names are given.
 func (c *conn) unsubscribe(kind store.Topic, names [][]byte) {
-	word := topicWords[kind].unsubscribe
+	to, word := &c.sink.client, topicWords[kind].unsubscribe
 	if len(names) == 0 {
 		if c.listen.counts[kind] == 0 {
-			c.enc.Push(3)
-			c.enc.BulkString(word)
-			c.enc.Null()
-			c.enc.Int(int64(c.listen.shown(kind)))
+			to.Push(3)
+			to.BulkString(word)
+			to.Null()
+			to.Int(int64(c.listen.shown(kind)))
 			return
 		}
 		for _, name := range c.srv.store.Subscriptions(&c.subscriber, kind) {
@@ -77,10 +81,10 @@ func (c *conn) unsubscribe(kind store.Topic, names [][]byte) {
 				c.takePushes() // what it had before comes before the reply
 			}
 		}
-		c.enc.Push(3)
-		c.enc.BulkString(word)
-		c.enc.Bulk(name)
-		c.enc.Int(int64(c.listen.shown(kind)))
+		to.Push(3)
+		to.BulkString(word)
+		to.Bulk(name)
+		to.Int(int64(c.listen.shown(kind)))
 	}
 }
 
@@ -102,21 +106,21 @@ func (c *conn) announce() {
 
 // inSubscribedMode reports whether the connection may do nothing but listen. In RESP3
 // messages can be told from replies, and it may do anything.
-func (c *conn) inSubscribedMode() bool { return !c.enc.resp3 && c.listen.total() > 0 }
+func (c *conn) inSubscribedMode() bool { return !c.enc.RESP3() && c.listen.total() > 0 }
 
 // deliver takes a message. The apply loop calls it: see store.Subscriber.
 func (c *conn) deliver(m *store.Message) {
-	c.pushItem(pushed{message: m}, int64(len(m.Name)+len(m.Channel)+len(m.Payload)+messageOverhead))
+	c.push.put(pushed{message: m}, int64(len(m.Name)+len(m.Channel)+len(m.Payload)+messageOverhead))
+	c.link.Wake()
 	if c.overOutputLimit(closedSoon) {
-		c.link.kill()
+		c.link.Kill()
 	}
 }
 
 // messageOverhead is about what a message takes beside its words.
 const messageOverhead = 48
 
-// message writes a message.
-func (e *encoder) message(m *store.Message) {
+func writeMessage(e *wire.Encoder, m *store.Message) {
 	n := 3
 	if m.Topic == store.Patterns {
 		n = 4

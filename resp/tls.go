@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
 // secrets is what the TLS port shows to clients and asks of them. The files are
@@ -181,7 +183,9 @@ func (x *secrets) forClient(*tls.ClientHelloInfo) (*tls.Config, error) {
 }
 
 // isTLS says that CONFIG SET of the directive is changeTLS's business.
-func (d *Directive) isTLS() bool { return strings.HasPrefix(d.Name, "tls-") }
+func isTLS(d *directive.Directive) bool {
+	return d.Owner == directive.Front && strings.HasPrefix(d.Name, "tls-")
+}
 
 // changeTLS is CONFIG SET of TLS directives, the port among them: the files are
 // read (again, if the names are the same), or nothing changes. The errors' texts

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/raftredis/raftredis/resp/wire"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -47,7 +48,7 @@ type invalidations struct {
 // by says who runs the command to the store.
 func (c *conn) by(cm *cmd) store.By {
 	by := store.By{}
-	if cm.spec.Script {
+	if cm.spec.Runs != 0 {
 		by.Policy = c.scriptPolicy()
 	}
 	if c.tracking.on {
@@ -82,7 +83,7 @@ func (c *conn) endCaching(name []byte) {
 func (c *conn) invalidate(keys []string, behind command.Reply) {
 	id := c.tracking.redirect.Load()
 	if id == 0 {
-		if e, ok := behind.(*encoder); ok && e == &c.enc {
+		if e, ok := behind.(*wire.Encoder); ok && (e == &c.sink.client || e == &c.sink.nobody) {
 			c.writeInvalidation(&invalidation{keys: keys, direct: true})
 			return
 		}
@@ -102,16 +103,16 @@ func (c *conn) invalidate(keys []string, behind command.Reply) {
 func (c *conn) queueInvalidation(inv invalidation) {
 	size := int64(invalidationSize)
 	for _, key := range inv.keys {
-		size += int64(len(key)) + argSize
+		size += int64(len(key)) + wire.ArgSize
 	}
 	q := &c.invalid
 	q.mu.Lock()
 	q.all = append(q.all, inv)
 	q.bytes.Add(size)
 	q.mu.Unlock()
-	c.link.wake()
+	c.link.Wake()
 	if c.overOutputLimit(closedSoon) {
-		c.link.kill()
+		c.link.Kill()
 	}
 }
 
@@ -139,16 +140,16 @@ func (c *conn) takeInvalidations() {
 // silence it, but RESP2 has no pushes, and only a subscriber that others redirect to
 // gets messages.
 func (c *conn) writeInvalidation(inv *invalidation) {
-	e := &c.enc
+	e := &c.sink.client
 	switch {
 	case inv.broken != 0:
-		if e.resp3 {
+		if e.RESP3() {
 			e.Push(2)
 			e.BulkString("tracking-redir-broken")
 			e.Int(inv.broken)
 		}
 		return
-	case e.resp3:
+	case e.RESP3():
 		e.Push(2)
 		e.BulkString("invalidate")
 	case !inv.direct && c.subscribed():
@@ -162,7 +163,7 @@ func (c *conn) writeInvalidation(inv *invalidation) {
 		e.Null()
 		return
 	}
-	e.strings(inv.keys...)
+	e.Strings(inv.keys...)
 }
 
 // invalidateChannel is where a RESP2 client hears of invalid keys.
@@ -172,7 +173,7 @@ const invalidateChannel = "__redis__:invalidate"
 func (c *conn) subscribed() bool { return c.listen.total() > 0 }
 
 // abandonTracking is the end of a connection that is gone, whose fields may be in
-// use still. Either abandon or, if that comes while a task has the connection, the
+// use still. Either Abandon or, if that comes while a task has the connection, the
 // task's end calls it, or both.
 func (c *conn) abandonTracking() {
 	if t := c.tracking.tracker; t != nil {
@@ -345,7 +346,7 @@ func (c *conn) cmdCaching(argv [][]byte) {
 // queuedCaching reports whether a queued command is a CLIENT CACHING that is in
 // force for those behind it.
 func (c *conn) queuedCaching(q queuedCommand) bool {
-	return q.cmd.name == "client|caching" &&
+	return q.cmd.is(allowsCache) &&
 		(c.tracking.optin && command.EqualFold(q.argv[2], "yes") || c.tracking.optout && command.EqualFold(q.argv[2], "no"))
 }
 
@@ -386,5 +387,5 @@ func (c *conn) cmdTrackingInfo([][]byte) {
 	c.enc.BulkString("redirect")
 	c.enc.Int(c.redirection())
 	c.enc.BulkString("prefixes")
-	c.enc.strings(t.prefixes...)
+	c.enc.Strings(t.prefixes...)
 }

@@ -21,7 +21,9 @@ const (
 	holdWork = 32
 )
 
-// runApply is the only goroutine that changes the state.
+// runApply is the only goroutine that changes the state. It is also the only one
+// that replaces or captures it: all three happen between two batches, so a snapshot
+// is the state at one index, and never the middle of an entry.
 func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
 	defer s.wg.Done()
 	defer s.stop()
@@ -35,6 +37,8 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 		}
 		from = sn
 	}
+	// Before anything is received: commitC goes on where this snapshot ends, and the
+	// machine refuses a gap.
 	if err := s.load(from); err != nil {
 		s.fatal(err)
 		return
@@ -52,11 +56,15 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 			case !ok:
 				return
 			case batch == nil:
+				// This node was so far behind that the leader has sent a snapshot: there
+				// are no entries in between, here or on the way.
 				err = s.load(from)
 			default:
 				err = s.apply(batch)
 			}
 			if err != nil {
+				// Skipping what cannot be applied would make this node differ from the
+				// others for good, without a word.
 				s.fatal(err)
 				return
 			}
@@ -64,7 +72,9 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 	}
 }
 
-// apply applies a batch and answers whoever waits for it.
+// apply applies a batch and answers whoever waits for it. The batch is committed and
+// durable on this node already: nothing here can undo it, so a reply that is written
+// now is one that the cluster keeps.
 func (s *Store) apply(batch *commit.Batch) error {
 	a := &s.applier
 	a.leading = s.IsLeader()
@@ -80,13 +90,18 @@ func (s *Store) apply(batch *commit.Batch) error {
 	if err != nil {
 		return err
 	}
+	// Behind unlock: who waits for this index wants to read.
 	s.waits.applied(s.applied.Load())
 	s.wakeExpiry()
 	if batch.CaptureC != nil {
+		// Here, before the next batch: the raft node has asked for the state at the
+		// end of this one, and will throw away the log up to there.
 		p := s.capture()
 		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p)}
 	}
 	if batch.ApplyDoneC != nil {
+		// Last: it tells raft that all of this is applied, which is what the log in
+		// memory may then be cut by.
 		close(batch.ApplyDoneC)
 	}
 	return nil
@@ -107,6 +122,8 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 		if err := s.m.Apply(e.Index, e.Term, e.Data); err != nil {
 			return err
 		}
+		// Only what is applied as a whole counts: who reads at this index must see all
+		// of the entry.
 		s.applied.Store(s.m.Index())
 		s.applier.endEntry()
 	}
@@ -120,8 +137,8 @@ type applier struct {
 	s *Store
 
 	leading bool
-	stamp   int64 // of the entry being applied, ms
-	sent    int64 // when the latest of this node's requests in the entry was sent, -1 if there is none
+	stamp   machine.Millis // of the entry being applied
+	sent    micros         // when the latest of this node's requests in the entry was sent, -1 if there is none
 
 	started time.Time // of this hold of the lock
 	work    int
@@ -199,6 +216,9 @@ func (a *applier) Pause(work int) {
 	if time.Since(a.started) < maxHold {
 		return
 	}
+	// Readers come in between two ops of an entry. That shows nobody half a command or
+	// half a transaction, which are one op, and what is told here has been applied: a
+	// crash does not take it back.
 	a.unlock()
 	a.tell()
 	a.lock()
@@ -223,7 +243,7 @@ func (a *applier) share(f func()) {
 }
 
 // Entry takes in the stamp of an entry.
-func (a *applier) Entry(stamp int64) {
+func (a *applier) Entry(stamp machine.Millis) {
 	a.stamp, a.sent = stamp, -1
 	a.s.clock.Observe(stamp, a.leading)
 	a.s.stats.entries.Add(1)
@@ -244,11 +264,17 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	if h.Origin == s.cfg.Member {
 		run := s.node.Load().incarnation
 		if h.Incarnation > run {
+			// Requests of an earlier run than the latest are refused for good, so none of
+			// this node's writes could come true; and if it is a second process with this
+			// id, two would answer for one.
 			return nil, s.errOldRun(h.Incarnation)
 		}
 		own = h.Incarnation == run
 	}
 	if !fresh {
+		// It was sent twice because nobody could tell what had become of it (a change
+		// of leaders). Its client was answered when the first was applied, or told that
+		// the outcome is unknown when the request was given up.
 		s.stats.duplicates.Add(1)
 		return nil, nil
 	}
@@ -257,6 +283,8 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 		return machine.Nobody{}, nil
 	}
 	s.hearing.Store(true)
+	// Taking it ends its retries, and makes this goroutine the only one that may write
+	// the reply: a timeout at the same moment finds nothing any more.
 	s.inflight.mu.Lock()
 	b := s.inflight.take(h.Seq)
 	s.inflight.mu.Unlock()
@@ -264,7 +292,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 		a.orphan = orphan{a: a, seq: h.Seq}
 		return &a.orphan, nil
 	}
-	a.sent = max(a.sent, b.sent)
+	a.sent = max(a.sent, b.sent) // the latest gives the narrowest bracket for the clock
 	a.asker.begin(a, b)
 	return &a.asker, nil
 }
@@ -286,9 +314,9 @@ type orphan struct {
 func (o *orphan) Blocked() { o.a.s.room.settle(o.seq, machine.Return) }
 
 // Executed counts, and tells clients that cache of commands about all keys.
-func (a *applier) Executed(spec *command.Spec) {
+func (a *applier) Executed() {
 	a.s.stats.commands.Add(1)
-	a.s.tracking.ran(spec, &a.caller)
+	a.s.tracking.ran(&a.caller)
 }
 
 // UsersChanged makes the users those that everybody asks for.
@@ -383,6 +411,8 @@ func (k *asker) Command() command.Reply {
 	st := k.advance()
 	switch {
 	case st == nil || st.kind == stepExec:
+		// The plan and the request were made of the same calls. If they differ, every
+		// reply from here on would be that of another command.
 		panic("store: not the request that was sent")
 	case st.kind == stepWrites:
 		k.left = st.n - 1
@@ -418,7 +448,8 @@ func (k *asker) RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View
 // Refused notes what a script was not let do.
 func (k *asker) Refused(why acl.Refusal) { k.b.refused(why) }
 
-// Blocked notes that the client waits.
+// Blocked notes that the client waits. From here on that is state, and its reply comes
+// from the room, not with this batch.
 func (k *asker) Blocked() {
 	k.b.blocked = true
 	k.a.s.room.entered(k.a.s, k.b.wait, k.b.seq)
@@ -457,6 +488,8 @@ func (k *asker) End() {
 		panic("store: not the request that was sent")
 	}
 	k.a.caller.tracker = nil
+	// Told by tell, once the lock is released: that may run whatever comes next on the
+	// connection.
 	k.a.finished = append(k.a.finished, k.b)
 	k.b = nil
 }

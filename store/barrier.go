@@ -19,7 +19,7 @@ type barrier struct {
 
 type confirmation struct {
 	done     func(error)
-	deadline int64 // µs of the store's clock
+	deadline micros // of clock.mono
 }
 
 // readRetry is how long to wait before asking again for an index that was
@@ -102,8 +102,8 @@ func (s *Store) runBarrier() {
 	}
 }
 
-func (s *Store) readIndex(deadline int64) (uint64, error) {
-	left := time.Duration(deadline-s.clock.mono()) * time.Microsecond
+func (s *Store) readIndex(deadline micros) (uint64, error) {
+	left := (deadline - s.clock.mono()).span()
 	ctx, cancel := context.WithTimeout(s.ctx, max(left, 0))
 	defer cancel()
 	s.stats.readIndexes.Add(1)
@@ -120,7 +120,7 @@ func (s *Store) confirm(index uint64, reads []confirmation) {
 	if !s.waits.add(w, &s.applied) {
 		return
 	}
-	left := time.Duration(reads[0].deadline-s.clock.mono()) * time.Microsecond
+	left := (reads[0].deadline - s.clock.mono()).span()
 	timer := time.AfterFunc(left, func() {
 		if s.waits.remove(w) {
 			w.done(ErrReadTimeout)

@@ -83,11 +83,11 @@ func (b *Batch) Err() Error { return b.failure }
 // never changes in flight.
 type flight struct {
 	seq      uint64
-	size     int   // what it counts for against Config.MaxPendingBytes
-	sent     int64 // for the first time; this and the next three in µs of clock.mono
-	resent   int64 // for the last time
-	deadline int64
-	backoff  int64
+	size     int    // what it counts for against Config.MaxPendingBytes
+	sent     micros // for the first time; this and the next two are times of clock.mono
+	resent   micros // for the last time
+	deadline micros
+	backoff  micros
 	proposal *commit.Proposal
 	reply    command.Reply
 	done     func()
@@ -195,7 +195,7 @@ const maxRefusals = 128
 // Write adds a command that writes. argv is copied. It is looked up again, by
 // name, where it is applied.
 func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
-	if spec != nil && spec.Script {
+	if spec != nil && spec.Runs != 0 {
 		b.as()
 	}
 	b.request.Write(db, argv)
@@ -291,7 +291,7 @@ func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 	for i := range cmds {
 		if cmds[i].Local == nil && cmds[i].Spec.IsWrite() {
 			writes++
-			scripts = scripts || cmds[i].Spec.Script
+			scripts = scripts || cmds[i].Spec.Runs != 0
 		}
 	}
 	if scripts {

@@ -71,7 +71,7 @@ func (br *blockedReads) add(s *Store, w *Wait) {
 	w.state = waitReading
 	br.n.Add(1)
 	if w.until != 0 {
-		w.timer = time.AfterFunc(time.Duration(w.until-s.clock.mono())*time.Microsecond, func() { s.endRead(w, "", false) })
+		w.timer = time.AfterFunc((w.until - s.clock.mono()).span(), func() { s.endRead(w, "", false) })
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // clock is this node's estimate of the leader's clock, and, on the leader, that
@@ -21,21 +23,22 @@ import (
 // hour apart would expire every key of the next hour at once, or, in the other
 // direction, stop time for an hour, since the state clock never goes back.
 //
-// All times are microseconds unless said otherwise.
+// The state clock counts in machine.Millis; what is this node's own counts in micros.
 type clock struct {
 	source func() time.Time
 	start  time.Time
 
-	// offset is what the estimate is ahead of the time since start, hold a time
-	// (ms) that Now does not go below, so that correcting the estimate downwards
-	// never shows a key again that was hidden. Both are read without a lock.
-	offset atomic.Int64
-	hold   atomic.Int64
+	// ahead is what the estimate is ahead of the time since start (micros), hold a
+	// time (machine.Millis) that Now does not go below, so that correcting the
+	// estimate downwards never shows a key again that was hidden. Both are read
+	// without a lock.
+	ahead atomic.Int64
+	hold  atomic.Int64
 
-	mu     sync.Mutex // serialises changes
-	synced bool       // the estimate comes from a leader's stamp or a vote, not from our wall clock
-	last   int64      // when the latest stamp was seen or made
-	state  int64      // highest stamp applied, ms
+	mu     sync.Mutex     // serialises changes
+	synced bool           // the estimate comes from a leader's stamp or a vote, not from our wall clock
+	last   micros         // when the latest stamp was seen or made
+	state  machine.Millis // highest stamp applied
 }
 
 const (
@@ -47,65 +50,87 @@ const (
 	followDivisor = 500
 	// maxSteer bounds how much time counts for one correction. Without it an idle
 	// leader would jump after an hour, and nobody would have followed it.
-	maxSteer = int64(time.Second / time.Microsecond)
+	maxSteer = micros(time.Second / time.Microsecond)
 )
+
+// micros is a time of this node's own, or a span of it. Times are since the store
+// was made, by the machine's monotonic clock (clock.mono), so that deadlines and
+// pauses do not move with the wall clock; estimates of the leader's clock are since
+// 1970. Neither means anything to another node: only machine.Millis gets into the
+// log.
+type micros int64
+
+// microsOf returns a span of Go's.
+func microsOf(d time.Duration) micros { return micros(d.Microseconds()) }
+
+// span is the way back.
+func (m micros) span() time.Duration { return time.Duration(m) * time.Microsecond }
+
+// millis cuts an estimate of the leader's clock to what it would stamp.
+func (m micros) millis() machine.Millis { return machine.Millis(m / 1000) }
+
+// stampedAt is the earliest time at which a leader's clock made a stamp.
+func stampedAt(stamp machine.Millis) micros { return micros(stamp) * 1000 }
 
 func newClock(source func() time.Time) *clock {
 	c := &clock{source: source, start: source()}
 	// Until the first stamp there is nothing better than our own wall clock.
-	c.offset.Store(c.start.UnixMicro())
+	c.ahead.Store(c.start.UnixMicro())
 	return c
 }
 
 // mono is the time since start, by the machine's monotonic clock.
-func (c *clock) mono() int64 { return c.source().Sub(c.start).Microseconds() }
+func (c *clock) mono() micros { return microsOf(c.source().Sub(c.start)) }
 
-// Now is the estimate for readers in ms. It never goes back, but for the first
+// offset is ahead as what it is.
+func (c *clock) offset() micros { return micros(c.ahead.Load()) }
+
+// Now is the estimate for readers. It never goes back, but for the first
 // stamp of a leader after the process started.
-func (c *clock) Now() int64 {
-	return max(c.hold.Load(), (c.mono()+c.offset.Load())/1000)
+func (c *clock) Now() machine.Millis {
+	return max(machine.Millis(c.hold.Load()), c.estimate())
 }
 
 // estimate is Now without hold: what Stamp would answer, before steering.
-func (c *clock) estimate() int64 { return (c.mono() + c.offset.Load()) / 1000 }
+func (c *clock) estimate() machine.Millis { return (c.mono() + c.offset()).millis() }
 
-// Stamp is the time in ms for an entry that is being sealed: this node leads.
-func (c *clock) Stamp() int64 {
+// Stamp is the time for an entry that is being sealed: this node leads.
+func (c *clock) Stamp() machine.Millis {
 	now := c.source()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := now.Sub(c.start).Microseconds()
-	wall := now.UnixMicro()
+	m := microsOf(now.Sub(c.start))
+	wall := micros(now.UnixMicro())
 	if !c.synced {
 		c.synced = true
-		c.offset.Store(max(wall, c.state*1000) - m)
+		c.ahead.Store(int64(max(wall, stampedAt(c.state)) - m))
 	} else {
 		limit := min(m-c.last, maxSteer) / slewDivisor
-		c.shift(m, min(max(wall-m-c.offset.Load(), -limit), limit))
+		c.shift(m, min(max(wall-m-c.offset(), -limit), limit))
 	}
 	c.last = m
-	return max(c.state, (m+c.offset.Load())/1000)
+	return max(c.state, (m + c.offset()).millis())
 }
 
 // shift moves the estimate, whose value is at time m.
-func (c *clock) shift(m, by int64) {
+func (c *clock) shift(m, by micros) {
 	if by < 0 {
-		c.hold.Store(max(c.hold.Load(), (m+c.offset.Load())/1000))
+		c.hold.Store(max(c.hold.Load(), int64((m + c.offset()).millis())))
 	}
 	if by != 0 {
-		c.offset.Add(by)
+		c.ahead.Add(int64(by))
 	}
 }
 
-// Observe takes in the stamp (ms) of an entry that is being applied. leading
+// Observe takes in the stamp of an entry that is being applied. leading
 // says that this node leads: then the stamp was most likely read off this very
 // clock some time ago, and must not slow it down.
-func (c *clock) Observe(stamp int64, leading bool) {
+func (c *clock) Observe(stamp machine.Millis, leading bool) {
 	m := c.mono()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = max(c.state, stamp)
-	ahead := m + c.offset.Load() - stamp*1000
+	ahead := m + c.offset() - stampedAt(stamp)
 	switch {
 	case ahead < 0:
 		c.shift(m, -ahead)
@@ -125,13 +150,13 @@ func (c *clock) Observe(stamp int64, leading bool) {
 // sealing may have waited for an election. And to be behind is the better
 // mistake: the next stamp puts it right, and until then nothing is hidden that is
 // not due.
-func (c *clock) Bracket(stamp, sent int64) {
+func (c *clock) Bracket(stamp machine.Millis, sent micros) {
 	m := c.mono()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	low := stamp * 1000
+	low := stampedAt(stamp)
 	high := low + 1000 + m - sent // stamps are cut to whole ms
-	est := m + c.offset.Load()
+	est := m + c.offset()
 	switch {
 	case !c.synced:
 		c.adopt(low, m)
@@ -164,19 +189,19 @@ func (c *clock) Hear(told []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.synced {
-		c.adopt(max(int64(ms), c.state)*1000, m)
+		c.adopt(stampedAt(max(machine.Millis(ms), c.state)), m)
 	}
 	return nil
 }
 
 // adopt replaces our own wall clock, which was all there was, by the leader's clock:
 // it shows low at time m. What reads have hidden by the wall clock was never due.
-func (c *clock) adopt(low, m int64) {
-	c.offset.Store(low - m)
+func (c *clock) adopt(low, m micros) {
+	c.ahead.Store(int64(low - m))
 	c.hold.Store(0)
 	c.synced = true
 	c.last = m
 }
 
-// Load takes in the clock of a snapshot, in ms.
-func (c *clock) Load(state int64) { c.Observe(state, true) }
+// Load takes in the clock of a snapshot.
+func (c *clock) Load(state machine.Millis) { c.Observe(state, true) }

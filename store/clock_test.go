@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // turned is a clock that a test turns by hand.
@@ -12,9 +14,9 @@ type turned struct{ now time.Time }
 
 func (m *turned) clock() *clock         { return newClock(func() time.Time { return m.now }) }
 func (m *turned) sleep(d time.Duration) { m.now = m.now.Add(d) }
-func at(ms int64) *turned               { return &turned{time.UnixMilli(ms)} }
+func at(ms machine.Millis) *turned      { return &turned{time.UnixMilli(int64(ms))} }
 
-const hour = int64(time.Hour / time.Millisecond)
+const hour = machine.Millis(time.Hour / time.Millisecond)
 
 func TestClockLeader(t *testing.T) {
 	m := at(100 * hour)
@@ -39,7 +41,7 @@ func TestClockLeader(t *testing.T) {
 
 // A new leader goes on from the old one's clock, and approaches its own slowly.
 func TestClockTakesOverFromLeader(t *testing.T) {
-	for _, skew := range []int64{hour, -hour} {
+	for _, skew := range []machine.Millis{hour, -hour} {
 		m := at(100*hour + skew)
 		c := m.clock()
 		c.Bracket(100*hour, c.mono())
@@ -166,7 +168,7 @@ func TestClockLeaderIsNotDragged(t *testing.T) {
 // A member that has only just started takes the time from a vote, even if its wall
 // clock is hours ahead or behind; one that has an estimate keeps it.
 func TestClockFromAVote(t *testing.T) {
-	for name, wall := range map[string]int64{"ahead": 103 * hour, "behind": 97 * hour} {
+	for name, wall := range map[string]machine.Millis{"ahead": 103 * hour, "behind": 97 * hour} {
 		m := at(100 * hour)
 		voter := m.clock()
 		if told := voter.Tell(); told != nil {

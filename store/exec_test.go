@@ -167,7 +167,7 @@ func TestVersionWithinAnEntry(t *testing.T) {
 	var marks []keyspace.Mark
 	changes := 0
 	look := func(command.Reply) {
-		ks, now := n.store.m.Keyspace(), n.store.m.Now()
+		ks, now := n.store.m.Keyspace(), int64(n.store.m.Now())
 		if last := len(marks) - 1; last >= 0 && !ks.Unchanged(0, []byte("k"), marks[last], now) {
 			changes++
 		}

@@ -59,7 +59,7 @@ func (s *Store) runExpire() {
 	for {
 		var wait time.Duration
 		next := s.nextDeadline.Load()
-		now := max(s.clock.estimate(), 0) - expireMargin
+		now := int64(max(s.clock.estimate(), 0)) - expireMargin
 		switch {
 		case next == 0:
 			next, wait = math.MaxInt64, time.Hour

@@ -173,7 +173,7 @@ func TestExpiryIsDecidedWhenApplied(t *testing.T) {
 	seq := uint64(0)
 	apply := func(now int64, build func(*Batch)) {
 		seq++
-		if err := applyData(s, machine.Seal(nil, now, 1, [][]byte{request(head(1, 1, seq, seq), build)})); err != nil {
+		if err := applyData(s, machine.Seal(nil, machine.Millis(now), 1, [][]byte{request(head(1, 1, seq, seq), build)})); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -83,8 +83,8 @@ func (s *Store) propose(b *Batch) Error {
 	}
 	f.add(b)
 	b.proposal = f.arena.proposal(b, b.request.Seal(machine.Head{Origin: s.cfg.Member, Incarnation: n.incarnation, Seq: b.seq, Floor: f.floor}))
-	b.sent, b.resent, b.deadline = now, now, now+s.timeout+int64(b.size)*1e6/slowest
-	b.backoff = firstResend.Microseconds()
+	b.sent, b.resent, b.deadline = now, now, now+s.timeout+micros(b.size)*1e6/slowest
+	b.backoff = microsOf(firstResend)
 	s.stats.proposals.Add(1)
 	s.send(b.proposal)
 	if !s.retrying {
@@ -184,7 +184,7 @@ func (s *Store) retry() bool {
 	if leader != 0 {
 		s.lastLeader = leader
 	}
-	patience := int64(1)
+	patience := micros(1)
 	if leader == s.cfg.Member {
 		patience = leaderPatience
 	}
@@ -196,7 +196,7 @@ func (s *Store) retry() bool {
 		case s.sender.running, !b.proposal.Taken():
 			// It is still in a queue of this node.
 		case newLeader || now-b.resent >= patience*b.backoff:
-			b.backoff = min(2*b.backoff, maxResend.Microseconds())
+			b.backoff = min(2*b.backoff, microsOf(maxResend))
 			b.resent = now
 			s.stats.retries.Add(1)
 			s.send(b.proposal)

@@ -22,7 +22,7 @@ func (r Readiness) Ready() bool { return r.Serving && r.Reason == "" }
 
 // readiness is what the rule in Store.Readiness looks at.
 type readiness struct {
-	started  int64         // when Start was called, µs of clock.mono
+	started  micros        // when Start was called, by clock.mono
 	loaded   atomic.Bool   // the snapshot that the node starts from is loaded
 	loading  atomic.Uint64 // index of the snapshot being loaded, 0: none
 	caughtUp atomic.Bool   // a request of this run has been applied
@@ -69,7 +69,7 @@ func (s *Store) Readiness() Readiness {
 	case r.caughtUp.Load():
 	case !s.tookPart():
 		return no("no leader is known, and the node has no data of its own yet")
-	case s.clock.mono()-r.started < patience.Microseconds():
+	case s.clock.mono()-r.started < microsOf(patience):
 		return no("the node is looking for a leader")
 	}
 	return Readiness{Serving: true, Reason: "no leader is known"}

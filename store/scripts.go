@@ -150,8 +150,8 @@ func (x *scripts) wrote(name string) {
 }
 
 // scriptName is what a call runs, as scripts.seen knows it.
-func scriptName(argv [][]byte) string {
-	if command.EqualFold(argv[0], "eval") {
+func scriptName(spec *command.Spec, argv [][]byte) string {
+	if spec.Runs == command.BySource {
 		return command.SHA(argv[1])
 	}
 	return string(bytes.ToLower(argv[1]))
@@ -160,17 +160,16 @@ func scriptName(argv [][]byte) string {
 // ScriptWrites reports whether a call of a script is best taken for a write without a
 // try: it would only find out that it has to be one. It may be wrong.
 func (s *Store) ScriptWrites(spec *command.Spec, argv [][]byte) bool {
-	return spec.Flags&command.Readonly == 0 && s.scripts.sureWrite(scriptName(argv))
+	return spec.Flags&command.Readonly == 0 && s.scripts.sureWrite(scriptName(spec, argv))
 }
 
 // ScriptArgs returns the arguments with which a call of a script has to go into the log:
 // one that was only evaluated on this node is sent along.
-func (s *Store) ScriptArgs(argv [][]byte) [][]byte {
-	ro := command.EqualFold(argv[0], "evalsha_ro")
-	if !ro && !command.EqualFold(argv[0], "evalsha") {
+func (s *Store) ScriptArgs(spec *command.Spec, argv [][]byte) [][]byte {
+	if spec.Runs != command.BySHA {
 		return argv
 	}
-	sha := scriptName(argv)
+	sha := scriptName(spec, argv)
 	s.scripts.mu.Lock()
 	e := s.scripts.seen[sha]
 	known := e == nil || e.Value.(*seen).entry == nil //nolint:errcheck // nothing else is in the list
@@ -185,11 +184,7 @@ func (s *Store) ScriptArgs(argv [][]byte) [][]byte {
 	if entry == nil || lib.Script(sha) != nil {
 		return argv
 	}
-	name := "eval"
-	if ro {
-		name = "eval_ro"
-	}
-	return append([][]byte{[]byte(name), entry.Source}, argv[2:]...)
+	return command.BySourceArgs(spec.Flags&command.Readonly != 0, entry.Source, argv[2:])
 }
 
 // Next is what a call of a script that was tried as a read comes to.
@@ -286,7 +281,7 @@ func (r *reading) script(s *Store, view keyspace.View, now int64, db int, spec *
 	switch {
 	case call.Deferred():
 		if r.wrote { // else there is no such script, as far as this node knows
-			s.scripts.wrote(scriptName(argv))
+			s.scripts.wrote(scriptName(spec, argv))
 		}
 		return ToWrite, call.Args
 	case call.Long():
@@ -337,7 +332,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 		return Answered, nil
 	}
 	run := &LongScript{Args: argv, Started: s.cfg.Now()}
-	if name := spec.Name; name == "fcall" || name == "fcall_ro" {
+	if spec.Runs == command.ByName {
 		run.Function, run.Name = true, string(argv[1])
 	}
 	s.scripts.running.Store(run)
@@ -348,7 +343,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 		s.countLookups(r)
 		refused(r.refusals)
 	}()
-	still, now := p.Keyspace().Still(), max(s.Now(), p.Now())
+	still, now := p.Keyspace().Still(), max(s.Now(), int64(p.Now()))
 	h := r.scripting(s, p.Library(), still, now)
 	h.Quick, h.Limits = false, command.ScriptLimits()
 	h.Limits.Instructions = 0 // it is stopped, or its client has patience

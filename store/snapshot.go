@@ -28,14 +28,14 @@ func (s *Store) writer(p *machine.Picture) func(io.Writer) error {
 	commands := s.stats.commands.Load() // that this node has applied by then
 	return func(w io.Writer) error {
 		began := s.clock.mono()
-		s.stats.writing.Store(began + 1)
+		s.stats.writing.Store(int64(began + 1))
 		defer s.stats.writing.Store(0)
 		if err := p.Write(w); err != nil {
 			return err
 		}
 		s.stats.snapshots.Add(1)
 		s.stats.saved.Store(commands)
-		s.stats.lastWrite.Store(s.clock.mono() - began + 1)
+		s.stats.lastWrite.Store(int64(s.clock.mono() - began + 1))
 		s.lastSnapshot.Store(s.cfg.Now().Unix())
 		return nil
 	}
@@ -95,7 +95,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	}
 	s.mu.Lock()
 	s.stats.expiredBefore.Add(s.m.Keyspace().Stats().Expired)
-	s.absences.replaced(s.m.Keyspace().Revision(), m.Keyspace(), m.Now())
+	s.absences.replaced(s.m.Keyspace().Revision(), m.Keyspace(), int64(m.Now()))
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
 	s.applier.UsersChanged(m.Users())

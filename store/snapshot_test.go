@@ -60,7 +60,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	if fresh.capture().Digest() != s.capture().Digest() {
 		t.Error("another digest")
 	}
-	if ks, last := fresh.m.Keyspace(), keyspace.Mark(2*s.m.Keyspace().Revision()+1); !ks.Unchanged(3, []byte("k"), last, fresh.m.Now()) || ks.Unchanged(3, []byte("k"), 1, fresh.m.Now()) {
+	if ks, last := fresh.m.Keyspace(), keyspace.Mark(2*s.m.Keyspace().Revision()+1); !ks.Unchanged(3, []byte("k"), last, int64(fresh.m.Now())) || ks.Unchanged(3, []byte("k"), 1, int64(fresh.m.Now())) {
 		t.Error("WATCH would see another version")
 	}
 	if fresh.Now() < 5000 {

@@ -48,7 +48,7 @@ func (s *Store) Leader() (id uint64, clientAddr string) {
 
 // Now is the time in ms by the node's estimate of the leader's clock. It takes no
 // lock.
-func (s *Store) Now() int64 { return s.clock.Now() }
+func (s *Store) Now() int64 { return int64(s.clock.Now()) }
 
 // ChangeMembership asks for a change and waits until it is applied here. An
 // error that wraps commit.ErrUnknown leaves open whether it will be; any other
@@ -229,12 +229,12 @@ func (s *Store) Stats() Stats {
 		Hits: c.hits.Load(), Misses: c.misses.Load(),
 		ReadIndexes: c.readIndexes.Load(), Snapshots: c.snapshots.Load(),
 		Unsaved: c.commands.Load() - c.saved.Load(), LoadedKeys: c.loadedKeys.Load(),
-		Writing: -1, LastWrite: time.Duration(c.lastWrite.Load()-1) * time.Microsecond,
+		Writing: -1, LastWrite: micros(c.lastWrite.Load() - 1).span(),
 		LongestHold: time.Duration(c.longestHold.Load()),
 		LastCapture: time.Duration(c.lastCapture.Load()),
 	}
 	if since := c.writing.Load(); since > 0 {
-		st.Writing = time.Duration(max(0, s.clock.mono()-since+1)) * time.Microsecond
+		st.Writing = max(0, s.clock.mono()-micros(since)+1).span()
 	}
 	s.mu.RLock()
 	st.Expired = c.expiredBefore.Load() + s.m.Keyspace().Stats().Expired

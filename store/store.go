@@ -88,7 +88,7 @@ type node struct {
 // Store is one replicated keyspace.
 type Store struct {
 	cfg          Config
-	timeout      int64 // ProposalTimeout in µs
+	timeout      micros // ProposalTimeout
 	logger       *zap.Logger
 	proposeC     chan<- *commit.Proposal
 	confChangeC  chan<- *commit.ConfChange
@@ -157,7 +157,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	}
 	s := &Store{
 		cfg:         cfg,
-		timeout:     cfg.ProposalTimeout.Microseconds(),
+		timeout:     microsOf(cfg.ProposalTimeout),
 		logger:      cfg.Logger,
 		proposeC:    proposeC,
 		confChangeC: confChangeC,

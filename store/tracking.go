@@ -359,13 +359,9 @@ func (tr *tracking) invalidate(touch keyspace.Touch, c *caller) {
 	})
 }
 
-// ran tells everybody if the command that has run was about all keys. As in Redis it
-// makes no difference whether there were any.
-func (tr *tracking) ran(spec *command.Spec, c *caller) {
-	if tr.on.Load() == 0 {
-		return
-	}
-	if c.swept || spec.Name == "flushall" || spec.Name == "flushdb" {
+// ran tells everybody if the command that has run was about all keys.
+func (tr *tracking) ran(c *caller) {
+	if c.swept {
 		c.swept = false
 		tr.invalidateAll(c)
 	}

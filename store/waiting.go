@@ -37,8 +37,8 @@ type Wait struct {
 	reply command.Reply
 	done  func()
 	by    By
-	until int64 // when its time is up, µs of clock.mono; 0: never
-	batch Batch // of the request that enters it
+	until micros // when its time is up, by clock.mono; 0: never
+	batch Batch  // of the request that enters it
 
 	// Guarded by room.mu, or blockedReads.mu for a read.
 	state waitState
@@ -70,8 +70,10 @@ const waitSlack = 10 * time.Millisecond
 // w may be given to Unblock and Leave only, and reply not be touched.
 func (s *Store) Block(w *Wait, by By, db int, spec *command.Spec, argv [][]byte, reply command.Reply, done func()) {
 	*w = Wait{Waits: w.Waits, db: db, spec: spec, argv: argv, reply: reply, done: done, by: by}
+	// The client's time begins here, not when its request is applied: should it have to
+	// be entered once more, it waits for what is left.
 	if ms, _, _ := spec.Block.Timeout(argv); ms > 0 {
-		w.until = s.clock.mono() + min(ms, maxTimer.Milliseconds())*1000
+		w.until = s.clock.mono() + microsOf(time.Duration(min(ms, maxTimer.Milliseconds()))*time.Millisecond)
 	}
 	if spec.Read != nil {
 		s.blockRead(w)
@@ -84,14 +86,16 @@ func (s *Store) Block(w *Wait, by By, db int, spec *command.Spec, argv [][]byte,
 const maxTimer = 200 * 365 * 24 * time.Hour
 
 // left returns how long a client may still wait, in ms: 0 for ever, else at least 1.
-func (w *Wait) left(now int64) int64 {
+func (w *Wait) left(now micros) int64 {
 	if w.until == 0 {
 		return 0
 	}
-	return max((w.until-now+999)/1000, 1)
+	return max(int64((w.until-now+999)/1000), 1)
 }
 
-// enter proposes the command.
+// enter proposes the command. The reply is recorded and not written at once: the
+// client may go while the request is on its way, and then the reply is what says
+// what has to be put back.
 func (s *Store) enter(w *Wait) {
 	s.room.mu.Lock()
 	w.state = waitEntering
@@ -105,6 +109,9 @@ func (s *Store) enter(w *Wait) {
 		if w.batch.blocked {
 			return // and who is blocked is in the room
 		}
+		// There was something at once, or the request has failed. It was an ordinary
+		// write, so nothing has to be claimed; but if the client has gone, its element
+		// is out of the list and in nobody's hands: answer puts it back.
 		s.room.mu.Lock()
 		w.state, w.Err = waitOver, w.batch.Err()
 		s.room.answer(w, reply)
@@ -199,9 +206,11 @@ func (r *room) entered(s *Store, w *Wait, seq uint64) {
 	r.waits[seq] = w
 	switch {
 	case w.gone:
+		// It went before it had a number that could be returned: leave has left that
+		// to this moment.
 		r.say(seq, machine.Return)
 	case w.until != 0 && !r.stopped:
-		left := time.Duration(w.until-s.clock.mono())*time.Microsecond + waitSlack
+		left := (w.until - s.clock.mono()).span() + waitSlack
 		w.timer = time.AfterFunc(max(left, waitSlack), func() {
 			r.ask(w, "", false)
 			r.flush(s)
@@ -229,6 +238,8 @@ func (r *room) ask(w *Wait, err string, client bool) bool {
 	if w.state != waitWaiting || w.asked || w.gone {
 		return false
 	}
+	// Not over yet: a push that is in front of this in the log serves the client all
+	// the same. Whoever were told now "nothing came" would lose that element.
 	w.asked, w.err, w.Answered = true, err, client
 	r.say(w.seq, machine.Cancel)
 	return true
@@ -240,6 +251,8 @@ func (r *room) leave(w *Wait) {
 	if w.gone {
 		return
 	}
+	// It stays in the room until the log has said what became of it: something may
+	// have been taken for it that this node has not applied yet.
 	w.gone = true
 	if w.timer != nil {
 		w.timer.Stop()
@@ -257,6 +270,13 @@ func (r *room) leave(w *Wait) {
 }
 
 // served claims what was taken for a client, or returns it. The apply loop calls it.
+// The client is not answered yet, though the reply is known: the leader may have given
+// this node up in an entry that is not applied here, and the element may be another
+// client's by then. Once the claim is applied, nobody else can get it.
+//
+// A client that the room does not know is one of this run all the same: it was given
+// up here, or this node has restored a snapshot. Saying nothing would keep what was
+// taken from everybody until the run ends.
 func (r *room) served(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -282,7 +302,8 @@ func (r *room) claimed(seq uint64, reply *command.Recorded) *Wait {
 }
 
 // answer passes a reply on, or has what was taken put back by a command of its own
-// if the client has gone. mu is held.
+// if the client has gone: the machine has nothing of it any more that a Settlement
+// could return. mu is held.
 func (r *room) answer(w *Wait, reply *command.Recorded) bool {
 	if !w.gone {
 		reply.Replay(w.reply)
@@ -315,7 +336,7 @@ func (r *room) take(seq uint64) *Wait {
 // ended ends the wait of a client that was not served. It returns the client if it
 // has its reply now, or, as again, if it has to be entered once more. The apply loop
 // calls it.
-func (r *room) ended(seq uint64, why machine.Ended, now int64) (over, again *Wait) {
+func (r *room) ended(seq uint64, why machine.Ended, now micros) (over, again *Wait) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.take(seq)
@@ -323,6 +344,9 @@ func (r *room) ended(seq uint64, why machine.Ended, now int64) (over, again *Wai
 	case w == nil || w.gone:
 		return nil, nil
 	case why == machine.GivenUp && !w.asked && (w.until == 0 || w.until > now):
+		// The others took this node for dead, and it was only cut off. Its client knows
+		// nothing of that and waits on, at the end of the line. What was taken for it is
+		// back in its key: served or not, it has had nothing.
 		return nil, w
 	default:
 		w.end()
@@ -339,7 +363,9 @@ func (w *Wait) end() {
 	}
 }
 
-// flush proposes what is to be said, unless enough of that is on its way.
+// flush proposes what is to be said, unless enough of that is on its way. Settlements
+// gather while others are under way, so a thousand clients whose time is up at once
+// cost a few requests, not a thousand.
 func (r *room) flush(s *Store) {
 	r.mu.Lock()
 	if r.stopped || r.rounds >= settleAtOnce || len(r.said)+len(r.undo) == 0 {
@@ -392,7 +418,11 @@ func (r *room) settled(s *Store, said []machine.Settlement, back []undo, failed 
 				over = append(over, w)
 			}
 		}
+		// To say it twice does no harm: what is settled already is found no more. In front
+		// of what came since, because the first that is said of a client counts.
 		r.said = append(said, r.said...)
+		// A command that puts something back is no Settlement: twice would be two
+		// elements where there was one.
 		if Error(failed) != ErrUnknown { // else it may be there already
 			r.undo = append(back, r.undo...)
 		} else if len(back) > 0 {
@@ -463,7 +493,9 @@ func (a *applier) Ended(id machine.WaitID, why machine.Ended) {
 }
 
 // reconcile is called when a snapshot was loaded in place of entries: what was said
-// about clients in those was missed.
+// about clients in those was missed. It compares whom the room knows with whom the
+// state knows, and takes each difference for what can have led to it. It runs on the
+// apply loop, so neither changes meanwhile but for clients that go.
 func (s *Store) reconcile() {
 	r, a := &s.room, &s.applier
 	there := make(map[uint64]bool) // served?
@@ -475,6 +507,8 @@ func (s *Store) reconcile() {
 	for seq, served := range there {
 		switch w := r.waits[seq]; {
 		case w == nil:
+			// It was entered in an entry that was missed, so nobody here has heard of it,
+			// and what was taken for it would reach no client.
 			r.say(seq, machine.Return)
 		case served && w.state == waitWaiting:
 			w.state = waitServed
@@ -533,6 +567,7 @@ func (s *Store) lookAfter(away map[uint64]int) {
 		clear(away)
 		return
 	}
+	// Not this member's own: it is here.
 	s.mu.RLock()
 	clients := slices.DeleteFunc(append(s.m.Clients(), s.m.Listening()...), func(c machine.Clients) bool { return c.Origin == s.cfg.Member })
 	s.mu.RUnlock()
@@ -557,6 +592,9 @@ func (s *Store) lookAfter(away map[uint64]int) {
 			delete(away, c.Origin)
 			continue
 		case member[c.Origin]:
+			// Several looks, not one: giving up costs every client there its place in
+			// the line, and a pause of a second is no death. A member that was removed
+			// gets no such grace, since it cannot come back.
 			if away[c.Origin]++; away[c.Origin] < giveUpAfter {
 				continue
 			}

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/raftredis/raftredis/resp"
+	"github.com/raftredis/raftredis/resp/wire"
 )
 
-// directive is one line of a configuration file, or what stands for one.
-type directive struct {
+// confLine is one line of a configuration file, or what stands for one.
+type confLine struct {
 	name  string   // lower case
 	value string   // the arguments joined by one blank
 	words []string // the arguments, where the source says where each ends
@@ -21,7 +21,7 @@ type directive struct {
 }
 
 // at begins an error about the directive.
-func (d directive) at() string {
+func (d confLine) at() string {
 	if d.where == "" {
 		return ""
 	}
@@ -29,7 +29,7 @@ func (d directive) at() string {
 }
 
 // shown is the name as the user wrote it.
-func (d directive) shown() string {
+func (d confLine) shown() string {
 	if d.where == "" {
 		return "--" + d.name
 	}
@@ -37,7 +37,7 @@ func (d directive) shown() string {
 }
 
 // from says where the value comes from.
-func (d directive) from() string {
+func (d confLine) from() string {
 	if d.where == "" {
 		return d.shown()
 	}
@@ -50,7 +50,7 @@ const maxIncludes = 8
 // readConfFile reads a file in the format of redis.conf: one directive a line,
 // # begins a comment at the start of a line, arguments may be quoted, include
 // reads further files in place. The error joins one for each line that is wrong.
-func readConfFile(path string, depth int) ([]directive, error) {
+func readConfFile(path string, depth int) ([]confLine, error) {
 	if depth > maxIncludes {
 		return nil, fmt.Errorf("%s: more than %d files include each other", path, maxIncludes)
 	}
@@ -61,7 +61,7 @@ func readConfFile(path string, depth int) ([]directive, error) {
 	defer func() { _ = f.Close() }() // only read from
 	parsed, err := parseConf(f, path)
 	errs := []error{err}
-	var all []directive
+	var all []confLine
 	for _, d := range parsed {
 		if d.name != "include" {
 			all = append(all, d)
@@ -83,8 +83,8 @@ func readConfFile(path string, depth int) ([]directive, error) {
 	return all, errors.Join(errs...)
 }
 
-func parseConf(r io.Reader, name string) ([]directive, error) {
-	var all []directive
+func parseConf(r io.Reader, name string) ([]confLine, error) {
+	var all []confLine
 	var errs []error
 	scanner := bufio.NewScanner(r)
 	for n := 1; scanner.Scan(); n++ {
@@ -98,7 +98,7 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", where, err))
 			continue
 		}
-		all = append(all, directive{
+		all = append(all, confLine{
 			name:  strings.TrimLeft(strings.ToLower(args[0]), "-"),
 			value: strings.Join(args[1:], " "),
 			words: args[1:],
@@ -113,7 +113,7 @@ func parseConf(r io.Reader, name string) ([]directive, error) {
 
 // splitArgs splits a line into words, which are quoted as in an inline command.
 func splitArgs(line string) ([]string, error) {
-	argv, ok := resp.SplitInline([]byte(line), nil)
+	argv, ok := wire.SplitInline([]byte(line), nil)
 	switch {
 	case !ok:
 		return nil, fmt.Errorf("unbalanced quotes, or a closing one without a blank behind it: %s", line)

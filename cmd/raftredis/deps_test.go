@@ -59,6 +59,7 @@ const (
 	whyNoRaft    = "the front must not know how writes are replicated, only that the store decides"
 	whyNoWire    = "the wire protocol ends at the front; the store's replies are typed"
 	whyOpaque    = "the raft node moves opaque bytes: that is what lets it be tested alone and used for several groups"
+	whyBytes     = "drivers move bytes: what they mean is the connection's business"
 	whyBlackBox  = "integration tests see what a user sees: TCP, the binary, real clients"
 	whyTheory    = "it is arithmetic, and what it depends on would have to give the same results on every processor for ever"
 	whyStateOnly = "the state machine must not know what orders its entries"
@@ -66,13 +67,15 @@ const (
 
 // rules is the import table of the design.
 var rules = map[string]rule{
-	"cmd/raftredis": {ours: []string{"resp", "raftnode", "raftnode/commit", "store", "store/acl", "store/command"}},
+	"cmd/raftredis": {ours: []string{"resp", "resp/directive", "resp/wire", "raftnode", "raftnode/commit", "store", "store/acl", "store/command"}},
 	"resp": {
 		ours: []string{"store", "store/acl", "store/command", "store/cfloat", "store/glob", "resp/..."},
 		banned: map[string]string{
 			"go.etcd.io/raft": whyNoRaft, "go.etcd.io/etcd": whyNoRaft,
 		},
 	},
+	"resp/driver": {banned: map[string]string{"github.com/tidwall/redcon": whyBytes}},
+	"resp/wire":   {ours: []string{"store/command", "store/cfloat"}, banned: impure},
 	"raftnode": {
 		ours:   []string{"raftnode/..."},
 		banned: map[string]string{"github.com/tidwall/redcon": whyOpaque},
@@ -108,6 +111,7 @@ var impure = map[string]string{
 
 // allowed are exceptions from impure, each with its reason.
 var allowed = map[string]map[string]string{
+	"resp/wire": {"github.com/tidwall/redcon": "it is the codec, and this is the wire"},
 	"store/keyspace": {
 		"sync/atomic":  "readers note side by side when a key was last read: this node's own statistics (OBJECT IDLETIME), which nothing that is applied looks at",
 		"hash/maphash": "the index of a database only finds positions; its seed keeps clients from choosing colliding keys and never influences an order",

@@ -4,20 +4,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
-// foreign is a directive of redis.conf that is no option here.
-type foreign struct {
-	why string
-	// is has the values that say what is so anyway.
-	is []string
-	// refuse is set where to go on would let somebody believe in something that is
-	// not there: replicas, passwords, bounds. The rest is named in one warning.
-	refuse bool
-}
-
-// foreignDirectives are all of Redis 7.0's directives that are no options.
-func foreignDirectives() map[string]foreign {
+// foreignDirectives are all of Redis 7.0's directives that nobody obeys here, each
+// with the reason. One is refused where to go on would let somebody believe in
+// something that is not there: replicas, passwords, bounds. The rest is named in
+// one warning.
+func foreignDirectives() []directive.Directive {
 	const (
 		noAOF        = "there is no append only file: the log is raft's"
 		noRDB        = "there is no RDB file: snapshots are raftredis's own, with checksums"
@@ -33,75 +28,78 @@ func foreignDirectives() map[string]foreign {
 		supervisor   = "leave that to systemd or a container"
 		noTimer      = "there is no such timer: work is done when it is due"
 	)
-	all := map[string]foreign{
-		"save":               {why: `no RDB file is written at intervals: every write is in the log (see appendfsync), and snapshots follow its size (see snapshot-bytes); say save ""`, is: []string{""}, refuse: true},
-		"appendonly":         {why: "the log is always on (see appendfsync)", is: []string{"yes"}},
-		"appendfilename":     {why: "the log is in dir, under names of its own"},
-		"appenddirname":      {why: "the log is in dir, under names of its own"},
-		"aof-load-truncated": {why: "a torn end of the log is repaired, and any other damage refused"},
+	all := []directive.Directive{
+		{Name: "save", Why: `no RDB file is written at intervals: every write is in the log (see appendfsync), and snapshots follow its size (see snapshot-bytes); say save ""`, Is: []string{""}, Refuse: true, Shown: true},
+		{Name: "appendonly", Why: "the log is always on (see appendfsync)", Is: []string{"yes"}, Shown: true},
+		{Name: "appendfilename", Why: "the log is in dir, under names of its own"},
+		{Name: "appenddirname", Why: "the log is in dir, under names of its own"},
+		{Name: "aof-load-truncated", Why: "a torn end of the log is repaired, and any other damage refused"},
 
-		"sanitize-dump-payload": {why: "RESTORE always checks what it is given", is: []string{"yes"}},
+		{Name: "sanitize-dump-payload", Why: "RESTORE always checks what it is given", Is: []string{"yes"}},
 
-		"replicaof":             {why: alike, is: []string{"no one"}, refuse: true},
-		"replica-read-only":     {why: "every member takes writes", is: []string{"no"}},
-		"replica-announce-ip":   {why: "see cluster-announce-ip", is: []string{""}},
-		"replica-announce-port": {why: "see cluster-announce-port", is: []string{"0"}},
-		"masterauth":            {why: "members trust each other by tls-cluster", is: []string{""}, refuse: true},
-		"masteruser":            {why: "members trust each other by tls-cluster", is: []string{""}, refuse: true},
-		"min-replicas-to-write": {why: "every write is on a majority of the members before it is acknowledged, whatever their number", is: []string{"0"}, refuse: true},
+		{Name: "replicaof", Why: alike, Is: []string{"no one"}, Refuse: true},
+		{Name: "replica-read-only", Why: "every member takes writes", Is: []string{"no"}},
+		{Name: "replica-announce-ip", Why: "see cluster-announce-ip", Is: []string{""}},
+		{Name: "replica-announce-port", Why: "see cluster-announce-port", Is: []string{"0"}},
+		{Name: "masterauth", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
+		{Name: "masteruser", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
+		{Name: "min-replicas-to-write", Why: "every write is on a majority of the members before it is acknowledged, whatever their number", Is: []string{"0"}, Refuse: true},
 
-		"cluster-enabled": {why: noSlots + " (see cluster)", is: []string{"no"}, refuse: true},
+		{Name: "cluster-enabled", Why: noSlots + " (see cluster)", Is: []string{"no"}, Refuse: true},
 
-		"maxmemory":         {why: noEviction, is: []string{"0"}, refuse: true},
-		"maxmemory-policy":  {why: noEviction, is: []string{"noeviction"}, refuse: true},
-		"maxmemory-clients": {why: "see client-output-buffer-limit and client-query-buffer-limit", is: []string{"0"}, refuse: true},
+		{Name: "maxmemory", Why: noEviction, Is: []string{"0"}, Refuse: true, Shown: true},
+		{Name: "maxmemory-policy", Why: noEviction, Is: []string{"noeviction"}, Refuse: true, Shown: true},
+		{Name: "maxmemory-clients", Why: "see client-output-buffer-limit and client-query-buffer-limit", Is: []string{"0"}, Refuse: true},
 
-		"daemonize":      {why: supervisor, is: []string{"no"}},
-		"supervised":     {why: supervisor, is: []string{"no"}},
-		"pidfile":        {why: supervisor, is: []string{""}},
-		"oom-score-adj":  {why: supervisor, is: []string{"no"}},
-		"syslog-enabled": {why: "the log goes to standard error or to logfile", is: []string{"no"}, refuse: true},
+		{Name: "daemonize", Why: supervisor, Is: []string{"no"}},
+		{Name: "supervised", Why: supervisor, Is: []string{"no"}},
+		{Name: "pidfile", Why: supervisor, Is: []string{""}},
+		{Name: "oom-score-adj", Why: supervisor, Is: []string{"no"}},
+		{Name: "syslog-enabled", Why: "the log goes to standard error or to logfile", Is: []string{"no"}, Refuse: true},
 
-		"aclfile":        {why: "users are state of the cluster: ACL SETUSER changes them for all members, and user lines are for a new one", is: []string{""}, refuse: true},
-		"rename-command": {why: "commands have their names", refuse: true},
-		"unixsocket":     {why: "clients come over TCP", is: []string{""}, refuse: true},
-		"loadmodule":     {why: noModules, refuse: true},
+		{Name: "aclfile", Why: "users are state of the cluster: ACL SETUSER changes them for all members, and user lines are for a new one", Is: []string{""}, Refuse: true, Shown: true},
+		{Name: "rename-command", Why: "commands have their names", Refuse: true},
+		{Name: "unixsocket", Why: "clients come over TCP", Is: []string{""}, Refuse: true},
+		{Name: "loadmodule", Why: noModules, Refuse: true},
 
-		"bind-source-addr":                  {why: "the system chooses where connections to members come from", is: []string{""}},
-		"latency-tracking-info-percentiles": {why: "INFO has 50, 99 and 99.9", is: []string{"50 99 99.9"}},
+		{Name: "bind-source-addr", Why: "the system chooses where connections to members come from", Is: []string{""}},
+		{Name: "latency-tracking-info-percentiles", Why: "INFO has 50, 99 and 99.9", Is: []string{"50 99 99.9"}},
 
-		"tls-replication":          {why: "see tls-cluster", is: []string{"no"}, refuse: true},
-		"tls-ciphers":              {why: goTLS, is: []string{""}, refuse: true},
-		"tls-ciphersuites":         {why: goTLS, is: []string{""}, refuse: true},
-		"tls-key-file-pass":        {why: noEncryption, is: []string{""}, refuse: true},
-		"tls-client-key-file-pass": {why: noEncryption, is: []string{""}, refuse: true},
-		"tls-ca-cert-dir":          {why: "name one file (see tls-ca-cert-file)", is: []string{""}, refuse: true},
-		"tls-client-cert-file":     {why: "members show each other tls-cert-file", is: []string{""}, refuse: true},
-		"tls-client-key-file":      {why: "members show each other tls-cert-file", is: []string{""}, refuse: true},
+		{Name: "tls-replication", Why: "see tls-cluster", Is: []string{"no"}, Refuse: true},
+		{Name: "tls-ciphers", Why: goTLS, Is: []string{""}, Refuse: true},
+		{Name: "tls-ciphersuites", Why: goTLS, Is: []string{""}, Refuse: true},
+		{Name: "tls-key-file-pass", Why: noEncryption, Is: []string{""}, Refuse: true},
+		{Name: "tls-client-key-file-pass", Why: noEncryption, Is: []string{""}, Refuse: true},
+		{Name: "tls-ca-cert-dir", Why: "name one file (see tls-ca-cert-file)", Is: []string{""}, Refuse: true},
+		{Name: "tls-client-cert-file", Why: "members show each other tls-cert-file", Is: []string{""}, Refuse: true},
+		{Name: "tls-client-key-file", Why: "members show each other tls-cert-file", Is: []string{""}, Refuse: true},
 	}
 	// The rest can neither be missed nor mistaken.
-	for why, names := range map[string]string{
-		noAOF:                     "no-appendfsync-on-rewrite auto-aof-rewrite-percentage auto-aof-rewrite-min-size aof-use-rdb-preamble aof-timestamp-enabled aof-rewrite-incremental-fsync aof-disable-auto-gc aof_rewrite_cpulist",
-		noRDB:                     "stop-writes-on-bgsave-error rdbcompression rdbchecksum dbfilename rdb-del-sync-files rdb-save-incremental-fsync bgsave_cpulist",
-		noReplicas:                "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-load repl-disable-tcp-nodelay repl-backlog-size repl-backlog-ttl repl-ping-replica-period repl-timeout replica-priority replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush min-replicas-max-lag propagation-error-behavior",
-		noSlots:                   "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port cluster-announce-hostname cluster-announce-tls-port cluster-preferred-endpoint-type",
-		noEviction:                "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time",
-		noModules:                 "enable-module-command",
-		goTLS:                     "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout",
-		goMemory:                  "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields",
-		lazy:                      "lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush",
-		supervisor:                "oom-score-adj-values set-proc-title proc-title-template server_cpulist bio_cpulist shutdown-on-sigint shutdown-on-sigterm ignore-warnings",
-		noTimer:                   "hz dynamic-hz active-expire-effort",
-		"the node prints no logo": "always-show-logo",
-		"clients come over TCP":   "unixsocketperm socket-mark-id",
-		"the log goes to standard error or a file":                      "syslog-ident syslog-facility",
-		"event loops read and write (see io-threads)":                   "io-threads-do-reads",
-		"a crash ends with Go's account of all goroutines":              "crash-log-enabled crash-memcheck-enabled",
-		"what CONFIG SET cannot change while the node runs, it refuses": "enable-protected-configs",
+	for _, same := range []struct{ why, names string }{
+		{noAOF, "no-appendfsync-on-rewrite auto-aof-rewrite-percentage auto-aof-rewrite-min-size aof-use-rdb-preamble aof-timestamp-enabled aof-rewrite-incremental-fsync aof-disable-auto-gc aof_rewrite_cpulist"},
+		{noRDB, "stop-writes-on-bgsave-error rdbcompression rdbchecksum dbfilename rdb-del-sync-files rdb-save-incremental-fsync bgsave_cpulist"},
+		{noReplicas, "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-load repl-disable-tcp-nodelay repl-backlog-size repl-backlog-ttl repl-ping-replica-period repl-timeout replica-priority replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush min-replicas-max-lag propagation-error-behavior"},
+		{noSlots, "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port cluster-announce-hostname cluster-announce-tls-port cluster-preferred-endpoint-type"},
+		{noEviction, "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time"},
+		{noModules, "enable-module-command"},
+		{goTLS, "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout"},
+		{goMemory, "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields"},
+		{lazy, "lazyfree-lazy-eviction lazyfree-lazy-expire lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush"},
+		{supervisor, "oom-score-adj-values set-proc-title proc-title-template server_cpulist bio_cpulist shutdown-on-sigint shutdown-on-sigterm ignore-warnings"},
+		{noTimer, "hz dynamic-hz active-expire-effort"},
+		{"the node prints no logo", "always-show-logo"},
+		{"clients come over TCP", "unixsocketperm socket-mark-id"},
+		{"the log goes to standard error or a file", "syslog-ident syslog-facility"},
+		{"event loops read and write (see io-threads)", "io-threads-do-reads"},
+		{"a crash ends with Go's account of all goroutines", "crash-log-enabled crash-memcheck-enabled"},
+		{"what CONFIG SET cannot change while the node runs, it refuses", "enable-protected-configs"},
 	} {
-		for name := range strings.FieldsSeq(names) {
-			all[name] = foreign{why: why}
+		for name := range strings.FieldsSeq(same.names) {
+			all = append(all, directive.Directive{Name: name, Why: same.why})
 		}
+	}
+	for i := range all {
+		all[i].Owner = directive.Nobody
 	}
 	return all
 }
@@ -122,17 +120,17 @@ func formerName(name string) string {
 
 // takeForeign answers a directive that is no option here with an error, or keeps
 // it for the warning. fresh are the names that the same source has given.
-func (o *options) takeForeign(d directive, f foreign, fresh map[string]bool) error {
-	name := formerName(d.name)
+func (o *options) takeForeign(d confLine, opt *option, fresh map[string]bool) error {
+	name := opt.Name
 	if o.given[name] != "" && !fresh[name] {
 		return nil
 	}
-	so := slices.ContainsFunc(f.is, func(v string) bool { return strings.EqualFold(v, d.value) })
-	if !so && f.refuse {
-		return fmt.Errorf("%sraftredis has no %s: %s", d.at(), d.shown(), f.why)
+	so := opt.Says(d.value)
+	if !so && opt.Refuse {
+		return fmt.Errorf("%sraftredis has no %s: %s", d.at(), d.shown(), opt.Why)
 	}
 	if !so {
-		o.addIdle(d.name, f.why)
+		o.addIdle(d.name, opt.Why)
 	}
 	fresh[name], o.given[name] = true, d.from()
 	return nil

@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
 // TestEveryDirectiveOfRedis: each is an option, or there is a reason why not.
@@ -17,21 +20,27 @@ func TestEveryDirectiveOfRedis(t *testing.T) {
 	o := newOptions()
 	known := map[string]bool{"include": true}
 	for name := range strings.FieldsSeq(string(names)) {
-		f, is := o.foreign[formerName(name)]
+		opt := o.registry.find(name)
 		known[formerName(name)] = true
 		switch {
 		case name == "include":
-		case is && o.flags.Lookup(name) != nil:
-			t.Errorf("%s is an option and none", name)
-		case is && f.why == "":
-			t.Errorf("%s has no reason", name)
-		case !is && o.flags.Lookup(name) == nil:
+		case opt == nil:
 			t.Errorf("%s is neither an option nor explained", name)
+		case opt.Owner == directive.Nobody && opt.Why == "":
+			t.Errorf("%s has no reason", name)
 		}
 	}
-	for name := range o.foreign {
-		if !known[name] {
-			t.Errorf("Redis 7.0 has no %s", name)
+	declared := map[string]bool{}
+	for i := range o.registry.all {
+		opt := &o.registry.all[i]
+		if opt.Owner == directive.Nobody && !known[opt.Name] {
+			t.Errorf("Redis 7.0 has no %s", opt.Name)
+		}
+		for _, name := range opt.Names() {
+			if declared[name] {
+				t.Errorf("%s is declared twice", name)
+			}
+			declared[name] = true
 		}
 	}
 }
@@ -116,5 +125,38 @@ func TestForeignDirectives(t *testing.T) {
 	}
 	if _, err := parse("", "--replicaof", "10.0.0.1 6379"); err == nil || !strings.Contains(err.Error(), "raftredis has no --replicaof") {
 		t.Errorf("on the command line: %v", err)
+	}
+}
+
+// TestDefaults: an option that Redis has too has its default, or says which other
+// one Redis has. The file is what CONFIG GET of a redis-server without options
+// answers.
+func TestDefaults(t *testing.T) {
+	file, err := os.ReadFile("testdata/redis-7.0-defaults.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	redis := map[string]string{}
+	for line := range strings.Lines(string(file)) {
+		name, value, _ := strings.Cut(strings.TrimRight(line, "\n"), " ")
+		redis[name] = value
+	}
+	o := newOptions()
+	for i := range o.registry.all {
+		opt := &o.registry.all[i]
+		theirs, is := redis[opt.Name]
+		if opt.Owner == directive.Nobody {
+			continue
+		}
+		if n, ok := directive.ParseMemory(opt.Default); ok && opt.Kind == directive.Memory {
+			opt.Default = strconv.FormatInt(n, 10)
+		}
+		switch {
+		case !is && opt.Redis != "":
+			t.Errorf("Redis has no %s", opt.Name)
+		case !is || opt.Default == theirs && opt.Redis == "":
+		case opt.Redis != theirs || opt.Default == opt.Redis:
+			t.Errorf("%s: default %q, Redis's %q, said to be %q", opt.Name, opt.Default, theirs, opt.Redis)
+		}
 	}
 }

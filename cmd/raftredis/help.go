@@ -7,7 +7,7 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
 // helpWidth is the column at which descriptions are broken.
@@ -43,36 +43,28 @@ func (o *options) printHelp(w io.Writer) {
 	var b strings.Builder
 	b.WriteString(helpHead)
 	group := ""
-	defaults := newOptions()
-	o.flags.VisitAll(func(f *pflag.Flag) {
-		if f.Hidden {
-			return
+	for i := range o.registry.all {
+		opt := &o.registry.all[i]
+		if opt.Owner == directive.Nobody || opt.Hidden {
+			continue
 		}
-		if g := f.Annotations[groupKey][0]; g != group {
-			group = g
+		if opt.group != group {
+			group = opt.group
 			fmt.Fprintf(&b, "\n%s:\n", group)
 		}
-		fmt.Fprintf(&b, "  --%s %s\n", f.Name, f.Value.Type())
-		text := f.Usage
-		if d := defaultOf(defaults.flags.Lookup(f.Name).Value); d != "" {
-			text += " (default " + d + ")"
+		fmt.Fprintf(&b, "  --%s %s\n", opt.Name, opt.value.Type())
+		text := opt.Summary
+		if opt.Default != "" {
+			text += " (default " + opt.Default + ")"
 		}
 		wrap(&b, text, "        ")
-		for _, example := range f.Annotations[exampleKey] {
-			fmt.Fprintf(&b, "        for example --%s %s\n", f.Name, quoted(example))
+		if opt.example != "" {
+			fmt.Fprintf(&b, "        for example --%s %s\n", opt.Name, quoted(opt.example))
 		}
-	})
+	}
 	b.WriteString("\n  -h, --help\n  -v, --version\n")
 	b.WriteString(helpTail)
 	fmt.Fprint(w, b.String())
-}
-
-// defaultOf writes a default as redis.conf would: 1gb, not 1073741824.
-func defaultOf(v pflag.Value) string {
-	if f, ok := v.(*frontValue); ok {
-		return f.directive.Default
-	}
-	return v.String()
 }
 
 func quoted(s string) string {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode"
 	"github.com/raftredis/raftredis/resp"
-	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
 // envPrefix begins the environment variable of every option: --read-mode is
@@ -62,12 +62,12 @@ type options struct {
 	failpoint   text
 
 	flags *pflag.FlagSet
-	// foreign are the directives of Redis that are no options, and idle those of
-	// them that were given, "name, name: reason": for one warning.
-	foreign map[string]foreign
-	idle    []string
-	// limits are the replicated settings.
-	limits []*limitValue
+	// registry has every directive, with its value.
+	registry *registry
+	// idle are the directives of nobody's that were given, "name, name: reason": for
+	// one warning.
+	idle []string
+	// events is the one setting that is state and no limit.
 	events eventsValue
 	// given says where an option's value comes from; what is not in it has its
 	// default.
@@ -75,13 +75,6 @@ type options struct {
 	// restart says that the data directory is somebody's: it knows the members.
 	restart bool
 }
-
-// Annotations of a flag, for --help.
-const (
-	groupKey   = "group"
-	testGroup  = "Testing" // the group that --help does not show
-	exampleKey = "example"
-)
 
 // newOptions returns the options with their defaults and declares the flags.
 func newOptions() *options {
@@ -111,179 +104,37 @@ func newOptions() *options {
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},
 
-		given:   map[string]string{},
-		foreign: foreignDirectives(),
+		given: map[string]string{},
 	}
 	o.declare()
 	return o
 }
 
-// declare makes the flags, in the order in which --help shows them.
+// declare makes the registry, and a flag of each option in it.
 func (o *options) declare() {
+	o.registry = o.table()
 	fs := pflag.NewFlagSet("raftredis", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.Usage = func() {} // main prints errors, and --help is an option like others
 	o.flags = fs
-	aliases := map[string]string{}
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if now := aliases[name]; now != "" {
-			name = now
+		if opt := o.registry.byName[name]; opt != nil {
+			name = opt.Name // it may have been the alias
 		}
 		return pflag.NormalizedName(name)
 	})
-
-	group := ""
-	add := func(v pflag.Value, name, usage string, example ...string) {
-		f := fs.VarPF(v, name, "", usage)
-		if b, ok := v.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+	for i := range o.registry.all {
+		opt := &o.registry.all[i]
+		if opt.Owner == directive.Nobody {
+			continue
+		}
+		f := fs.VarPF(opt.value, opt.Name, "", opt.Summary)
+		if b, ok := opt.value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
 			f.NoOptDefVal = "yes" // --join alone
 		}
-		f.Annotations = map[string][]string{groupKey: {group}, exampleKey: example}
 	}
-	front := map[string]*frontValue{}
-	var rest []string
-	for _, d := range resp.Directives() {
-		front[d.Name] = &frontValue{config: &o.front, directive: d}
-		rest = append(rest, d.Name)
-		if d.Alias != "" {
-			aliases[d.Alias] = d.Name
-		}
-	}
-	addFront := func(name string, example ...string) {
-		if v := front[name]; v != nil {
-			add(v, name, v.directive.Summary, example...)
-			delete(front, name)
-		}
-	}
-
-	group = "The cluster"
-	add(&o.id, "id", "this node's id: never 0, never used before in this cluster")
-	add(&o.cluster, "cluster", "URLs where the first members reach each other, the same list on every node: by position (the first is id 1) or as id=url. Alone by default. It counts only while --dir is empty",
-		"1=http://10.0.0.1:16379,2=http://10.0.0.2:16379,3=http://10.0.0.3:16379")
-	addFront("port")
-	add(&o.join, "join", "join a running cluster through any of the members in --cluster, instead of starting a new one")
-	add(&o.clusterPort, "cluster-port", "port for the other members, where --cluster does not say it; 0 is the client port plus 10000")
-	add(&o.peerListen, "peer-listen", "where to listen for the other members, if that is not this node's own URL", "0.0.0.0:16379")
-	add(&o.announceIP, "cluster-announce-ip", "host under which clients reach this node, told to the other members; the first of --bind by default")
-	add(&o.announcePort, "cluster-announce-port", "port under which clients reach this node; 0 is --port")
-	add(&o.tlsCluster, "tls-cluster", "mutual TLS between the members (their URLs are then https)")
-	addFront("tls-cert-file")
-	addFront("tls-key-file")
-	addFront("tls-ca-cert-file")
-
-	group = "Data and guarantees"
-	add(&o.dir, "dir", "data directory; it belongs to one node")
-	add(&o.appendfsync, "appendfsync", "when the log is forced to disk: before a write is acknowledged, once a second, or when the system likes")
-	add(&o.snapshotBytes, "snapshot-bytes", "bytes of log between two snapshots")
-	add(&o.catchUpBytes, "snapshot-catch-up-bytes", "bytes of log that are kept in memory for members that are a little behind")
-	addFront("read-mode")
-	addFront("replica-serve-stale-data")
-	add(&o.proposalTimeout, "proposal-timeout", "how long a write may wait for its outcome before its client gets an error")
-	add(&o.nodeTimeout, "cluster-node-timeout", "a leader that was silent for so long (to twice so long) is replaced")
-
-	group = "Clients"
-	addFront("bind", "127.0.0.1,10.0.0.1")
-	addFront("protected-mode")
-	addFront("requirepass")
-	add(&o.users, "user", "a user of a new cluster (then ACL SETUSER changes them for all members): a name and rules as of ACL SETUSER; may be given several times", "alice on #<sha256 of a password> ~cached:* +@read")
-	addFront("tls-port")
-	addFront("tls-auth-clients")
-	addFront("tls-protocols")
-	for _, name := range rest {
-		if f := front[name]; f != nil && !observing(name) {
-			addFront(name)
-		}
-	}
-
-	group = "Keyspace events, of a new cluster (then CONFIG SET changes them for all members)"
-	add(&o.events, "notify-keyspace-events", "classes of events that are published: K or E for how, A or some of g$lshzxetdnm for what")
-
-	group = "Compact forms, of a new cluster (then CONFIG SET changes them for all members)"
-	for _, l := range command.AllLimits() {
-		v := &limitValue{limit: l, value: l.Default}
-		o.limits = append(o.limits, v)
-		add(v, l.Name, "when a collection leaves its compact form: as Redis's directive")
-		if l.Alias != "" {
-			aliases[l.Alias] = l.Name
-		}
-	}
-
-	group = "Observing"
-	add(&o.loglevel, "loglevel", "how much to log")
-	add(&o.logfile, "logfile", "file to append the log to, opened again when it was renamed and on SIGHUP; standard error by default")
-	for _, name := range rest {
-		addFront(name)
-	}
-	add(&o.pprof, "pprof", "serve /debug/pprof, /metrics and /readyz over HTTP there; without a host, on 127.0.0.1", "6060")
-
-	group = "Starting"
-	add(&o.config, "config", "file with one option a line, in the format of redis.conf; also as the first argument")
-	add(&o.forceFormation, "force-formation", "form a new cluster although some of --cluster do not answer, if a majority does. "+
-		"Should one of those have data, its cluster and what was acknowledged there is cut off for good")
-	add(&o.forceNewCluster, "force-new-cluster", "make --dir a cluster of one that keeps the data, and end: the way back when a majority of the members is lost for good. "+
-		"The other members' ids are burnt; what they had and this one has not is lost")
 	fs.BoolVarP(&o.help, "help", "h", false, "print this")
 	fs.BoolVarP(&o.version, "version", "v", false, "print the version")
-
-	group = testGroup
-	add(&o.clockOffset, "clock-offset", "how far the clock of this node is off")
-	add(&o.failpoint, "failpoint", "step of the persist path, on whose n-th passing the process dies")
-	for _, name := range []string{"clock-offset", "failpoint", "help", "version"} {
-		fs.Lookup(name).Hidden = true
-	}
-}
-
-// observing says which of the front's settings --help lists with logs and
-// metrics.
-func observing(name string) bool {
-	for _, prefix := range []string{"slowlog-", "latency-", "enable-debug"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-// frontValue makes a flag of one of the front's settings.
-type frontValue struct {
-	config    *resp.Config
-	directive resp.Directive
-}
-
-func (v *frontValue) String() string { return v.directive.Get(v.config) }
-
-// Type names the value in --help.
-func (v *frontValue) Type() string {
-	switch d := v.directive; d.Kind {
-	case resp.Enum:
-		return strings.Join(d.Values, "|")
-	case resp.YesNo:
-		return "yes|no"
-	case resp.Memory:
-		return "bytes"
-	case resp.Number:
-		return "n"
-	default:
-		return "text"
-	}
-}
-
-// IsBoolFlag lets a switch stand alone on the command line.
-func (v *frontValue) IsBoolFlag() bool { return v.directive.Kind == resp.YesNo }
-
-func (v *frontValue) Set(s string) error {
-	d := v.directive
-	if d.Name == "bind" {
-		s = strings.ReplaceAll(s, ",", " ")
-	}
-	err := d.Set(v.config, s)
-	if err == nil {
-		return nil
-	}
-	if near := nearest(strings.ToLower(s), d.Values); near != "" {
-		return fmt.Errorf("%w, not %q: did you mean %q?", err, s, near)
-	}
-	return fmt.Errorf("%w, not %q", err, s)
 }
 
 // parseOptions reads the command line (without the program's name), the
@@ -320,11 +171,11 @@ func parseOptions(args, environ []string) (*options, error) {
 
 // withoutForeign takes the directives that are no options here out of grouped
 // arguments.
-func (o *options) withoutForeign(args []string) (rest []string, others []directive) {
+func (o *options) withoutForeign(args []string) (rest []string, others []confLine) {
 	for _, arg := range args {
 		name, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
-		if _, is := o.foreign[formerName(name)]; is && strings.HasPrefix(arg, "-") && o.flags.Lookup(name) == nil {
-			others = append(others, directive{name: name, value: value})
+		if opt := o.registry.find(name); opt != nil && opt.Owner == directive.Nobody && strings.HasPrefix(arg, "-") {
+			others = append(others, confLine{name: name, value: value})
 		} else {
 			rest = append(rest, arg)
 		}
@@ -386,7 +237,7 @@ func looksLikeFile(arg string) bool {
 // take sets what is not set yet. Directives of one source are taken together:
 // a directive that repeats within a source follows the rule of its type. The error
 // joins one for each that is wrong.
-func (o *options) take(source []directive) error {
+func (o *options) take(source []confLine) error {
 	fresh := map[string]bool{}
 	var errs []error
 	for _, d := range source {
@@ -395,14 +246,15 @@ func (o *options) take(source []directive) error {
 	return errors.Join(errs...)
 }
 
-func (o *options) takeOne(d directive, fresh map[string]bool) error {
-	f := o.flags.Lookup(d.name)
-	if other, is := o.foreign[formerName(d.name)]; is && f == nil {
-		return o.takeForeign(d, other, fresh)
-	}
-	if f == nil || d.name == "help" || d.name == "version" {
+func (o *options) takeOne(d confLine, fresh map[string]bool) error {
+	opt := o.registry.find(d.name)
+	if opt == nil { // --help and --version are for the command line alone
 		return o.unknown(d.name, d.where)
 	}
+	if opt.Owner == directive.Nobody {
+		return o.takeForeign(d, opt, fresh)
+	}
+	f := o.flags.Lookup(opt.Name)
 	if o.given[f.Name] != "" && !fresh[f.Name] {
 		return nil
 	}
@@ -423,14 +275,14 @@ func (o *options) takeOne(d directive, fresh map[string]bool) error {
 }
 
 // readEnv collects RAFTREDIS_* in the order of their names.
-func readEnv(environ []string) []directive {
-	var all []directive
+func readEnv(environ []string) []confLine {
+	var all []confLine
 	for _, kv := range environ {
 		key, value, _ := strings.Cut(kv, "=")
 		if !strings.HasPrefix(key, envPrefix) || fromKubernetes(key, value) {
 			continue
 		}
-		all = append(all, directive{
+		all = append(all, confLine{
 			name:  strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(key, envPrefix)), "_", "-"),
 			value: value,
 			where: "environment variable " + key,
@@ -476,12 +328,12 @@ func (o *options) unknown(name, where string) error {
 		name = "--" + name
 	}
 	bare := strings.TrimLeft(name, "-")
-	var names []string
-	o.flags.VisitAll(func(f *pflag.Flag) {
-		if f.Annotations[groupKey] == nil || f.Annotations[groupKey][0] != testGroup {
-			names = append(names, f.Name)
+	names := []string{"help", "version"}
+	for i := range o.registry.all {
+		if opt := &o.registry.all[i]; opt.Owner != directive.Nobody && !opt.Hidden {
+			names = append(names, opt.Name)
 		}
-	})
+	}
 	if near := nearest(strings.ToLower(bare), names); near != "" {
 		return fmt.Errorf("%sthere is no option %s: did you mean %s?", where, name, strings.Replace(name, bare, near, 1))
 	}
@@ -491,9 +343,9 @@ func (o *options) unknown(name, where string) error {
 // givenLimits are the replicated settings that somebody has given.
 func (o *options) givenLimits() map[string]int64 {
 	given := map[string]int64{}
-	for _, v := range o.limits {
-		if o.given[v.limit.Name] != "" {
-			given[v.limit.Name] = v.value
+	for i := range o.registry.all {
+		if v, is := o.registry.all[i].value.(*stateValue); is && o.given[v.directive.Name] != "" {
+			given[v.directive.Name] = v.value
 		}
 	}
 	return given

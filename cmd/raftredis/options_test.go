@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/pflag"
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
 func TestDefaultsAreOneNodeOnLoopback(t *testing.T) {
@@ -222,16 +222,17 @@ func TestHelp(t *testing.T) {
 	o := newOptions()
 	var b strings.Builder
 	o.printHelp(&b)
-	o.flags.VisitAll(func(f *pflag.Flag) {
-		switch {
-		case f.Annotations[groupKey] != nil && f.Annotations[groupKey][0] == testGroup:
-			if strings.Contains(b.String(), "--"+f.Name) {
-				t.Errorf("--%s is for tests and must not be shown", f.Name)
+	for i := range o.registry.all {
+		switch opt := &o.registry.all[i]; {
+		case opt.Owner == directive.Nobody:
+		case opt.Hidden:
+			if strings.Contains(b.String(), "--"+opt.Name) {
+				t.Errorf("--%s is for tests and must not be shown", opt.Name)
 			}
-		case !strings.Contains(b.String(), "--"+f.Name) || f.Usage == "":
-			t.Errorf("--%s is not described", f.Name)
+		case !strings.Contains(b.String(), "--"+opt.Name) || opt.Summary == "":
+			t.Errorf("--%s is not described", opt.Name)
 		}
-	})
+	}
 	for _, line := range strings.Split(b.String(), "\n") {
 		if len(line) > 140 {
 			t.Errorf("a line of %d characters: %s", len(line), line)

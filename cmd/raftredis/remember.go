@@ -20,12 +20,6 @@ import (
 // and in snapshots; here is what only this machine knows. No secret is in it.
 const nodeConf = "node.conf"
 
-// remembered are the options that nodeConf keeps.
-var remembered = []string{
-	"id", "port", "tls-port", "bind", "cluster-port", "cluster-announce-ip", "cluster-announce-port", "peer-listen",
-	"tls-cluster", "tls-cert-file", "tls-key-file", "tls-ca-cert-file",
-}
-
 // recall takes from the data directory what was not said otherwise.
 func (o *options) recall() error {
 	begun, err := raftnode.Begun(o.dir.value)
@@ -77,11 +71,13 @@ func checkNodeConf(path string) error {
 func (o *options) remember() error {
 	var b strings.Builder
 	b.WriteString("# Written by raftredis at each start, with a checksum: do not edit. Options given on starting win over these.\n")
-	defaults := newOptions()
-	for _, name := range remembered {
-		value := o.flags.Lookup(name).Value.String()
-		if name == "id" || value != defaults.flags.Lookup(name).Value.String() {
-			fmt.Fprintf(&b, "%s %s\n", name, confQuote(value))
+	for i := range o.registry.all {
+		opt := &o.registry.all[i]
+		if !opt.Remember {
+			continue
+		}
+		if value := opt.value.String(); opt.Name == "id" || value != opt.Default {
+			fmt.Fprintf(&b, "%s %s\n", opt.Name, confQuote(value))
 		}
 	}
 	b.WriteString(nodeConfSumOf(b.String()))

@@ -218,7 +218,7 @@ func (p *part) serve() error {
 		Table:       p.table,
 		Version:     release,
 		RunID:       hex.EncodeToString(id),
-		Extra:       o.extra(p.log),
+		Settings:    o.settings(p.log),
 		Users:       o.users.all,
 		Forms:       !o.restart && !bool(o.join),
 
@@ -331,30 +331,6 @@ func (o *options) checkTLS(log *logs) error {
 		log.Warn(warning)
 	}
 	return err
-}
-
-// extra is what CONFIG GET and CONFIG SET know beyond the front's own settings.
-func (o *options) extra(log *logs) []resp.Extra {
-	fixed := func(name string) resp.Extra {
-		return resp.Extra{Name: name, Get: func() string { return o.flags.Lookup(name).Value.String() }}
-	}
-	all := []resp.Extra{
-		{Name: "loglevel", Get: log.level, Set: log.setLevel},
-		// redis-benchmark and others ask for these: there is always a log, and
-		// snapshots do not follow Redis's rules.
-		{Name: "appendonly", Get: func() string { return "yes" }},
-		{Name: "save", Get: func() string { return "" }},
-		{Name: "aclfile", Get: func() string { return "" }},
-		{Name: "maxmemory", Get: func() string { return "0" }},
-		{Name: "maxmemory-policy", Get: func() string { return "noeviction" }},
-	}
-	for _, name := range []string{
-		"dir", "appendfsync", "snapshot-bytes", "proposal-timeout", "cluster-node-timeout", "logfile",
-		"cluster-announce-ip", "cluster-announce-port", "cluster-port", "tls-cluster", "snapshot-catch-up-bytes",
-	} {
-		all = append(all, fixed(name))
-	}
-	return all
 }
 
 // now is the clock of this node.

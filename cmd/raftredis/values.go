@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/resp"
-	"github.com/raftredis/raftredis/store/command"
+	"github.com/raftredis/raftredis/resp/directive"
 )
 
 // The types below are pflag.Values. They read values as redis.conf writes them
@@ -69,45 +69,21 @@ func (v *oneOf) Set(s string) error {
 }
 
 // memory is a number of bytes in redis.conf's units: 1k is 1000 bytes and 1kb
-// is 1024.
-type memory uint64
+// is 1024, which may be called 1KiB here.
+type memory int64
 
-// memoryUnits are in the order in which String tries them.
-var memoryUnits = [...]struct {
-	suffix string
-	bytes  uint64
-}{
-	{"gb", 1 << 30}, {"mb", 1 << 20}, {"kb", 1 << 10},
-	{"g", 1e9}, {"m", 1e6}, {"k", 1e3}, {"b", 1}, {"", 1},
-}
-
-func (v *memory) String() string {
-	for _, u := range memoryUnits {
-		if *v > 0 && u.bytes > 1 && uint64(*v)%u.bytes == 0 {
-			return strconv.FormatUint(uint64(*v)/u.bytes, 10) + u.suffix
-		}
-	}
-	return strconv.FormatUint(uint64(*v), 10)
-}
+func (v *memory) String() string { return directive.FormatMemory(int64(*v)) }
 
 // Type names the value in --help.
 func (v *memory) Type() string { return "bytes" }
 
 func (v *memory) Set(s string) error {
-	digits := strings.TrimRight(strings.ToLower(s), "bgikm")
-	suffix := strings.ReplaceAll(strings.ToLower(s)[len(digits):], "i", "")
-	for _, u := range memoryUnits {
-		if u.suffix != suffix {
-			continue
-		}
-		n, err := strconv.ParseUint(digits, 10, 64)
-		if err != nil || n > math.MaxInt64/u.bytes {
-			break
-		}
-		*v = memory(n * u.bytes)
-		return nil
+	n, ok := directive.ParseMemory(strings.Replace(strings.ToLower(s), "ib", "b", 1))
+	if !ok {
+		return fmt.Errorf("must be a memory size such as 100mb or 1gb, not %q", s)
 	}
-	return fmt.Errorf("must be a memory size such as 100mb or 1gb, not %q", s)
+	*v = memory(n)
+	return nil
 }
 
 // period is a time: a plain number in the unit that redis.conf has for this
@@ -168,24 +144,19 @@ func (v *number) Set(s string) error {
 	return nil
 }
 
-// limitValue is a replicated setting: what it is to be in a new cluster.
-type limitValue struct {
-	limit command.Limit
-	value int64
+// stateValue is a setting that is state: what it is to be in a new cluster.
+type stateValue struct {
+	directive directive.Directive
+	value     int64
 }
 
-func (v *limitValue) String() string { return strconv.FormatInt(v.value, 10) }
+func (v *stateValue) String() string { return strconv.FormatInt(v.value, 10) }
 
 // Type names the value in --help.
-func (v *limitValue) Type() string {
-	if v.limit.Memory {
-		return "bytes"
-	}
-	return "n"
-}
+func (v *stateValue) Type() string { return v.directive.Placeholder() }
 
-func (v *limitValue) Set(s string) error {
-	n, err := resp.ParseLimit(v.limit, s)
+func (v *stateValue) Set(s string) error {
+	n, err := v.directive.Int(s)
 	if err == nil {
 		v.value = n
 	}
@@ -206,6 +177,35 @@ func (v *eventsValue) Set(s string) error {
 		v.classes = s
 	}
 	return err
+}
+
+// frontValue makes a flag of one of the front's settings.
+type frontValue struct {
+	config    *resp.Config
+	directive resp.Directive
+}
+
+func (v *frontValue) String() string { return v.directive.Get(v.config) }
+
+// Type names the value in --help.
+func (v *frontValue) Type() string { return v.directive.Placeholder() }
+
+// IsBoolFlag lets a switch stand alone on the command line.
+func (v *frontValue) IsBoolFlag() bool { return v.directive.Kind == directive.YesNo }
+
+func (v *frontValue) Set(s string) error {
+	d := v.directive
+	if d.Name == "bind" {
+		s = strings.ReplaceAll(s, ",", " ")
+	}
+	err := d.Set(v.config, s)
+	if err == nil {
+		return nil
+	}
+	if near := nearest(strings.ToLower(s), d.Values); near != "" {
+		return fmt.Errorf("%w, not %q: did you mean %q?", err, s, near)
+	}
+	return fmt.Errorf("%w, not %q", err, s)
 }
 
 // text is any string; kind is its placeholder in --help.
@@ -250,11 +250,11 @@ func (v *userLines) Type() string { return "'name rules'" }
 
 // Set adds a user from the command line, where rules stand between blanks.
 func (v *userLines) Set(s string) error {
-	v.add(directive{words: strings.Fields(s)})
+	v.add(confLine{words: strings.Fields(s)})
 	return nil
 }
 
-func (v *userLines) add(d directive) {
+func (v *userLines) add(d confLine) {
 	words := d.words
 	if words == nil { // of the environment
 		words = strings.Fields(d.value)

@@ -18,10 +18,15 @@ func testCommands(t testing.TB) *Commands {
 	local := func(name string, flags command.Flags, subs ...*command.Spec) *command.Spec {
 		return &command.Spec{Name: name, Arity: -1, Flags: flags, Summary: "s", Since: "1", Group: "connection", Local: len(subs) == 0, Subcommands: subs}
 	}
+	listens := func(name string, channels command.Channels) *command.Spec {
+		s := local(name, command.PubSub)
+		s.Channels = channels
+		return s
+	}
 	table, err := command.NewTable(command.Data(), []*command.Spec{
 		local("config", 0, local("get", command.Admin), local("set", command.Admin)),
 		local("auth", command.NoAuth|command.Fast), local("select", command.Fast),
-		local("subscribe", command.PubSub), local("psubscribe", command.PubSub), local("unsubscribe", command.PubSub),
+		listens("subscribe", command.AllChannels), listens("psubscribe", command.AllPatterns), listens("unsubscribe", command.NoChannels),
 	})
 	if err != nil {
 		t.Fatal(err)

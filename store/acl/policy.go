@@ -269,14 +269,15 @@ func (p *Policy) Permits(cs *Commands, spec *command.Spec, argv [][]byte, step c
 	return line
 }
 
-// Foreign returns the error for a SORT that reads keys by BY or GET which its user may
-// not read, "" if there is nothing against it. Which keys these are is known only when
-// the command runs, so it takes permission for all.
+// Foreign returns the error for a call that reads keys which its user may not read and
+// which are not among its arguments (command.Spec.Foreign), "" if there is nothing
+// against it. Which keys these are is known only when the command runs, so it takes
+// permission for all.
 func (p *Policy) Foreign(cs *Commands, spec *command.Spec, argv [][]byte) string {
-	if spec.Name != "sort" && spec.Name != "sort_ro" || p.readsAll(cs, spec, argv) {
+	if spec.Foreign == nil || p.readsAll(cs, spec, argv) {
 		return ""
 	}
-	return command.SortForeign(argv)
+	return spec.Foreign(argv)
 }
 
 // call is what is checked against several selectors.
@@ -315,10 +316,10 @@ func (g *grants) check(c *call) Verdict {
 			}
 		}
 	}
-	if !g.allChannels && c.spec.Flags&command.PubSub != 0 {
-		from, to, pattern := channelArgs(c.spec, len(c.argv))
+	if !g.allChannels && c.spec.Channels != command.NoChannels {
+		from, to := c.spec.Channels.Among(len(c.argv))
 		for i := from; i < to; i++ {
-			if !g.channel(c.argv[i], pattern) {
+			if !g.channel(c.argv[i], c.spec.Channels == command.AllPatterns) {
 				return Verdict{DeniedChannel, i}
 			}
 		}
@@ -366,20 +367,6 @@ func needs(flags string) (a access) {
 		}
 	}
 	return a
-}
-
-// channelArgs says which arguments of a call are channels that it may need to be
-// allowed: who unsubscribes may always.
-func channelArgs(spec *command.Spec, n int) (from, to int, pattern bool) {
-	switch spec.FullName() {
-	case "subscribe", "ssubscribe":
-		return 1, n, false
-	case "psubscribe":
-		return 1, n, true
-	case "publish", "spublish":
-		return 1, min(2, n), false
-	}
-	return 0, 0, false
 }
 
 // Channel reports whether the user may subscribe to a channel, or to a pattern of

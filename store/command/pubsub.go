@@ -10,13 +10,13 @@ func PubSubs() []*Spec {
 	const flags = PubSub | Loading | Stale | Fast | MayReplicate
 	return []*Spec{
 		{
-			Name: "publish", Arity: 3, Flags: flags, Group: "pubsub", Since: "2.0.0",
+			Name: "publish", Arity: 3, Flags: flags, Channels: FirstChannel, Group: "pubsub", Since: "2.0.0",
 			Complexity: "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of subscribed patterns (by any client).",
 			Summary:    "Post a message to a channel", Syntax: "channel message",
 			Write: func(w *Write) { w.Reply.Int(w.Publish(false, w.Args[1], w.Args[2])) },
 		},
 		{
-			Name: "spublish", Arity: 3, Flags: flags, Group: "pubsub", Since: "7.0.0", Keys: One(1, "NOT_KEY"),
+			Name: "spublish", Arity: 3, Flags: flags, Channels: FirstChannel, Group: "pubsub", Since: "7.0.0", Keys: One(1, "NOT_KEY"),
 			Complexity: "O(N) where N is the number of clients subscribed to the receiving shard channel.",
 			Summary:    "Post a message to a shard channel", Syntax: "shardchannel message",
 			Write: func(w *Write) { w.Reply.Int(w.Publish(true, w.Args[1], w.Args[2])) },

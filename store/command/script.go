@@ -12,21 +12,12 @@ import (
 	"github.com/raftredis/raftredis/store/script"
 )
 
-// naming is how a command names what it runs.
-type naming uint8
-
-const (
-	bySource naming = iota // EVAL
-	bySHA                  // EVALSHA
-	byName                 // FCALL
-)
-
 const shaLen = 2 * sha1.Size
 
 // scriptRead runs a script for as long as it does not write. At its first write the
 // call is deferred, to be made again as part of the log, and so it is if there is no
 // such script here: only the log can tell that there is none.
-func scriptRead(by naming, ro bool) func(*Read) {
+func scriptRead(by Naming, ro bool) func(*Read) {
 	return func(r *Read) {
 		s := scriptRun{call: &r.Call, by: by, ro: ro, db: r.Selected}
 		if !s.prepare() {
@@ -37,19 +28,25 @@ func scriptRead(by naming, ro bool) func(*Read) {
 			return
 		}
 		s.run()
-		if r.Deferred() && by == bySHA && r.Host.Library.Script(s.entry.SHA) == nil {
+		if r.Deferred() && by == BySHA && r.Host.Library.Script(s.entry.SHA) == nil {
 			// It was only ever evaluated on this node, so that the log needs its source.
-			name := "eval"
-			if ro {
-				name = "eval_ro"
-			}
-			r.Args = append([][]byte{[]byte(name), s.entry.Source}, r.Args[2:]...)
+			r.Args = BySourceArgs(ro, s.entry.Source, r.Args[2:])
 		}
 	}
 }
 
+// BySourceArgs returns the arguments of the call that runs a script by its source,
+// instead of by its SHA-1: rest is what stands behind that.
+func BySourceArgs(ro bool, source []byte, rest [][]byte) [][]byte {
+	name := "eval"
+	if ro {
+		name = "eval_ro"
+	}
+	return append([][]byte{[]byte(name), source}, rest...)
+}
+
 // scriptWrite runs a script as part of the log.
-func scriptWrite(by naming, ro bool) func(*Write) {
+func scriptWrite(by Naming, ro bool) func(*Write) {
 	return func(w *Write) {
 		s := scriptRun{call: &w.Call, by: by, ro: ro, db: w.Selected}
 		switch {
@@ -65,7 +62,7 @@ func scriptWrite(by naming, ro bool) func(*Write) {
 // scriptRun is one run of a script or a function.
 type scriptRun struct {
 	call *Call
-	by   naming
+	by   Naming
 	ro   bool // it may not write: EVAL_RO and its like, and the flag no-writes
 	db   int  // that its commands go to
 
@@ -93,14 +90,14 @@ func (f *failing) Error(line string) {
 // false it has replied.
 func (s *scriptRun) prepare() bool {
 	c := s.call
-	if s.by == byName {
+	if s.by == ByName {
 		if s.fn, s.found = c.Host.Library.Function(string(c.Args[1])); !s.found {
 			return true
 		}
 		s.flags = s.fn.Flags
 		return s.parseKeys("ERR Bad number of keys provided") && s.allowed()
 	}
-	if s.by == bySHA && len(c.Args[1]) != shaLen {
+	if s.by == BySHA && len(c.Args[1]) != shaLen {
 		s.unknown()
 		return false
 	}
@@ -108,13 +105,13 @@ func (s *scriptRun) prepare() bool {
 		return false
 	}
 	var sha string
-	if s.by == bySHA {
+	if s.by == BySHA {
 		sha = string(appendLower(make([]byte, 0, shaLen), c.Args[1]))
 	} else {
 		sha = SHA(c.Args[1])
 	}
 	if s.entry = c.Host.script(sha); s.entry == nil {
-		if s.by == bySHA {
+		if s.by == BySHA {
 			return true
 		}
 		source := bytes.Clone(c.Args[1])
@@ -156,7 +153,7 @@ func (h *Host) keep(e *library.Entry) {
 }
 
 func (s *scriptRun) unknown() {
-	if s.by == byName {
+	if s.by == ByName {
 		s.call.Reply.Error("ERR Function not found")
 	} else {
 		s.call.Reply.Error("NOSCRIPT No matching script. Please use EVAL.")

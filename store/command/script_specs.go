@@ -4,21 +4,21 @@ package command
 // and FUNCTION STATS are about what a node runs, and the front's.
 func Scripting() []*Spec {
 	return []*Spec{
-		runs("eval", "2.6.0", "Execute a Lua script server side", "script", bySource, false),
-		runs("evalsha", "2.6.0", "Execute a Lua script server side", "sha1", bySHA, false),
-		runs("eval_ro", "7.0.0", "Execute a read-only Lua script server side", "script", bySource, true),
-		runs("evalsha_ro", "7.0.0", "Execute a read-only Lua script server side", "sha1", bySHA, true),
-		runs("fcall", "7.0.0", "Invoke a function", "function", byName, false),
-		runs("fcall_ro", "7.0.0", "Invoke a read-only function", "function", byName, true),
+		runs("eval", "2.6.0", "Execute a Lua script server side", "script", BySource, false),
+		runs("evalsha", "2.6.0", "Execute a Lua script server side", "sha1", BySHA, false),
+		runs("eval_ro", "7.0.0", "Execute a read-only Lua script server side", "script", BySource, true),
+		runs("evalsha_ro", "7.0.0", "Execute a read-only Lua script server side", "sha1", BySHA, true),
+		runs("fcall", "7.0.0", "Invoke a function", "function", ByName, false),
+		runs("fcall_ro", "7.0.0", "Invoke a read-only function", "function", ByName, true),
 		scriptContainer(),
 		functionContainer(),
 	}
 }
 
 // runs declares a command that runs a script.
-func runs(name, since, summary, what string, by naming, ro bool) *Spec {
+func runs(name, since, summary, what string, by Naming, ro bool) *Spec {
 	kind := "script"
-	if by == byName {
+	if by == ByName {
 		kind = "function"
 	}
 	flags, keyFlags := MayReplicate, "RW ACCESS UPDATE"
@@ -27,7 +27,7 @@ func runs(name, since, summary, what string, by naming, ro bool) *Spec {
 	}
 	return &Spec{
 		Name: name, Arity: -3, Flags: flags | NoScript | Stale | SkipMonitor | NoMandatoryKeys | MovableKeys,
-		Keys: Counted(2, keyFlags), Script: true,
+		Keys: Counted(2, keyFlags), Script: true, Runs: by,
 		Group: "scripting", Since: since, Complexity: "Depends on the " + kind + " that is executed.",
 		Summary: summary,
 		Syntax:  what + " numkeys [key [key ...]] [arg [arg ...]]",

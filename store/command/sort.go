@@ -17,6 +17,7 @@ func Sorting() []*Spec {
 			Syntax:   "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
 			Write:    sortCommand,
 			FindKeys: sortKeys,
+			Foreign:  func(argv [][]byte) string { return sortForeign(argv, true) },
 		},
 		{
 			Name: "sort_ro", Arity: -2, Flags: MovableKeys | Dangerous, Keys: []KeySpec{{Flags: "RO ACCESS", Index: 1, Step: 1}, {Flags: "RO ACCESS", Unknown: true}},
@@ -25,6 +26,7 @@ func Sorting() []*Spec {
 			Syntax:   "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
 			Read:     sortRO,
 			FindKeys: sortROKeys,
+			Foreign:  func(argv [][]byte) string { return sortForeign(argv, false) },
 		},
 	}
 }
@@ -96,9 +98,8 @@ func (c *Call) parseSorting(mayStore bool) (o sorting, ok bool) {
 	return o, true
 }
 
-// SortForeign returns Redis's error for a SORT of a user who may not read all
-// keys, "" if it does not want to, or is going to be refused anyway.
-func SortForeign(argv [][]byte) string {
+// sortForeign is Spec.Foreign of SORT, which may have STORE, and of SORT_RO.
+func sortForeign(argv [][]byte, store bool) string {
 	for i := 2; i < len(argv); i++ {
 		rest := len(argv) - i - 1
 		switch {
@@ -110,7 +111,7 @@ func SortForeign(argv [][]byte) string {
 				return ""
 			}
 			i += 2
-		case EqualFold(argv[i], "store") && EqualFold(argv[0], "sort") && rest >= 1:
+		case EqualFold(argv[i], "store") && store && rest >= 1:
 			i++
 		case EqualFold(argv[i], "by") && rest >= 1:
 			if i++; bytes.Contains(argv[i], []byte("*")) {

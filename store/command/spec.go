@@ -44,12 +44,56 @@ type Spec struct {
 	// Script is for what runs a script, or is about those that there are: Redis counts
 	// none of them as reading or writing unless its Flags say so.
 	Script bool
+	// Runs is set where the command itself runs one.
+	Runs Naming
+
+	// Channels are the arguments that a user must be allowed to send to or to hear.
+	Channels Channels
+
+	// Foreign, if not nil, returns Redis's error for a call that reads keys which are
+	// known only when it runs (SORT's BY and GET), by a user who may not read all keys.
+	// It is "" if the call does not, or is going to be refused anyway.
+	Foreign func(argv [][]byte) string
 
 	// Internal is for what only nodes themselves propose or read: no client can
 	// call it or see it. See Table.Internal.
 	Internal bool
 
 	container string // the name of the command that this is a subcommand of
+}
+
+// Naming is how a command names the script that it runs.
+type Naming uint8
+
+// How it may. The zero value is for commands that run none.
+const (
+	BySource Naming = iota + 1 // EVAL
+	BySHA                      // EVALSHA
+	ByName                     // FCALL
+)
+
+// Channels says which arguments of a command are channels.
+type Channels uint8
+
+// What there is. Who unsubscribes needs no permission for what it names.
+const (
+	NoChannels   Channels = iota
+	FirstChannel          // the first argument
+	AllChannels           // every argument
+	AllPatterns           // every argument, a pattern of channels
+)
+
+// Among returns where the channels are in a call of n arguments, the name included:
+// from and up to.
+func (c Channels) Among(n int) (from, to int) {
+	switch c {
+	case FirstChannel:
+		return 1, min(2, n)
+	case AllChannels, AllPatterns:
+		return 1, n
+	default:
+		return 0, 0
+	}
 }
 
 // FullName is the name by which Redis knows the command in errors and COMMAND: a

@@ -109,6 +109,10 @@ func (s *Spec) check() error {
 		return errors.New("only a Local command can have an Answer")
 	case s.Block != nil && (s.Read == nil && s.Write == nil || s.Block.Timeout == nil || s.Block.Keys == nil || s.Block.Kind == keyspace.None):
 		return errors.New("what blocks reads or writes, and says for what kind of value, for which keys and how long")
+	case s.Runs != 0 && (!s.Script || s.Read == nil || s.Write == nil):
+		return errors.New("what runs a script is tried as a Read and applied as a Write")
+	case s.Channels != NoChannels && s.Flags&PubSub == 0:
+		return errors.New("only a PubSub command has Channels")
 	case s.Arity == 0 || s.Summary == "" || s.Since == "" || s.Group == "":
 		return fmt.Errorf("arity, summary, since and group are all needed")
 	}

@@ -533,10 +533,10 @@ func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
 
 // Flush removes every key.
 func (db *DB) Flush() {
+	db.ks.swept(db.id) // clients with a cache of their own are told in any case, as in Redis
 	if db.d.keys.len() == 0 {
 		return // nothing that anybody watches has changed
 	}
-	db.ks.swept(db.id)
 	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)})
 	fresh := newData()
 	fresh.swapped = db.d.swapped

@@ -90,7 +90,7 @@ type logMaker struct {
 	rnd *rand.Rand
 	seq [3]uint64
 	run [3]uint64
-	now int64
+	now Millis
 	old [][]byte
 
 	users []acl.Change // of those that scripts run on behalf of
@@ -190,7 +190,7 @@ func (m *logMaker) entry() []byte {
 	if m.rnd.IntN(10) == 0 {
 		return nil // raft's own
 	}
-	m.now += m.rnd.Int64N(900) - 100 // the next leader's clock may be behind
+	m.now += Millis(m.rnd.Int64N(900) - 100) // the next leader's clock may be behind
 	var requests [][]byte
 	for range m.rnd.IntN(4) {
 		r := m.request()

@@ -54,9 +54,9 @@ const (
 // newer version of the program. The node must stop.
 var ErrEntry = errors.New("log entry cannot be decoded")
 
-// Seal builds one log entry of requests, in dst's memory if there is room. now
-// (ms) and seed are all that a state machine may know of the world.
-func Seal(dst []byte, now int64, seed uint64, requests [][]byte) []byte {
+// Seal builds one log entry of requests, in dst's memory if there is room. now and
+// seed are all that a state machine may know of the world.
+func Seal(dst []byte, now Millis, seed uint64, requests [][]byte) []byte {
 	size := 1 + binary.MaxVarintLen64 + 8
 	for _, r := range requests {
 		size += uvarintLen(uint64(len(r))) + len(r)
@@ -71,7 +71,7 @@ func Seal(dst []byte, now int64, seed uint64, requests [][]byte) []byte {
 	return b
 }
 
-func appendEntryHead(b []byte, now int64, seed uint64) []byte {
+func appendEntryHead(b []byte, now Millis, seed uint64) []byte {
 	b = append(b, entryVersion)
 	b = appendUvarint(b, uint64(now))
 	return binary.LittleEndian.AppendUint64(b, seed)
@@ -193,11 +193,11 @@ func (c *cursor) op() (kind, db int) {
 }
 
 // entryHead reads what stands before an entry's requests.
-func (c *cursor) entryHead() (now int64, seed uint64) {
+func (c *cursor) entryHead() (now Millis, seed uint64) {
 	if v := c.byte(); v != entryVersion && c.err == nil {
 		c.fail(fmt.Sprintf("entry version %d, this program knows %d", v, entryVersion))
 	}
-	now = int64(c.uvarint())
+	now = Millis(c.uvarint())
 	seed = c.uint64()
 	if now < 0 {
 		c.fail("time out of range")
@@ -221,6 +221,6 @@ func (c *cursor) head() (h Head) {
 
 // SealLarge appends the beginning of an entry with one request of size bytes, which
 // the raft node puts behind it. Otherwise it is like Seal.
-func SealLarge(dst []byte, now int64, seed uint64, size int) []byte {
+func SealLarge(dst []byte, now Millis, seed uint64, size int) []byte {
 	return appendUvarint(appendEntryHead(dst, now, seed), uint64(size))
 }

@@ -57,7 +57,7 @@ type watcher struct {
 
 var _ Observer = (*watcher)(nil)
 
-func (w *watcher) Entry(int64) {}
+func (w *watcher) Entry(Millis) {}
 
 func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	if !fresh {
@@ -71,7 +71,7 @@ func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 
 func (w *watcher) Touched(keyspace.Touch) {}
 func (w *watcher) Swapping(int, int)      {}
-func (w *watcher) Executed(*command.Spec) { w.commands++ }
+func (w *watcher) Executed()              { w.commands++ }
 func (w *watcher) Expired(uint64)         {}
 func (w *watcher) Aside(f func())         { f() }
 

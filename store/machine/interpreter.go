@@ -20,7 +20,7 @@ type frame struct {
 
 // op applies the op that c stands at.
 func (m *Machine) op(c *cursor, asker Asker) error {
-	m.ahead.next(m.ks, m.now)
+	m.ahead.next(m.ks, int64(m.now))
 	before := len(c.b)
 	kind, db := c.op()
 	if c.err != nil {
@@ -55,6 +55,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 		}
 	}
 	if err == nil {
+		// Before anything else can look: in Redis, too, who waits gets a pushed element
+		// before the next command runs, and after a transaction as a whole.
 		m.serve()
 		m.obs.Pause(work + (before-len(c.b))>>10)
 	}
@@ -66,7 +68,7 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 // clients, and readers are let in between them.
 func (m *Machine) begin() {
 	m.revision++
-	m.ks.Begin(m.revision, m.now)
+	m.ks.Begin(m.revision, int64(m.now))
 	// Every unit draws from its own sequence, so that how much one command draws
 	// is of no consequence for the next.
 	m.rand = keyspace.NewRand(m.seed ^ m.revision*0xd1342543de82ef95)
@@ -152,7 +154,7 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 		spec.Read(&f.read)
 		f.read.Call = command.Call{}
 		tellMissed(f)
-		m.obs.Executed(spec)
+		m.obs.Executed()
 	}
 	m.asker.RanInside(spec, argv, &f.db.View)
 	return nil
@@ -160,6 +162,8 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 
 func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
 	spec := m.table.Resolve(argv)
+	// The origin has checked all of this. Here it is the only guard against members of
+	// different versions coming to different states: better to stop.
 	if spec == nil || spec.Write == nil || !spec.ArityOK(len(argv)) {
 		return nil, fmt.Errorf("%w: no write command %.40q with %d arguments: the entry comes from a newer version", ErrEntry, argv[0], len(argv))
 	}
@@ -182,12 +186,12 @@ func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	} else {
 		spec.Write(call)
 	}
-	m.obs.Executed(spec)
+	m.obs.Executed()
 }
 
 // prepare puts into a call what all of them get.
 func (m *Machine) prepare(call *command.Call, db int) {
-	call.Now, call.Rand, call.Selected, call.Host = m.now, &m.rand, db, &m.host
+	call.Now, call.Rand, call.Selected, call.Host = int64(m.now), &m.rand, db, &m.host
 }
 
 func (m *Machine) push() *frame {
@@ -227,7 +231,8 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	run := true
 	for n := c.count(); n > 0; n-- {
 		w := Watched{DB: c.db(), Key: c.bytes(), Mark: keyspace.Mark(c.uvarint())}
-		run = run && c.err == nil && m.unchanged(&w, m.now)
+		// All are read even if one has changed: what stands behind them has to be found.
+		run = run && c.err == nil && m.unchanged(&w, int64(m.now))
 	}
 	n := c.count()
 	if c.err != nil {
@@ -238,7 +243,7 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	for i := n; i > 0; i-- {
 		db := c.db()
 		if !run {
-			c.skipArgs()
+			c.skipArgs() // the next op begins behind them
 			continue
 		}
 		if err := m.write(c, db, asker.Command(), asker); err != nil {
@@ -272,6 +277,9 @@ func (m *Machine) expire(c *cursor, db int) error {
 	before := m.ks.Stats().Expired
 	for n := c.count(); n > 0; n-- {
 		key := c.bytes()
+		// The leader found these by its estimate of the clock. What counts is the state
+		// clock, and what a write in front of this has made of the key: it may have been
+		// given a new deadline, or none.
 		if _, alive := d.Expire(key); !alive {
 			d.Delete(key) // what is expired is deleted, what is gone stays so
 		}

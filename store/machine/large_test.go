@@ -41,7 +41,7 @@ func TestLargeRequestInParts(t *testing.T) {
 	other := New(m.table, &watcher{})
 	apply(other, Seal(nil, 3000, 1, [][]byte{req}))
 	get := func(m *Machine, key string) string {
-		view := m.ks.View(0, m.now)
+		view := m.ks.View(0, int64(m.now))
 		s, _, _ := view.Get([]byte(key))
 		return string(s)
 	}

@@ -23,7 +23,7 @@ type Machine struct {
 	sessions sessions
 	index    uint64 // of the last applied entry
 	term     uint64 // of that entry
-	now      int64  // the state clock: the highest stamp applied, ms
+	now      Millis // the state clock: the highest stamp applied
 	revision uint64 // counts the units applied: the versions of keys
 	waiting  waiting
 	parts    commit.Assembly // the large request that has come in part
@@ -74,8 +74,14 @@ func (m *Machine) Index() uint64 { return m.index }
 // changes only with it.
 func (m *Machine) Revision() uint64 { return m.revision }
 
-// Now returns the state clock in ms: the highest stamp applied.
-func (m *Machine) Now() int64 { return m.now }
+// Millis is a time of the state clock: milliseconds since 1970 by the clock of
+// whoever led when an entry was sealed. It is what deadlines of keys and of clients
+// that wait are compared with, and has a type of its own because a node has other
+// clocks, which the state must not depend on and which count in other units.
+type Millis int64
+
+// Now returns the state clock: the highest stamp applied.
+func (m *Machine) Now() Millis { return m.now }
 
 // Keyspace returns the data, for reading.
 func (m *Machine) Keyspace() *keyspace.Keyspace { return m.ks }
@@ -108,7 +114,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) error {
 	if index <= m.index {
 		return nil // it is in the snapshot that was loaded, or was sent twice
 	}
-	if index != m.index+1 {
+	if index != m.index+1 { // going on would lose the writes in between
 		return fmt.Errorf("apply entry %d: the state is at %d, there is a gap", index, m.index)
 	}
 	data, err := m.whole(term, data)
@@ -118,7 +124,7 @@ func (m *Machine) Apply(index, term uint64, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("apply entry %d: %w", index, err)
 	}
-	m.index, m.term = index, term
+	m.index, m.term = index, term // last: an entry counts as a whole or not at all
 	return nil
 }
 
@@ -147,6 +153,8 @@ func (m *Machine) entry(data []byte) error {
 		return c.err
 	}
 	m.seed = seed
+	// A new leader's clock may be behind the old one's. Were the state clock to follow,
+	// keys that have expired would be there again.
 	m.now = max(m.now, stamp)
 	m.obs.Entry(stamp)
 	m.expireWaiters()
@@ -177,7 +185,7 @@ func (m *Machine) request(request []byte) error {
 		return c.err
 	}
 	m.head = h
-	before := m.RunOf(h.Origin)
+	before := m.RunOf(h.Origin) // admit may begin a new one
 	fresh := m.sessions.admit(h)
 	asker, err := m.obs.Request(h, fresh)
 	if err != nil || !fresh {
@@ -185,7 +193,10 @@ func (m *Machine) request(request []byte) error {
 	}
 	m.asker = asker
 	m.scriptsAs(0)
-	if before < h.Incarnation { // the run before it has ended, and so have its clients
+	// The run before it has ended, and so have its clients: what was taken for them and
+	// not claimed reached nobody. Before the request's own ops, because a push among
+	// them must find only who is there. It is a unit of its own, as an op is.
+	if before < h.Incarnation {
 		m.begin()
 		m.silence(h.Origin)
 		delete(m.audience.members, h.Origin) // the new run counts its announcements from 1

@@ -11,8 +11,8 @@ import (
 // of applying, so it must be quick. None of its answers reaches the state: two
 // machines that apply the same log with different observers arrive at the same.
 type Observer interface {
-	// Entry is called before an entry is applied, with its stamp in ms.
-	Entry(stamp int64)
+	// Entry is called before an entry is applied, with its stamp.
+	Entry(stamp Millis)
 
 	// Request is called before a request is applied. fresh is false if it was
 	// applied before, or is refused for good: it is dropped then, and the Asker may
@@ -26,7 +26,7 @@ type Observer interface {
 	Swapping(a, b int)
 
 	// Executed is called after each command, whoever asked for it.
-	Executed(*command.Spec)
+	Executed()
 
 	// Script is called before a script is run, and when it has ended.
 	Script(running bool)

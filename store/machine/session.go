@@ -38,11 +38,16 @@ func (ss sessions) admit(h Head) bool {
 	s := ss[h.Origin]
 	switch {
 	case s == nil || s.incarnation < h.Incarnation:
+		// A new run numbers from 1 again, so what the last one had applied is dropped: it
+		// can never be asked for again, see below.
 		s = &session{incarnation: h.Incarnation}
 		ss[h.Origin] = s
 	case s.incarnation > h.Incarnation:
 		return false
 	}
+	// First raise, then look: a request below its own member's floor was given up, and
+	// its client told that the outcome is unknown. Applied now, it would come true behind
+	// what the client has done since.
 	s.raise(h.Floor)
 	return h.Seq >= s.floor && s.add(h.Seq)
 }

@@ -24,7 +24,10 @@ type section struct {
 	decode  func(*Machine, *keyspace.Decoder) error
 }
 
-// sections are all parts of the state, in the order in which they are written.
+// sections are all parts of the state, in the order in which they are written. It is
+// the order of loading as well: the clients that wait are checked against the sessions.
+// A part that is state and not here would come back empty on whoever loads, and the
+// member would go on with another state than the rest.
 func sections() []section {
 	return []section{
 		{"position", 1, (*Picture).encodePosition, (*Machine).decodePosition},
@@ -46,7 +49,7 @@ type Picture struct {
 	Index uint64
 
 	term     uint64
-	now      int64
+	now      Millis
 	revision uint64
 	sessions sessions
 	parts    commit.Assembly
@@ -60,13 +63,14 @@ type Picture struct {
 
 // Capture freezes the state. It is called between two entries, and costs some tens
 // of microseconds for a million keys; what is in a picture is copied when it is
-// first changed.
+// first changed. Waiters and what was served are shared as they are: all but their
+// links never changes. No ready key can be pending: serve has emptied that line.
 func (m *Machine) Capture() *Picture {
 	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users, m.library.Freeze()}
 }
 
-// Now returns the state clock in ms at that index.
-func (p *Picture) Now() int64 { return p.now }
+// Now returns the state clock at that index.
+func (p *Picture) Now() Millis { return p.now }
 
 // Revision returns what Machine.Revision was.
 func (p *Picture) Revision() uint64 { return p.revision }
@@ -164,9 +168,10 @@ func (m *Machine) loaded(r io.Reader) error {
 	if _, err := io.ReadFull(r, make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: something stands behind its end", ErrSnapshot)
 	}
+	// Not before: keys that are loaded are no news for anybody.
 	m.attach()
 	// From here on versions are above what a capture may have frozen.
-	m.ks.Begin(m.revision, m.now)
+	m.ks.Begin(m.revision, int64(m.now))
 	return nil
 }
 
@@ -180,7 +185,7 @@ func (p *Picture) encodePosition(e *keyspace.Encoder) {
 func (m *Machine) decodePosition(d *keyspace.Decoder) error {
 	m.index = d.Uvarint()
 	m.term = d.Uvarint()
-	m.now = int64(d.Uvarint())
+	m.now = Millis(d.Uvarint())
 	m.revision = d.Uvarint()
 	if m.now < 0 {
 		d.Fail("time out of range")

@@ -52,7 +52,7 @@ type waiter struct {
 	number   uint64 // in the order of entering
 	db       int
 	resp3    bool
-	deadline int64 // ms on the state clock, 0: none
+	deadline Millis // 0: none
 	spec     *command.Spec
 	argv     [][]byte
 
@@ -135,7 +135,10 @@ func (ws *waiting) find(origin, seq uint64) (*waiter, *served) {
 	return m.waiting[seq], m.served[seq]
 }
 
-// enter puts a client at the end of every line that it waits in.
+// enter puts a client at the end of every line that it waits in. The order of entering
+// is that of the log, and so the same on every member: fairness holds across the
+// cluster, and a snapshot needs to have nothing but the clients in that order, from
+// which loading enters them again.
 func (ws *waiting) enter(w *waiter) {
 	ws.member(w.id.Origin).waiting[w.id.Seq] = w
 	w.prev = ws.lineEnd
@@ -170,6 +173,9 @@ func (ws *waiting) enter(w *waiter) {
 }
 
 func (ws *waiting) queue(k spotKey, kind keyspace.Kind, line string) *queue {
+	// A stream may be read by several groups: those of one do not compete with those of
+	// another, nor clients that want a list with those that want a sorted set. In one
+	// queue, the first who cannot be served would keep out who can.
 	s := ws.spots[k]
 	if s == nil {
 		s = &spot{spotKey: k}
@@ -185,7 +191,8 @@ func (ws *waiting) queue(k spotKey, kind keyspace.Kind, line string) *queue {
 	return q
 }
 
-// leave takes a client out of every line.
+// leave takes a client out of every line, in time that does not grow with the number
+// of clients (it does with the kinds of commands that wait for one key).
 func (ws *waiting) leave(w *waiter) {
 	delete(ws.clients[w.id.Origin].waiting, w.id.Seq)
 	ws.forget(w.id.Origin)
@@ -219,13 +226,15 @@ func (ws *waiting) leave(w *waiter) {
 		}
 		s := q.spot
 		s.queues = slices.DeleteFunc(s.queues, func(o *queue) bool { return o == q })
+		// A spot may be in ready still. It is left there: serve finds no queues in it.
 		if len(s.queues) == 0 && ws.spots[s.spotKey] == s {
 			delete(ws.spots, s.spotKey)
 		}
 	}
 }
 
-// keep keeps what a client was served.
+// keep keeps what a client was served, in the order of serving: what is given up is put
+// back in the opposite order, on every member alike.
 func (ws *waiting) keep(s *served) {
 	ws.member(s.id.Origin).served[s.id.Seq] = s
 	s.prev = ws.servedEnd
@@ -258,7 +267,7 @@ func (ws *waiting) drop(s *served) {
 // an entry, and, for the consumers of its groups, when a stream goes.
 func (ws *waiting) touched(t keyspace.Touch) {
 	if len(ws.spots) == 0 {
-		return
+		return // nearly always: this is called for every key that is written
 	}
 	switch t.Change {
 	case keyspace.Created:
@@ -266,12 +275,16 @@ func (ws *waiting) touched(t keyspace.Touch) {
 			ws.markReady(t.DB, t.Key)
 		}
 	case keyspace.Replaced, keyspace.Deleted, keyspace.Expired:
+		// Of a stream that has gone, the consumers of its groups hear with an error. For
+		// a list that has gone there is nothing to say: its clients wait on.
 		if t.Kind == keyspace.Stream {
 			ws.markReady(t.DB, t.Key)
 		}
 	case keyspace.Signalled:
 		ws.markReady(t.DB, t.Key)
 	case keyspace.Swept:
+		// A whole database was exchanged or emptied, without a word for each key. In the
+		// order of the line and not of the map of spots, which is another on every member.
 		for w := ws.line; w != nil; w = w.next {
 			if w.db != t.DB {
 				continue
@@ -290,7 +303,7 @@ func (ws *waiting) markReady(db int, key string) {
 }
 
 func (ws *waiting) mark(s *spot) {
-	if !s.ready {
+	if !s.ready { // in the order in which keys first became ready, as Redis
 		s.ready = true
 		ws.ready = append(ws.ready, s)
 	}
@@ -308,13 +321,17 @@ const (
 
 // enter has the client whose command is in f wait. timeout is in ms, 0 for ever.
 func (m *Machine) enter(f *frame, spec *command.Spec, db int, resp3 bool, timeout uint64) {
+	// Counted by the state and not by the entry's index: several clients may be entered
+	// by one entry, and the order among them matters.
 	m.waiting.entered++
 	w := &waiter{
 		id: WaitID{m.head.Origin, m.head.Incarnation, m.head.Seq}, number: m.waiting.entered,
+		// A copy: the arguments are part of the entry, which would stay in memory for as
+		// long as the client waits.
 		db: db, resp3: resp3, spec: spec, argv: cloneArgs(f.call.Args),
 	}
 	if timeout > 0 {
-		w.deadline = m.now + int64(min(timeout, maxWait))
+		w.deadline = m.now + Millis(min(timeout, maxWait))
 	}
 	m.waiting.enter(w)
 }
@@ -337,7 +354,8 @@ func cloneArgs(argv [][]byte) [][]byte {
 }
 
 // expireWaiters ends the waits whose time is up on the state clock. There is no
-// entry for that: any entry that moves the clock does it.
+// entry for that: any entry that moves the clock does it, before its first request, so
+// that nothing in it serves a client whose time was up when it was sealed.
 func (m *Machine) expireWaiters() {
 	for {
 		w, ok := m.waiting.deadline.Min()
@@ -355,12 +373,13 @@ func (m *Machine) expireWaiters() {
 // order is that of Redis's handleClientsBlockedOnKeys.
 func (m *Machine) serve() {
 	ws := &m.waiting
-	for i := 0; i < len(ws.ready); i++ {
+	for i := 0; i < len(ws.ready); i++ { // what serving makes ready is appended
 		s := ws.ready[i]
-		s.ready = false
-		view := m.ks.View(s.db, m.now)
+		s.ready = false // before serving, which may make the same key ready again
+		view := m.ks.View(s.db, int64(m.now))
 		kind := view.Kind([]byte(s.key))
-		// By who came first: the order of queues is not in the snapshot.
+		// By who came first: the order of queues is not in the snapshot. A copy as well,
+		// since serving takes queues out of the spot.
 		queues := slices.SortedFunc(slices.Values(s.queues), func(a, b *queue) int {
 			return cmp.Compare(a.first.w.number, b.first.w.number)
 		})
@@ -378,12 +397,17 @@ func (m *Machine) serve() {
 func (m *Machine) serveOne(w *waiter, key string) bool {
 	f := m.push()
 	defer m.pop()
+	// In the protocol that the client spoke when it was entered: the reply is state, so
+	// it cannot depend on what the client's own node knows by now.
 	reply := command.NewRecorded(w.resp3)
 	f.call.Call = command.Call{Args: w.argv, Reply: reply, MayBlock: true, Ready: []byte(key)}
 	m.call(f, w.spec, w.db)
 	if f.call.Blocked() {
-		return false
+		return false // it found nothing, and whoever is behind it in the queue would not either
 	}
+	// From here on the element is in nobody's list: only this record keeps it, until
+	// the client's member has claimed or returned it. The record is state and in every
+	// snapshot for that reason.
 	m.waiting.leave(w)
 	m.waiting.taken++
 	m.waiting.keep(&served{id: w.id, number: m.waiting.taken, db: w.db, spec: w.spec, argv: w.argv, reply: reply})
@@ -391,7 +415,11 @@ func (m *Machine) serveOne(w *waiter, key string) bool {
 	return true
 }
 
-// putBack puts back what was taken for a client that has gone.
+// putBack puts back what was taken for a client that has gone. The command that does so
+// is made of the reply alone, and an error of its is dropped with its reply: if the key
+// is of another type by now, there is no place to put the element. The keys that it
+// touches are ready, so serving follows at the end of the op, and the next in line may
+// get what the first has not taken.
 func (m *Machine) putBack(s *served) error {
 	m.waiting.drop(s)
 	if s.spec.Block.Undo == nil {
@@ -413,9 +441,11 @@ func (m *Machine) settle(c *cursor) error {
 		if what >= whats {
 			c.fail("no such settlement")
 		}
-		if c.err != nil {
+		if c.err != nil { // before anything is done by what was not read
 			return c.err
 		}
+		// A member settles for its own run only: m.head is the request's, and the clients
+		// of an earlier run were ended by the first request of this one.
 		w, s := m.waiting.find(m.head.Origin, seq)
 		switch {
 		case w != nil && what != Claim:
@@ -426,8 +456,12 @@ func (m *Machine) settle(c *cursor) error {
 			m.waiting.drop(s)
 			m.obs.Claimed(s.id, s.reply)
 		case s != nil && what == Return:
+			// Not put back at once: what was taken first has to come back last.
 			returned = append(returned, s)
 		}
+		// Cancel of one who is served changes nothing: the push stood in front of it, and
+		// its member will claim. Anything about a client who is not known is late: it was
+		// settled before, or given up.
 	}
 	if c.err != nil {
 		return c.err
@@ -451,8 +485,12 @@ func (m *Machine) endClients(origin uint64) error {
 	if member == nil {
 		return nil
 	}
+	// Sorted, because a map's order is another on every member, and putting back and
+	// telling are both seen.
 	waiting := slices.SortedFunc(maps.Values(member.waiting), func(a, b *waiter) int { return cmp.Compare(a.number, b.number) })
 	taken := slices.SortedFunc(maps.Values(member.served), func(a, b *served) int { return cmp.Compare(b.number, a.number) })
+	// Those who wait go first: what is put back must not serve a client of the member
+	// that is being given up.
 	for _, w := range waiting {
 		m.waiting.leave(w)
 		m.obs.Ended(w.id, GivenUp)
@@ -473,7 +511,9 @@ func (m *Machine) giveUp(c *cursor) error {
 		return c.err
 	}
 	if m.RunOf(origin) != incarnation {
-		return nil // it has ended by itself
+		// It has ended by itself: the member is back with a new run, whose clients are
+		// not those that the leader meant.
+		return nil
 	}
 	m.silence(origin)
 	return m.endClients(origin)
@@ -559,7 +599,9 @@ func encodeClient(e *keyspace.Encoder, id WaitID, db int, resp3 bool, argv [][]b
 	}
 }
 
-// decodeWaiting needs the sessions.
+// decodeWaiting needs the sessions. It checks what the rest of the machine takes for
+// granted, above all the order and that every command can wait: a bad snapshot has to
+// end here, with an error, and not as a panic or a wrong order later.
 func (m *Machine) decodeWaiting(d *keyspace.Decoder) error {
 	ws := &m.waiting
 	ws.entered, ws.taken = d.Uvarint(), d.Uvarint()
@@ -568,7 +610,7 @@ func (m *Machine) decodeWaiting(d *keyspace.Decoder) error {
 		w := &waiter{}
 		w.id, w.db, w.resp3, w.spec, w.argv = m.decodeClient(d)
 		w.number = d.Uvarint()
-		w.deadline = int64(d.Uvarint())
+		w.deadline = Millis(d.Uvarint())
 		if d.Err() == nil && (w.number <= last || w.number > ws.entered || w.deadline < 0) {
 			d.Fail("clients that wait are out of order")
 		}

@@ -14,7 +14,7 @@ import (
 // its own, and its number is the line's.
 func play(t *testing.T, r *run, script string) string {
 	t.Helper()
-	now := int64(1_000_000)
+	now := Millis(1_000_000)
 	run := map[uint64]uint64{1: 1, 2: 1}
 	seq := uint64(0)
 	for line := range strings.Lines(strings.TrimSpace(script)) {
@@ -46,7 +46,7 @@ func play(t *testing.T, r *run, script string) string {
 			case "ms":
 				var ms int64
 				fmt.Sscan(words[1], &ms)
-				now += ms
+				now += Millis(ms)
 			default:
 				argv := args(what)
 				if spec := r.table.Resolve(argv); spec.Block != nil {
@@ -70,8 +70,8 @@ func play(t *testing.T, r *run, script string) string {
 
 func (r *run) list(key string) string {
 	var out recorder
-	view := r.ks.View(0, r.now)
-	call := command.Read{Call: command.Call{Args: args("lrange " + key + " 0 -1"), Now: r.now, Reply: &out}, DB: &view}
+	view := r.ks.View(0, int64(r.now))
+	call := command.Read{Call: command.Call{Args: args("lrange " + key + " 0 -1"), Now: int64(r.now), Reply: &out}, DB: &view}
 	r.table.Lookup([]byte("lrange")).Read(&call)
 	return strings.Join(out.out, " ")
 }

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package resp
+package driver
 
 import (
 	"net"
@@ -17,4 +17,5 @@ func (*tryWriter) write([]byte) (int, error) { return 0, nil }
 
 func socketFD(net.Conn) int { return -1 }
 
-func isAddrInUse(err error) bool { return strings.Contains(err.Error(), "in use") }
+// AddrInUse reports whether listening failed because somebody else does.
+func AddrInUse(err error) bool { return strings.Contains(err.Error(), "in use") }

@@ -1,4 +1,4 @@
-package resp
+package driver
 
 import (
 	"sync/atomic"
@@ -15,7 +15,7 @@ const epollEvents = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | -s
 // loop's.
 type epollConn struct {
 	loop *epollLoop
-	c    *conn
+	c    Conn
 	fd   int
 
 	queued bool // in the loop's inbox, guarded by its mu
@@ -33,9 +33,9 @@ type epollConn struct {
 	spare      []byte
 }
 
-func (p *epollConn) wake() { p.loop.look(p) }
+func (p *epollConn) Wake() { p.loop.look(p) }
 
-func (p *epollConn) kill() {
+func (p *epollConn) Kill() {
 	p.killed.Store(true)
 	p.loop.look(p)
 }
@@ -48,9 +48,8 @@ func (p *epollConn) turn(woken bool) {
 	case p.killed.Load():
 		p.end()
 	case woken:
-		c.run()
-		c.settle()
-	case p.readable && !p.hungUp && !p.finishing && p.out == nil && c.intent() == toRead:
+		c.Resume()
+	case p.readable && !p.hungUp && !p.finishing && p.out == nil && c.Intent() == ToRead:
 		if !p.read() {
 			p.end()
 		}
@@ -72,16 +71,15 @@ func (p *epollConn) reply() {
 			}
 			return
 		}
-		switch c.intent() {
-		case toDie:
+		switch c.Intent() {
+		case ToDie:
 			p.end()
 			return
-		case toClose:
+		case ToClose:
 			p.finish()
-		case toRun:
-			c.run()
-			c.settle()
-		case toRead:
+		case ToRun:
+			c.Resume()
+		case ToRead:
 			if p.hungUp {
 				p.finish()
 				continue
@@ -93,7 +91,7 @@ func (p *epollConn) reply() {
 				p.end()
 				return
 			}
-		case toWait:
+		case ToWait:
 			return
 		}
 	}
@@ -103,7 +101,7 @@ func (p *epollConn) reply() {
 // read takes in what one read gives. It reports false if the connection is
 // broken.
 func (p *epollConn) read() bool {
-	b := p.c.readInto(p.loop.buf)
+	b := p.c.ReadInto(p.loop.buf)
 	for {
 		n, err := rawRead(p.fd, b)
 		switch {
@@ -111,20 +109,20 @@ func (p *epollConn) read() bool {
 			continue
 		case err == syscall.EAGAIN:
 			p.readable = false
-			p.c.received(0)
+			p.c.Received(0)
 			return true
 		case err != nil:
-			p.c.received(0)
+			p.c.Received(0)
 			return false
 		case n == 0:
 			p.hungUp = true
-			p.c.received(0)
+			p.c.Received(0)
 			return true
 		}
 		if n < min(len(b), rawMost) && !p.ending {
 			p.readable = false // that was all: epoll says when there is more
 		}
-		p.c.received(n)
+		p.c.Received(n)
 		return true
 	}
 }
@@ -132,17 +130,16 @@ func (p *epollConn) read() bool {
 // flush sends what the socket takes. It reports false if the connection is
 // broken or not to be sent to any more.
 func (p *epollConn) flush() bool {
-	if p.c.intent() == toDie {
+	if p.c.Intent() == ToDie {
 		return false
 	}
 	for {
 		if p.out == nil {
-			p.out, p.sent = p.c.output(p.spare), 0
+			p.out, p.sent = p.c.Output(p.spare), 0
 			if p.out == nil {
 				return true
 			}
 			p.spare = nil
-			p.c.srv.stats.netOut.Add(int64(len(p.out)))
 		}
 		n, err := rawWrite(p.fd, p.out[p.sent:])
 		switch {
@@ -153,14 +150,13 @@ func (p *epollConn) flush() bool {
 		case err != nil:
 			return false
 		}
-		p.c.srv.stats.writes.Add(1)
 		p.sent += n
-		p.c.out.sent(n)
+		p.c.Sent(n)
 		if p.sent < len(p.out) {
 			continue // until it says EAGAIN: epoll reports only what changes
 		}
-		p.c.blockSent(p.out)
-		p.spare = recycle(p.out)
+		p.c.BlockSent(p.out)
+		p.spare = Recycle(p.out)
 		p.out = nil
 	}
 }
@@ -170,7 +166,7 @@ func (p *epollConn) flush() bool {
 func (p *epollConn) finish() {
 	p.finishing = true
 	if p.out != nil {
-		time.AfterFunc(closeTimeout, p.kill)
+		time.AfterFunc(closeTimeout, p.Kill)
 	}
 }
 
@@ -182,7 +178,7 @@ func (p *epollConn) end() {
 	p.closed = true
 	delete(p.loop.conns, int32(p.fd))
 	if err := syscall.Close(p.fd); err != nil {
-		p.c.srv.log.Warn("close a client", zap.Error(err))
+		p.loop.opts.Logger.Warn("close a client", zap.Error(err))
 	}
-	p.c.abandon()
+	p.c.Abandon()
 }

@@ -1,4 +1,4 @@
-package resp
+package wire
 
 import (
 	"bytes"
@@ -10,11 +10,11 @@ import (
 )
 
 // frames cuts in into commands, given to it in pieces of the given size.
-func frames(in string, piece int, lim frameLimits) (cmds []string, err error) {
-	var f frame
+func frames(in string, piece int, lim FrameLimits) (cmds []string, err error) {
+	var f Frame
 	var buf []byte
 	for start := 0; ; {
-		n, need, err := f.next(buf[start:], lim)
+		n, need, err := f.Next(buf[start:], lim)
 		switch {
 		case err != nil:
 			return cmds, err
@@ -32,12 +32,12 @@ func frames(in string, piece int, lim frameLimits) (cmds []string, err error) {
 }
 
 func TestFrames(t *testing.T) {
-	lim := frameLimits{bulk: 512 << 20}
-	stranger := frameLimits{bulk: 512 << 20, noAuth: true}
+	lim := FrameLimits{Bulk: 512 << 20}
+	stranger := FrameLimits{Bulk: 512 << 20, NoAuth: true}
 	big := strings.Repeat("1", maxInline+10)
 	for _, test := range []struct {
 		in   string
-		lim  frameLimits
+		lim  FrameLimits
 		want int // commands
 		err  string
 	}{
@@ -90,16 +90,16 @@ func TestFrameRemembers(t *testing.T) {
 	for range 1000 {
 		in = redcon.AppendBulk(in, bytes.Repeat([]byte("x"), 100))
 	}
-	var f frame
+	var f Frame
 	for end := range len(in) {
-		if n, _, err := f.next(in[:end], frameLimits{bulk: 1000}); n != 0 || err != nil {
+		if n, _, err := f.Next(in[:end], FrameLimits{Bulk: 1000}); n != 0 || err != nil {
 			t.Fatal(n, err)
 		}
 		if behind := end - max(f.pos, f.scan); behind > 110 {
 			t.Fatalf("at %d bytes it will look at %d again", end, behind)
 		}
 	}
-	if n, _, err := f.next(in, frameLimits{bulk: 1000}); n != len(in) || err != nil {
+	if n, _, err := f.Next(in, FrameLimits{Bulk: 1000}); n != len(in) || err != nil {
 		t.Fatal(n, err)
 	}
 }
@@ -113,7 +113,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add([]byte(s), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, in []byte, piece uint8) {
-		lim := frameLimits{bulk: 1 << 20}
+		lim := FrameLimits{Bulk: 1 << 20}
 		cmds, err := frames(string(in), int(piece)+1, lim)
 		whole, errWhole := frames(string(in), len(in)+1, lim)
 		if fmt.Sprint(err) != fmt.Sprint(errWhole) || len(cmds) != len(whole) {

@@ -1,4 +1,4 @@
-package resp
+package wire
 
 // SplitInline splits an inline command into its arguments as Redis does: words
 // between spaces; "..." with \n \r \t \b \a \xHH and \c for any other c; '...'

@@ -1,6 +1,6 @@
 //go:build unix
 
-package resp
+package driver
 
 import (
 	"crypto/tls"
@@ -63,7 +63,7 @@ func (w *tryWriter) write(b []byte) (int, error) {
 // socketFD is what CLIENT LIST shows as fd.
 func socketFD(nc net.Conn) int {
 	fd := -1
-	if tc := tcpConn(nc); tc != nil {
+	if tc := TCPConn(nc); tc != nil {
 		if raw, err := tc.SyscallConn(); err == nil {
 			_ = raw.Control(func(f uintptr) { fd = int(f) })
 		}
@@ -71,4 +71,5 @@ func socketFD(nc net.Conn) int {
 	return fd
 }
 
-func isAddrInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+// AddrInUse reports whether listening failed because somebody else does.
+func AddrInUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

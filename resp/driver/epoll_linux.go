@@ -1,4 +1,4 @@
-package resp
+package driver
 
 import (
 	"errors"
@@ -13,18 +13,6 @@ import (
 	"go.uber.org/zap"
 )
 
-// newDriver returns the driver for plain TCP connections.
-func newDriver(s *Server, cfg *Config) (driver, error) {
-	if cfg.Driver == "goroutine" {
-		return newGoroutineDriver(s), nil
-	}
-	loops := cfg.IOThreads
-	if loops == 0 {
-		loops = max(1, runtime.GOMAXPROCS(0)/2)
-	}
-	return newEpollDriver(s, loops)
-}
-
 // epollDriver drives all connections with a few loops, each of which waits for
 // its sockets with one epoll of its own. A loop is a goroutine that is parked in
 // the runtime's poller while it has nothing to do (the runtime watches the epoll
@@ -35,18 +23,24 @@ func newDriver(s *Server, cfg *Config) (driver, error) {
 // of a client that does not pipeline, and all but a few bytes for a client that
 // is idle: the loop's buffer serves all of its connections.
 type epollDriver struct {
-	srv   *Server
+	opts  *Options
 	loops []*epollLoop
 	next  atomic.Uint64
 	group sync.WaitGroup
 }
 
-func newEpollDriver(s *Server, n int) (*epollDriver, error) {
-	d := &epollDriver{srv: s}
-	for range n {
-		l, err := newEpollLoop(s)
+// NewEpoll returns a driver of event loops for plain TCP connections; loops 0: as many
+// as suit the machine.
+func NewEpoll(o Options, loops int) (Driver, error) {
+	if loops == 0 {
+		loops = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	opts := &o
+	d := &epollDriver{opts: opts}
+	for range loops {
+		l, err := newEpollLoop(opts)
 		if err != nil {
-			d.stop()
+			d.Stop()
 			return nil, err
 		}
 		d.loops = append(d.loops, l)
@@ -59,9 +53,9 @@ func newEpollDriver(s *Server, n int) (*epollDriver, error) {
 	return d, nil
 }
 
-func (d *epollDriver) name() string { return "epoll" }
+func (d *epollDriver) Name() string { return "epoll" }
 
-func (d *epollDriver) stop() {
+func (d *epollDriver) Stop() {
 	for _, l := range d.loops {
 		l.stopping.Store(true)
 		l.poke()
@@ -69,9 +63,9 @@ func (d *epollDriver) stop() {
 	d.group.Wait()
 }
 
-// add takes over the socket of nc under a descriptor of its own and lets the
+// Add takes over the socket of nc under a descriptor of its own and lets the
 // runtime forget the connection.
-func (d *epollDriver) add(nc net.Conn) error {
+func (d *epollDriver) Add(nc net.Conn) error {
 	tc, ok := nc.(*net.TCPConn)
 	if !ok {
 		return fmt.Errorf("not a TCP connection: %T", nc)
@@ -88,14 +82,13 @@ func (d *epollDriver) add(nc net.Conn) error {
 	if dupErr != nil {
 		return os.NewSyscallError("dup", dupErr)
 	}
-	remote := nc.RemoteAddr()
 	l := d.loops[d.next.Add(1)%uint64(len(d.loops))]
 	p := &epollConn{loop: l, fd: fd}
-	p.c = newConn(d.srv, p, remote.String(), nc.LocalAddr().String(), fd, isLoopback(remote))
+	p.c = d.opts.Connect(p, nc, fd)
 	_ = nc.Close() // the socket lives on under fd
-	if !d.srv.remember(p.c) {
+	if !p.c.Admit() {
 		_ = syscall.Close(fd)
-		return errors.New("the server is closing")
+		return errClosing
 	}
 	l.admit(p)
 	return nil
@@ -111,7 +104,7 @@ func dup(fd int) (int, error) {
 
 // epollLoop owns the connections that were given to it.
 type epollLoop struct {
-	srv      *Server
+	opts     *Options
 	epfd     int
 	file     *os.File // of epfd: must stay referenced, or its finalizer closes it
 	raw      syscall.RawConn
@@ -136,7 +129,7 @@ type epollLoop struct {
 	spare  []*epollConn
 }
 
-func newEpollLoop(s *Server) (*epollLoop, error) {
+func newEpollLoop(opts *Options) (*epollLoop, error) {
 	epfd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
@@ -157,9 +150,9 @@ func newEpollLoop(s *Server) (*epollLoop, error) {
 		return nil, errors.Join(os.NewSyscallError("pipe2", err), file.Close())
 	}
 	l := &epollLoop{
-		srv: s, epfd: epfd, file: file, raw: raw,
+		opts: opts, epfd: epfd, file: file, raw: raw,
 		events: make([]syscall.EpollEvent, 256),
-		buf:    make([]byte, 4*readSize),
+		buf:    make([]byte, 4*ReadSize),
 		conns:  make(map[int32]*epollConn),
 		wakeR:  pipe[0], wakeW: pipe[1],
 	}
@@ -237,7 +230,7 @@ func (l *epollLoop) run() {
 			p.end()
 		}
 		if err := l.release(); err != nil {
-			l.srv.log.Warn("close an event loop", zap.Error(err))
+			l.opts.Logger.Warn("close an event loop", zap.Error(err))
 		}
 	}()
 	for !l.stopping.Load() {
@@ -253,7 +246,7 @@ func (l *epollLoop) run() {
 		l.mu.Unlock()
 		if err != nil {
 			// Nothing that a client can do leads here.
-			l.srv.log.Error("wait for clients", zap.Error(err))
+			l.opts.Logger.Error("wait for clients", zap.Error(err))
 			return
 		}
 		for i := range n {
@@ -282,10 +275,18 @@ func (l *epollLoop) send() {
 	l.replying = l.replying[:0]
 }
 
+// recovered ends a connection that has panicked, and no other.
+func (l *epollLoop) recovered(p *epollConn) {
+	if v := recover(); v != nil {
+		l.opts.Panicked(v)
+		p.end()
+	}
+}
+
 func (l *epollLoop) reply(p *epollConn) {
 	p.replying = false
 	if !p.closed {
-		defer l.srv.recovered("connection", p.end)
+		defer l.recovered(p)
 		p.reply()
 	}
 }
@@ -331,7 +332,7 @@ func (l *epollLoop) handle(p *epollConn, events uint32) {
 	if p.closed {
 		return
 	}
-	defer l.srv.recovered("connection", p.end)
+	defer l.recovered(p)
 	if !p.registered {
 		// Edge-triggered: one registration for the connection's whole life.
 		ev := syscall.EpollEvent{Events: epollEvents, Fd: int32(p.fd)}

@@ -1,4 +1,4 @@
-package resp
+package driver
 
 import (
 	"crypto/tls"
@@ -14,30 +14,31 @@ import (
 // goroutineDriver gives each connection a goroutine. It works everywhere and
 // with TLS; many busy connections cost more with it than with event loops.
 type goroutineDriver struct {
-	srv   *Server
+	opts  Options
 	group sync.WaitGroup
 }
 
-func newGoroutineDriver(s *Server) *goroutineDriver { return &goroutineDriver{srv: s} }
+// NewGoroutines returns a driver with a goroutine for each connection.
+func NewGoroutines(o Options) Driver { return &goroutineDriver{opts: o} }
 
-func (d *goroutineDriver) name() string { return "goroutines" }
+func (d *goroutineDriver) Name() string { return "goroutines" }
 
-func (d *goroutineDriver) stop() { d.group.Wait() }
+func (d *goroutineDriver) Stop() { d.group.Wait() }
 
 // handshakeTimeout bounds how long a client may take to agree on TLS.
 const handshakeTimeout = 10 * time.Second
 
-func (d *goroutineDriver) add(nc net.Conn) error {
+func (d *goroutineDriver) Add(nc net.Conn) error {
 	g := &goConn{nc: nc, wakeC: make(chan struct{}, 1), sentC: make(chan error, 1)}
 	g.try, _ = newTryWriter(nc)
-	g.c = newConn(d.srv, g, nc.RemoteAddr().String(), nc.LocalAddr().String(), socketFD(nc), isLoopback(nc.RemoteAddr()))
-	if !d.srv.remember(g.c) {
-		return errors.New("the server is closing")
+	g.c = d.opts.Connect(g, nc, socketFD(nc))
+	if !g.c.Admit() {
+		return errClosing
 	}
 	d.group.Add(1)
 	go func() {
 		defer d.group.Done()
-		g.serve()
+		g.serve(d.opts.Panicked)
 	}()
 	return nil
 }
@@ -48,7 +49,7 @@ func (d *goroutineDriver) add(nc net.Conn) error {
 // long pipeline before it reads the first reply would otherwise wait for us
 // while we wait for it.
 type goConn struct {
-	c  *conn
+	c  Conn
 	nc net.Conn
 
 	woken   atomic.Bool
@@ -62,9 +63,9 @@ type goConn struct {
 	sentC chan error // its result
 }
 
-// wake is the link's. A goroutine that is in Read is called back by a deadline
+// Wake is the link's. A goroutine that is in Read is called back by a deadline
 // in the past.
-func (g *goConn) wake() {
+func (g *goConn) Wake() {
 	g.woken.Store(true)
 	select {
 	case g.wakeC <- struct{}{}:
@@ -75,17 +76,21 @@ func (g *goConn) wake() {
 	}
 }
 
-func (g *goConn) kill() {
+func (g *goConn) Kill() {
 	g.killed.Store(true)
 	_ = g.nc.Close()
-	g.wake()
+	g.Wake()
 }
 
-func (g *goConn) serve() {
+func (g *goConn) serve(panicked func(value any)) {
 	c := g.c
 	defer func() { _ = g.nc.Close() }()
-	defer c.abandon()
-	defer c.srv.recovered("connection", func() {})
+	defer c.Abandon()
+	defer func() {
+		if v := recover(); v != nil {
+			panicked(v)
+		}
+	}()
 	if t, ok := g.nc.(*tls.Conn); ok {
 		_ = t.SetDeadline(time.Now().Add(handshakeTimeout))
 		if t.Handshake() != nil {
@@ -93,7 +98,7 @@ func (g *goConn) serve() {
 		}
 		_ = t.SetDeadline(time.Time{})
 	}
-	buf := make([]byte, readSize)
+	buf := make([]byte, ReadSize)
 	for {
 		if !g.flush() {
 			return
@@ -102,24 +107,22 @@ func (g *goConn) serve() {
 			return
 		}
 		if g.woken.Swap(false) {
-			c.run()
-			c.settle()
+			c.Resume()
 			continue
 		}
-		switch c.intent() {
-		case toDie:
+		switch c.Intent() {
+		case ToDie:
 			return
-		case toClose:
+		case ToClose:
 			g.finish()
 			return
-		case toRun:
-			c.run()
-			c.settle()
-		case toRead:
+		case ToRun:
+			c.Resume()
+		case ToRead:
 			if !g.read(buf) {
 				return
 			}
-		case toWait:
+		case ToWait:
 			<-g.wakeC
 		}
 	}
@@ -127,20 +130,20 @@ func (g *goConn) serve() {
 
 // read waits for input or a wake. It reports false when the client has gone.
 func (g *goConn) read(buf []byte) bool {
-	p := g.c.readInto(buf)
+	p := g.c.ReadInto(buf)
 	g.reading.Store(true)
 	if g.woken.Load() {
 		g.reading.Store(false)
-		g.c.received(0)
+		g.c.Received(0)
 		return true
 	}
 	n, err := g.nc.Read(p)
 	g.reading.Store(false)
 	if n > 0 || err == nil {
-		g.c.received(n)
+		g.c.Received(n)
 		return true
 	}
-	g.c.received(0)
+	g.c.Received(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return g.nc.SetReadDeadline(time.Time{}) == nil
 	}
@@ -155,7 +158,7 @@ func (g *goConn) read(buf []byte) bool {
 // flush sends what there is, without waiting for the client. It reports false
 // when the connection is broken or not to be sent to any more.
 func (g *goConn) flush() bool {
-	if g.c.intent() == toDie {
+	if g.c.Intent() == ToDie {
 		return false
 	}
 	for {
@@ -170,7 +173,7 @@ func (g *goConn) flush() bool {
 				return true
 			}
 		}
-		out := g.c.output(g.spare)
+		out := g.c.Output(g.spare)
 		if len(out) == 0 {
 			return true
 		}
@@ -181,20 +184,18 @@ func (g *goConn) flush() bool {
 			if sent, err = g.try.write(out); err != nil {
 				return false
 			}
-			g.c.srv.stats.writes.Add(1)
-			g.c.out.sent(sent)
+			g.c.Sent(sent)
 		}
-		g.c.srv.stats.netOut.Add(int64(len(out)))
 		if sent == len(out) {
-			g.c.blockSent(out)
-			g.spare = recycle(out)
+			g.c.BlockSent(out)
+			g.spare = Recycle(out)
 			continue
 		}
 		g.inUse = true
 		go func() {
 			err := g.write(out, sent)
 			g.sentC <- err
-			g.wake()
+			g.Wake()
 		}()
 	}
 }
@@ -202,14 +203,14 @@ func (g *goConn) flush() bool {
 // write waits for the client to take all of a block, behind the bytes that are sent.
 func (g *goConn) write(block []byte, sent int) error {
 	for rest := block[sent:]; len(rest) > 0; {
-		n, err := g.nc.Write(rest[:min(len(rest), flushAt)])
-		g.c.out.sent(n)
+		n, err := g.nc.Write(rest[:min(len(rest), portion)])
+		g.c.Sent(n)
 		if err != nil {
 			return err
 		}
 		rest = rest[n:]
 	}
-	g.c.blockSent(block)
+	g.c.BlockSent(block)
 	return nil
 }
 
@@ -222,23 +223,9 @@ func (g *goConn) finish() {
 		}
 		g.inUse = false
 	}
-	for out := g.c.output(nil); len(out) > 0; out = g.c.output(nil) {
-		g.c.srv.stats.netOut.Add(int64(len(out)))
+	for out := g.c.Output(nil); len(out) > 0; out = g.c.Output(nil) {
 		if g.write(out, 0) != nil {
 			return
 		}
 	}
-}
-
-// closeTimeout bounds how long a connection that is being closed waits for its
-// client to take the last replies.
-const closeTimeout = 5 * time.Second
-
-// recycle returns an output buffer for use again, unless one large reply has
-// blown it up.
-func recycle(b []byte) []byte {
-	if cap(b) > keepOutput {
-		return nil
-	}
-	return b[:0]
 }
