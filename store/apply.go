@@ -23,7 +23,6 @@ const (
 
 // runApply is the only goroutine that changes the state.
 func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
-	defer s.wg.Done()
 	defer s.stop()
 	var from commit.Snapshotter
 	select {
@@ -67,11 +66,11 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 // apply applies a batch and answers whoever waits for it.
 func (s *Store) apply(batch *commit.Batch) error {
 	a := &s.applier
-	a.leading = s.IsLeader()
+	a.leading = s.node.Load().IsLeader()
 	a.lock()
 	err := s.applyEntries(batch.Entries)
 	if err == nil {
-		s.nextDeadline.Store(earliestDeadline(s.m.Keyspace()))
+		s.expiry.changed(s.m.Keyspace())
 	}
 	a.unlock()
 	// If there is an error, what was answered before the bad entry was applied is
@@ -80,8 +79,8 @@ func (s *Store) apply(batch *commit.Batch) error {
 	if err != nil {
 		return err
 	}
-	s.waits.applied(s.applied.Load())
-	s.wakeExpiry()
+	s.waits.tell()
+	s.expiry.wake()
 	if batch.CaptureC != nil {
 		p := s.capture()
 		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p)}
@@ -107,7 +106,7 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 		if err := s.m.Apply(e.Index, e.Term, e.Data); err != nil {
 			return err
 		}
-		s.applied.Store(s.m.Index())
+		s.waits.index.Store(s.m.Index())
 		s.applier.endEntry()
 	}
 	return nil
@@ -115,7 +114,9 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 
 // applier is what this node makes of the log that it applies: it answers the
 // requests that are its own, lets readers in, and counts. It belongs to the apply
-// loop and runs under Store.mu.
+// loop, which is the only one that takes Store.mu for writing: here (lock, unlock), to
+// freeze the state (capture) and to put another one in its place (load). All its
+// methods run with the lock held but tell, tellSubscribers, and those that say so.
 type applier struct {
 	s *Store
 
@@ -257,9 +258,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 		return machine.Nobody{}, nil
 	}
 	s.hearing.Store(true)
-	s.inflight.mu.Lock()
-	b := s.inflight.take(h.Seq)
-	s.inflight.mu.Unlock()
+	b := s.outbox.take(h.Seq)
 	if b == nil { // given up: the client was told that the outcome is unknown
 		a.orphan = orphan{a: a, seq: h.Seq}
 		return &a.orphan, nil
