@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -50,12 +51,16 @@ type sim struct {
 	reads    int // answered
 	larges   int // requests of more than an entry that were acknowledged
 	changes  int // membership changes that succeeded
+	agreed   int // states that were those of another node at the same index
 	lost     int // disks
 
 	// forms lets founders with an empty disk form a cluster first, as real ones do
 	// (formation_sim_test.go). Without it they are in one from the start.
 	forms bool
-	asked []*simQuestion // in flight
+	// serves puts a store and a front on top of every node (inprocess_test.go).
+	serves bool
+	skew   time.Duration  // between the clocks of servers with neighbouring ids
+	asked  []*simQuestion // in flight
 }
 
 type simNode struct {
@@ -70,7 +75,8 @@ type simNode struct {
 	storer *storer
 	queue  []storageWork
 	bodies []pendingSnapshot
-	state  *simStore
+	state  *witness
+	up     *simServer // instead of a witness, if the sim serves
 	leads  bool
 	term   uint64 // highest seen with this node as leader
 	open   map[string]*commit.Proposal
@@ -81,6 +87,15 @@ type simNode struct {
 }
 
 func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
+	s := stillSim(cfg, peers, rng)
+	for _, id := range s.ids() {
+		s.start(id)
+	}
+	return s
+}
+
+// stillSim is newSim, and starts nobody.
+func stillSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
 	cfg.Seal, cfg.SealLarge = testSeal, testSealLarge
 	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
@@ -100,7 +115,6 @@ func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	}
 	for _, p := range s.cfg.Peers {
 		s.add(p.ID)
-		s.start(p.ID)
 	}
 	return s
 }
@@ -158,6 +172,10 @@ func (s *sim) boot(id uint64) {
 			return
 		}
 	}
+	n.starts++
+	if s.serves {
+		n.up = newSimServer(n)
+	}
 	c, err := newCore(&n.cfg, from, n)
 	if err != nil {
 		s.failf("%d cannot start: %v", id, err)
@@ -166,15 +184,14 @@ func (s *sim) boot(id uint64) {
 	if s.rng != nil {
 		c.random = s.rng.Uint64
 	}
-	n.starts++
 	c.reads.incarnation = n.starts
 	n.core = c
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
-	n.state = newSimStore(n)
+	n.state = newWitness(n)
 	n.queue, n.bodies, n.open, n.leads = nil, nil, map[string]*commit.Proposal{}, false
 	s.logf("%d started: snapshot %d, %d entries, term %d, commit %d", id,
 		c.snapshots.last, len(from.entries), c.hard.GetTerm(), c.hard.GetCommit())
-	n.do(func() {})
+	n.do(c.publish)
 }
 
 // crash takes a node down. What was in flight from it stays in flight.
@@ -187,6 +204,10 @@ func (s *sim) crash(id uint64) {
 	n.disk.crash(s.rng)
 	n.core, n.storer, n.queue, n.bodies, n.state = nil, nil, nil, nil, nil
 	n.open = map[string]*commit.Proposal{}
+	if n.up != nil {
+		n.up.crash()
+		n.up = nil
+	}
 	s.logf("%d crashed", id)
 }
 
@@ -289,6 +310,9 @@ func (n *simNode) publish(v view) {
 		n.s.logf("%d leads", n.id)
 	}
 	n.leads = v.isLeader
+	if n.up != nil {
+		n.up.node.publish(v)
+	}
 }
 
 func (n *simNode) stop(err error) {
@@ -425,12 +449,17 @@ func (n *simNode) apply() bool {
 	}
 	n.do(func() {
 		n.core.sentHead()
+		if n.up != nil {
+			n.up.take(b)
+			return
+		}
 		if b == nil {
 			n.load()
 			return
 		}
 		for _, e := range b.Entries {
-			n.applyEntry(e)
+			n.logged(e)
+			n.state.apply(e)
 		}
 		if b.CaptureC != nil {
 			b.CaptureC <- n.state.capture()
@@ -441,7 +470,8 @@ func (n *simNode) apply() bool {
 	return true
 }
 
-func (n *simNode) applyEntry(e commit.Entry) {
+// logged checks that all nodes apply the same log.
+func (n *simNode) logged(e commit.Entry) {
 	s := n.s
 	what := fmt.Sprintf("%d:%s", e.Term, e.Data)
 	if first, ok := s.log[e.Index]; !ok {
@@ -449,7 +479,6 @@ func (n *simNode) applyEntry(e commit.Entry) {
 	} else if first != what {
 		s.failf("%d applies %q at %d, where %q was applied before", n.id, what, e.Index, first)
 	}
-	n.state.apply(e)
 }
 
 func (n *simNode) load() {
@@ -459,7 +488,7 @@ func (n *simNode) load() {
 		n.s.failf("%d has no body for snapshot %d", n.id, index)
 		return
 	}
-	n.state = newSimStore(n)
+	n.state = newWitness(n)
 	n.state.load(index, body)
 	n.s.logf("%d loaded snapshot %d with %d requests", n.id, n.state.applied, len(n.state.order))
 }
