@@ -5,10 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"sync"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +18,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +27,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// testSeal makes an entry of requests: each with its length before it.
+// testSeal makes an entry of requests: each with its length before it. It is for
+// simulated nodes, whose requests are names (witness_test.go), and where no state
+// machine is looked at.
 func testSeal(b []byte, requests [][]byte) []byte {
 	if len(requests) == 0 {
 		return append(b, 0x80, 0) // a 0 that does not look like a part
@@ -51,120 +54,18 @@ func testUnseal(b []byte) (requests []string) {
 	return requests
 }
 
-// testStore is the smallest state machine: the sequence of all requests, each once,
-// however often it was sent.
-type testStore struct {
-	t *testing.T
-
-	mu       sync.Mutex
-	large    commit.Assembly // not in its snapshots
-	applied  uint64
-	requests []string
-	loads    int
-	changed  *sync.Cond
-	ended    chan struct{}
-}
-
-func newTestStore(t *testing.T) *testStore {
-	s := &testStore{t: t, ended: make(chan struct{})}
-	s.changed = sync.NewCond(&s.mu)
-	return s
-}
-
-func (s *testStore) run(commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
-	defer close(s.ended)
-	snapshotter := <-snapshotterReady
-	for b := range commitC {
-		s.mu.Lock()
-		if b == nil {
-			s.load(snapshotter)
-		} else {
-			for _, e := range b.Entries {
-				if e.Index <= s.applied {
-					continue
-				}
-				if e.Index != s.applied+1 {
-					s.t.Errorf("entry %d follows %d", e.Index, s.applied)
-				}
-				s.applied = e.Index
-				data, err := s.large.Add(e.Term, e.Data)
-				if err != nil {
-					s.t.Error(err)
-				}
-				for _, r := range testUnseal(data) {
-					if !s.has(r) {
-						s.requests = append(s.requests, r)
-					}
-				}
-			}
-			if b.CaptureC != nil {
-				requests := s.requests[:len(s.requests):len(s.requests)]
-				b.CaptureC <- commit.Capture{Index: s.applied, Write: func(w io.Writer) error {
-					for _, r := range requests {
-						if _, err := w.Write(testSeal(nil, [][]byte{[]byte(r)})); err != nil {
-							return err
-						}
-					}
-					return nil
-				}}
-			}
-			close(b.ApplyDoneC)
-		}
-		s.changed.Broadcast()
-		s.mu.Unlock()
-	}
-}
-
-func (s *testStore) load(snapshotter commit.Snapshotter) {
-	snap, err := snapshotter.Load()
-	if err != nil || snap == nil {
-		s.t.Errorf("load snapshot: %v, %v", snap, err)
-		return
-	}
-	defer snap.Body.Close()
-	body, err := io.ReadAll(snap.Body)
-	if err != nil {
-		s.t.Errorf("read snapshot: %v", err)
-	}
-	s.requests = testUnseal(body)
-	s.applied = snap.Index
-	s.loads++
-}
-
-// await waits until cond, which may look at the store, is true.
-func (s *testStore) await(what string, cond func() bool) {
-	s.t.Helper()
-	deadline := time.AfterFunc(20*time.Second, func() { s.changed.Broadcast() })
-	defer deadline.Stop()
-	start := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !cond() {
-		if time.Since(start) > 20*time.Second {
-			s.t.Fatalf("waited in vain for %s; applied %d, %d requests", what, s.applied, len(s.requests))
-		}
-		s.changed.Wait()
-	}
-}
-
-func (s *testStore) has(request string) bool {
-	for _, r := range s.requests {
-		if r == request {
-			return true
-		}
-	}
-	return false
-}
-
-// member is one node of a test cluster on loopback.
+// member is one node of a test cluster on loopback, with a store on top as in the real
+// process. A request pushes its name onto a list.
 type member struct {
 	t           *testing.T
 	cfg         Config
 	node        *Node
-	store       *testStore
+	store       *store.Store
+	table       *command.Table
 	proposeC    chan *commit.Proposal
 	confChangeC chan *commit.ConfChange
 	errC        chan error // what errorC brought
+	deadC       chan struct{}
 }
 
 func freeURLs(t testing.TB, n int) []string {
@@ -227,18 +128,35 @@ func (m *member) start() {
 }
 
 func (m *member) tryStart() error {
-	m.proposeC = make(chan *commit.Proposal)
-	m.confChangeC = make(chan *commit.ConfChange)
-	node, commitC, errorC, snapshotterReady, err := New(m.cfg, m.proposeC, m.confChangeC)
+	table, err := command.NewTable(command.Data())
 	if err != nil {
 		return err
 	}
-	m.node, m.store = node, newTestStore(m.t)
-	go m.store.run(commitC, snapshotterReady)
-	m.errC = make(chan error, 1)
-	errC := m.errC
-	go func() { errC <- <-errorC }()
-	m.t.Cleanup(node.Stop)
+	proposeC, confChangeC := make(chan *commit.Proposal), make(chan *commit.ConfChange)
+	s := store.New(store.Config{Table: table, Member: m.cfg.ID, ProposalTimeout: 20 * time.Second}, proposeC)
+	m.cfg.Seal, m.cfg.SealLarge = s.Seal, s.SealLarge
+	node, commitC, errorC, snapshotterReady, err := New(m.cfg, proposeC, confChangeC)
+	if err != nil {
+		return err
+	}
+	m.node, m.store, m.table, m.proposeC, m.confChangeC = node, s, table, proposeC, confChangeC
+	s.Start(node, commitC, snapshotterReady)
+	errC, deadC := make(chan error, 1), make(chan struct{})
+	m.errC, m.deadC = errC, deadC
+	go func() {
+		defer close(deadC)
+		errC <- <-errorC // at its end commitC is closed, and ends the store
+		s.Close()
+		select {
+		case err := <-s.ErrorC():
+			m.t.Errorf("the state machine of member %d: %v", m.cfg.ID, err)
+		default:
+		}
+	}()
+	m.t.Cleanup(func() {
+		node.Stop()
+		<-deadC
+	})
 	return nil
 }
 
@@ -250,7 +168,7 @@ func (m *member) refused() error {
 	}
 	select {
 	case err := <-m.errC:
-		<-m.store.ended
+		m.ended()
 		return err
 	case <-time.After(20 * time.Second):
 		m.t.Fatalf("member %d is not refused; it waits for %q", m.cfg.ID, m.node.Waiting())
@@ -260,40 +178,62 @@ func (m *member) refused() error {
 
 func (m *member) stop() {
 	m.node.Stop()
-	<-m.store.ended
+	m.ended()
 }
 
-// propose sends a request and waits until this member has applied it, sending
-// again until then, as the real store does.
+// ended waits until the node, which has been stopped or has failed, is no more.
+func (m *member) ended() { <-m.deadC }
+
+// propose has a request applied on this member.
 func (m *member) propose(request string) {
 	m.t.Helper()
 	if err := m.tryPropose(request, 20*time.Second); err != nil {
-		m.t.Fatalf("propose %q at %d: %v", request, m.cfg.ID, err)
+		m.t.Fatalf("propose %.100q at %d: %v", request, m.cfg.ID, err)
 	}
 }
 
 func (m *member) tryPropose(request string, timeout time.Duration) error {
-	p := &commit.Proposal{Data: []byte(request)}
-	deadline := time.Now().Add(timeout)
-	for {
-		select {
-		case m.proposeC <- p:
-		case <-time.After(100 * time.Millisecond):
+	errC := m.submit(request)
+	select {
+	case err := <-errC:
+		if errors.Is(err, store.ErrUnknown) && m.has(request) {
+			return nil // its reply was lost with the entries that a snapshot stands for
 		}
-		for range 50 {
-			m.store.mu.Lock()
-			ok := m.store.has(request)
-			m.store.mu.Unlock()
-			if ok {
-				return nil
-			}
-			time.Sleep(2 * time.Millisecond)
-		}
-		if time.Now().After(deadline) {
-			return errors.New("timeout")
-		}
+		return err
+	case <-time.After(timeout):
+		return errors.New("timeout")
 	}
 }
+
+// submit sends a request. On the channel comes its outcome.
+func (m *member) submit(request string) <-chan error {
+	var b store.Batch
+	b.Write(0, m.table.Lookup([]byte("rpush")), [][]byte{[]byte("rpush"), []byte(simList), []byte(request)})
+	errC := make(chan error, 1)
+	m.store.Submit(&b, command.Discard{}, func() {
+		if err := b.Err(); err != "" {
+			errC <- err
+		} else {
+			errC <- nil
+		}
+	})
+	return errC
+}
+
+// requests returns what this member has applied.
+func (m *member) requests() []string {
+	argv := [][]byte{[]byte("lrange"), []byte(simList), []byte("0"), []byte("-1")}
+	var names simNames
+	r := m.store.BeginRead()
+	defer r.End()
+	r.Do(0, m.table.Lookup(argv[0]), argv, &names)
+	return names.all
+}
+
+func (m *member) has(request string) bool { return slices.Contains(m.requests(), request) }
+
+// loaded reports whether the state comes from a snapshot.
+func (m *member) loaded() bool { return m.store.Stats().LoadedKeys > 0 }
 
 func (m *member) change(op commit.ConfChangeOp, who commit.Member) error {
 	resC := make(chan error, 1)
@@ -353,31 +293,30 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
+// sameRequests waits until the members have applied the same entries, and checks that
+// they have the same state.
 func sameRequests(t *testing.T, ms []*member) {
 	t.Helper()
-	var applied uint64
-	for _, m := range ms {
-		m.store.mu.Lock()
-		applied = max(applied, m.store.applied)
-		m.store.mu.Unlock()
-	}
-	for _, m := range ms {
-		m.store.await("the same applied index", func() bool { return m.store.applied >= applied })
-	}
-	for _, m := range ms[1:] {
-		a, b := ms[0].store, m.store
-		a.mu.Lock()
-		b.mu.Lock()
-		n := min(len(a.requests), len(b.requests))
-		for i := range n {
-			if a.requests[i] != b.requests[i] {
-				t.Errorf("request %d is %q on %d and %q on %d", i, a.requests[i], ms[0].cfg.ID, b.requests[i], m.cfg.ID)
-				break
+	eventually(t, "the same applied index", func() bool {
+		var indexes []uint64
+		var digests []string
+		for _, m := range ms {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			index, digest, err := m.store.Digest(ctx)
+			cancel()
+			if err != nil {
+				t.Fatalf("member %d: %v", m.cfg.ID, err)
 			}
+			indexes, digests = append(indexes, index), append(digests, digest)
 		}
-		b.mu.Unlock()
-		a.mu.Unlock()
-	}
+		if len(slices.Compact(indexes)) > 1 {
+			return false
+		}
+		if len(slices.Compact(slices.Clone(digests))) > 1 {
+			t.Fatalf("at %d the members' digests are %q", indexes[0], digests)
+		}
+		return true
+	})
 }
 
 func TestSingleNodeElectsItselfAtOnce(t *testing.T) {
@@ -390,7 +329,7 @@ func TestSingleNodeElectsItselfAtOnce(t *testing.T) {
 	if err != nil || i < 4 {
 		t.Fatalf("ReadIndex: %d, %v", i, err)
 	}
-	if got := m.store.requests; len(got) != 2 || got[0] != "a" || got[1] != "b" {
+	if got := m.requests(); len(got) != 2 || got[0] != "a" || got[1] != "b" {
 		t.Fatalf("requests %q", got)
 	}
 	if m.node.Incarnation() != 2 {
@@ -410,7 +349,7 @@ func TestThreeNodesReplicateAndRestart(t *testing.T) {
 	l2 := leader(t, rest)
 	l2.propose("without the leader")
 	l.start()
-	l.store.await("catching up", func() bool { return l.store.has("without the leader") })
+	eventually(t, "catching up", func() bool { return l.has("without the leader") })
 	for _, m := range ms {
 		m.stop()
 	}

@@ -91,7 +91,7 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 				}
 				write(rest[n%2])
 			}
-			<-l.store.ended
+			l.ended()
 			write(rest[0])
 			l.cfg.Failpoint = nil
 			l.cfg.Dir = c.left
@@ -99,16 +99,14 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 			write(l)
 			sameRequests(t, ms)
 			for _, m := range ms {
-				m.store.mu.Lock()
-				if len(m.store.requests) < n {
-					t.Errorf("member %d has %d of %d requests", m.cfg.ID, len(m.store.requests), n)
+				if len(m.requests()) < n {
+					t.Errorf("member %d has %d of %d requests", m.cfg.ID, len(m.requests()), n)
 				}
 				for i := range n {
-					if !m.store.has(fmt.Sprintf("%d %s", i, filler)) {
+					if !m.has(fmt.Sprintf("%d %s", i, filler)) {
 						t.Errorf("member %d lacks request %d", m.cfg.ID, i)
 					}
 				}
-				m.store.mu.Unlock()
 			}
 		})
 	}
@@ -142,11 +140,11 @@ func TestCrashWhileInstallingASnapshot(t *testing.T) {
 			if err := <-behind.errC; !errors.Is(err, errCrash) {
 				t.Fatalf("died of %v", err)
 			}
-			<-behind.store.ended
+			behind.ended()
 			behind.cfg.Failpoint = nil
 			behind.cfg.Dir = c.left
 			behind.start()
-			behind.store.await("everything", func() bool { return len(behind.store.requests) == 40 })
+			eventually(t, "everything", func() bool { return len(behind.requests()) == 40 })
 			behind.propose("and on")
 			sameRequests(t, ms)
 		})

@@ -66,7 +66,7 @@ func grow(t *testing.T, size int, clean bool) *specimen {
 			l.propose(r)
 			s.requests = append(s.requests, r)
 		}
-		m.store.await("all requests", func() bool { return len(m.store.requests) == len(s.requests) })
+		eventually(t, "all requests", func() bool { return len(m.requests()) == len(s.requests) })
 	}
 	snapshot := func() {
 		eventually(t, "a snapshot", func() bool {
@@ -208,8 +208,8 @@ func (s *specimen) damage(t *testing.T, name string, f fault) {
 		return
 	}
 	t.Log("started")
-	m.store.await("everything", func() bool { return len(m.store.requests) >= len(s.requests) })
-	if !slices.Equal(m.store.requests, s.requests) {
+	eventually(t, "everything", func() bool { return len(m.requests()) >= len(s.requests) })
+	if !slices.Equal(m.requests(), s.requests) {
 		t.Error("other requests than before")
 	}
 	m.stop()
@@ -225,8 +225,8 @@ func (s *specimen) force(t *testing.T, m *member, before map[string][]byte) {
 	}
 	m.start()
 	m.propose("goes on")
-	n := len(m.store.requests) - 1
-	if n < s.covered || !slices.Equal(m.store.requests[:n], s.requests[:n]) {
+	n := len(m.requests()) - 1
+	if n < s.covered || !slices.Equal(m.requests()[:n], s.requests[:n]) {
 		t.Errorf("%d of %d requests, or others, are left; %+v", n, len(s.requests), r)
 	}
 	m.stop()
@@ -354,7 +354,7 @@ func TestOlderCopyOfTheDirectory(t *testing.T) {
 	l := leader(t, ms)
 	m := remove(ms, l)[0]
 	l.propose("a")
-	m.store.await("a", func() bool { return m.store.has("a") })
+	eventually(t, "a", func() bool { return m.has("a") })
 	m.stop()
 	older := t.TempDir()
 	if err := os.CopyFS(older, os.DirFS(m.cfg.Dir)); err != nil {
@@ -364,7 +364,7 @@ func TestOlderCopyOfTheDirectory(t *testing.T) {
 	for i := range 20 {
 		l.propose(fmt.Sprint(i))
 	}
-	m.store.await("the last one", func() bool { return m.store.has("19") })
+	eventually(t, "the last one", func() bool { return m.has("19") })
 	m.stop()
 	m.cfg.Dir = older
 	m.start()

@@ -121,7 +121,7 @@ func TestFormationWaitsForEverybody(t *testing.T) {
 	ms := unstarted(t, 3)
 	ms[0].start()
 	ms[2].start()
-	ms[0].proposeC <- &commit.Proposal{Data: []byte("early")}
+	early := ms[0].submit("early")
 	for _, m := range []*member{ms[0], ms[2]} {
 		eventually(t, "the reason", func() bool { return strings.Contains(m.node.Waiting(), "member 2 at "+ms[1].cfg.Peers[1].URL) })
 		if s := m.node.Status(); s.Role != "forming" || m.node.in() {
@@ -138,7 +138,10 @@ func TestFormationWaitsForEverybody(t *testing.T) {
 		}
 	}
 	leader(t, ms).propose("a")
-	ms[1].store.await("the early request", func() bool { return ms[1].store.has("early") })
+	if err := <-early; err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the early request", func() bool { return ms[1].has("early") })
 	sameRequests(t, ms)
 	id := ms[0].node.Status().ClusterID
 	for _, m := range ms {
@@ -152,9 +155,10 @@ func TestFormationWaitsForEverybody(t *testing.T) {
 func TestFormationEndsWithProposeC(t *testing.T) {
 	ms := unstarted(t, 2)
 	ms[0].start()
-	ms[0].proposeC <- &commit.Proposal{Data: []byte("a")} // taken, so that nobody hangs
+	ms[0].submit("a") // taken, so that nobody hangs
+	ms[0].store.Close()
 	close(ms[0].proposeC)
-	<-ms[0].store.ended
+	ms[0].ended()
 	if err := <-ms[0].errC; err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +182,7 @@ func TestLostDiskDoesNotVote(t *testing.T) {
 	if err := <-ms[1].errC; !errors.Is(err, ErrDataLost) {
 		t.Fatal(err)
 	}
-	<-ms[1].store.ended
+	ms[1].ended()
 	if id, _ := ms[0].node.Leader(); id != 0 {
 		t.Fatalf("%d leads", id)
 	}
@@ -186,14 +190,14 @@ func TestLostDiskDoesNotVote(t *testing.T) {
 	ms[2].start()
 	rest := remove(ms, ms[1])
 	leader(t, rest)
-	ms[0].store.await("precious", func() bool { return ms[0].store.has("precious") })
+	eventually(t, "precious", func() bool { return ms[0].has("precious") })
 
 	// The way back that the refusal names.
 	ms[0].remove(2)
 	again := &member{t: t, cfg: testConfig(t, 4, []Peer{ms[0].cfg.Peers[0], {4, freeURLs(t, 1)[0]}})}
 	again.cfg.Join = true
 	again.start()
-	again.store.await("precious", func() bool { return again.store.has("precious") })
+	eventually(t, "precious", func() bool { return again.has("precious") })
 }
 
 // Whoever has prepared goes on where it was, with or without being told of the others
@@ -265,7 +269,7 @@ func TestJoiningTwice(t *testing.T) {
 	m3.cfg.Failpoint = nil
 	m3.cfg.Peers, m3.cfg.Join = nil, false // it knows whom to ask, and what for
 	m3.start()
-	m3.store.await("b", func() bool { return m3.store.has("b") })
+	eventually(t, "b", func() bool { return m3.has("b") })
 	m.stop()
 	m.cfg.Dir = t.TempDir()
 	if err := m.refused(); !errors.Is(err, ErrDataLost) {
@@ -412,13 +416,11 @@ func TestMessagesOfAnotherClusterDoNotArrive(t *testing.T) {
 		b[1].propose(fmt.Sprint("b", i))
 	}
 	for _, m := range append(remove(a, nil), b...) {
-		m.store.mu.Lock()
-		for _, r := range m.store.requests {
+		for _, r := range m.requests() {
 			if own := a[0].node.cluster == m.node.cluster; own != strings.HasPrefix(r, "a") {
 				t.Errorf("member %d of %x applies %q", m.cfg.ID, m.node.cluster, r)
 			}
 		}
-		m.store.mu.Unlock()
 	}
 }
 

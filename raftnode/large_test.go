@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/store/machine"
 )
 
 // A large request goes through the leader and through a follower, between smaller ones,
@@ -24,7 +25,7 @@ func TestLargeRequests(t *testing.T) {
 		m.propose(small)
 		m.propose(large)
 		for _, other := range ms {
-			other.store.await(fmt.Sprintf("the large request of %d on %d", m.cfg.ID, other.cfg.ID), func() bool { return other.store.has(large) })
+			eventually(t, fmt.Sprintf("the large request of %d on %d", m.cfg.ID, other.cfg.ID), func() bool { return other.has(large) })
 		}
 	}
 	for _, m := range ms {
@@ -171,9 +172,12 @@ func TestServeRequest(t *testing.T) {
 	if !leader.node.IsLeader() {
 		leader, follower = follower, leader
 	}
-	post := func(m *member, cluster uint64, from string, size int) int {
+	var r machine.Request
+	r.Write(0, [][]byte{[]byte("rpush"), []byte(simList), []byte("y")})
+	request := r.Seal(machine.Head{Origin: 99, Incarnation: 1, Seq: 1})
+	post := func(m *member, cluster uint64, from string, body []byte) int {
 		t.Helper()
-		req, err := http.NewRequest(http.MethodPost, m.node.cfg.PeerURL+requestPath, strings.NewReader(strings.Repeat("y", size)))
+		req, err := http.NewRequest(http.MethodPost, m.node.cfg.PeerURL+requestPath, bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,23 +195,23 @@ func TestServeRequest(t *testing.T) {
 		m       *member
 		cluster uint64
 		from    string
-		size    int
+		body    []byte
 		want    int
 	}{
-		{leader, cluster, id, 10, http.StatusNoContent},
-		{leader, cluster + 1, id, 10, http.StatusPreconditionFailed},
-		{leader, cluster, "", 10, http.StatusForbidden},
-		{leader, cluster, "77", 10, http.StatusForbidden},
-		{leader, cluster, fmt.Sprint(leader.cfg.ID), 10, http.StatusForbidden},
-		{leader, cluster, id, 0, http.StatusRequestEntityTooLarge},
-		{follower, cluster, fmt.Sprint(leader.cfg.ID), 10, http.StatusConflict},
+		{leader, cluster, id, request, http.StatusNoContent},
+		{leader, cluster + 1, id, request, http.StatusPreconditionFailed},
+		{leader, cluster, "", request, http.StatusForbidden},
+		{leader, cluster, "77", request, http.StatusForbidden},
+		{leader, cluster, fmt.Sprint(leader.cfg.ID), request, http.StatusForbidden},
+		{leader, cluster, id, nil, http.StatusRequestEntityTooLarge},
+		{follower, cluster, fmt.Sprint(leader.cfg.ID), request, http.StatusConflict},
 	} {
-		if got := post(c.m, c.cluster, c.from, c.size); got != c.want {
-			t.Errorf("%d bytes from %s to %d: %d, want %d", c.size, c.from, c.m.cfg.ID, got, c.want)
+		if got := post(c.m, c.cluster, c.from, c.body); got != c.want {
+			t.Errorf("%d bytes from %s to %d: %d, want %d", len(c.body), c.from, c.m.cfg.ID, got, c.want)
 		}
 	}
 	release, ok := leader.node.bulk.reserve(maxForwarded)
-	if got := post(leader, cluster, id, 10); got != http.StatusServiceUnavailable || !ok {
+	if got := post(leader, cluster, id, request); got != http.StatusServiceUnavailable || !ok {
 		t.Errorf("with too many: %d", got)
 	}
 	release()

@@ -85,7 +85,7 @@ func TestRemovedMemberStopsAndStaysOut(t *testing.T) {
 	if err := <-gone.errC; !errors.Is(err, ErrRemoved) {
 		t.Fatalf("errorC brought %v", err)
 	}
-	<-gone.store.ended
+	gone.ended()
 	// Its old directory does not help.
 	if err := gone.refused(); !errors.Is(err, ErrRemoved) {
 		t.Fatalf("after a restart: %v", err)
@@ -255,5 +255,5 @@ func TestDirectoryOfSomebodyElse(t *testing.T) {
 	}
 	other.stop()
 	m.start()
-	m.store.await("a", func() bool { return m.store.has("a") })
+	eventually(t, "a", func() bool { return m.has("a") })
 }

@@ -37,7 +37,7 @@ func TestNewClusterOfASurvivor(t *testing.T) {
 	survivor.start()
 	survivor.propose("alone")
 	for i := range 60 {
-		if !survivor.store.has(fmt.Sprintf("%d %s", i, filler)) {
+		if !survivor.has(fmt.Sprintf("%d %s", i, filler)) {
 			t.Errorf("request %d is missing", i)
 		}
 	}
@@ -56,7 +56,7 @@ func TestNewClusterOfASurvivor(t *testing.T) {
 	m := &member{t: t, cfg: testConfig(t, 4, []Peer{{3, survivor.cfg.Peers[2].URL}, {4, freeURLs(t, 1)[0]}})}
 	m.cfg.Join = true
 	m.start()
-	m.store.await("the data", func() bool { return m.store.has("alone") && m.store.has("0 "+filler) })
+	eventually(t, "the data", func() bool { return m.has("alone") && m.has("0 "+filler) })
 	survivor.stop()
 	survivor.start()
 	survivor.propose("after a restart")
@@ -106,7 +106,7 @@ func TestNewClusterIsInterrupted(t *testing.T) {
 	}
 	m.start()
 	m.propose("b")
-	if !m.store.has("a") {
+	if !m.has("a") {
 		t.Fatal("a is missing")
 	}
 }

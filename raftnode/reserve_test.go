@@ -124,7 +124,7 @@ func TestNodeOnFullDisk(t *testing.T) {
 	m.start()
 	m.propose("last")
 	sameRequests(t, ms)
-	if got := strings.Join(m.store.requests, " "); !strings.HasSuffix(got, "after last") {
+	if got := strings.Join(m.requests(), " "); !strings.HasSuffix(got, "after last") {
 		t.Errorf("it has %s", got)
 	}
 }
@@ -160,7 +160,7 @@ func TestLogGetsItsNextSegment(t *testing.T) {
 	m.stop()
 	m.start()
 	m.propose("last")
-	if got := len(m.store.requests); got != want+1 {
+	if got := len(m.requests()); got != want+1 {
 		t.Errorf("%d requests, want %d", got, want+1)
 	}
 }

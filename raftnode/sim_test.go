@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -47,15 +48,28 @@ type sim struct {
 	reads    int // answered
 	larges   int // requests of more than an entry that were acknowledged
 	changes  int // membership changes that succeeded
+	agreed   int // states that were those of another node at the same index
 	lost     int // disks
 
 	// forms lets founders with an empty disk form a cluster first, as real ones do
 	// (formation_sim_test.go). Without it they are in one from the start.
 	forms bool
-	asked []*simQuestion // in flight
+	// serves puts a store and a front on top of every node (inprocess_test.go).
+	serves bool
+	skew   time.Duration  // between the clocks of servers with neighbouring ids
+	asked  []*simQuestion // in flight
 }
 
 func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
+	s := stillSim(cfg, peers, rng)
+	for _, id := range s.ids() {
+		s.start(id)
+	}
+	return s
+}
+
+// stillSim is newSim, and starts nobody.
+func stillSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
 	cfg.Seal, cfg.SealLarge = testSeal, testSealLarge
 	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
@@ -75,7 +89,6 @@ func newSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	}
 	for _, p := range s.cfg.Peers {
 		s.add(p.ID)
-		s.start(p.ID)
 	}
 	return s
 }
@@ -133,6 +146,10 @@ func (s *sim) boot(id uint64) {
 			return
 		}
 	}
+	n.starts++
+	if s.serves {
+		n.up = newSimServer(n)
+	}
 	c, err := newCore(&n.cfg, from, n)
 	if err != nil {
 		s.failf("%d cannot start: %v", id, err)
@@ -141,15 +158,14 @@ func (s *sim) boot(id uint64) {
 	if s.rng != nil {
 		c.random = s.rng.Uint64
 	}
-	n.starts++
 	c.reads.incarnation = n.starts
 	n.core = c
 	n.storer = &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
-	n.state = newSimStore(n)
+	n.state = newWitness(n)
 	n.queue, n.bodies, n.open, n.leads = nil, nil, map[string]*commit.Proposal{}, false
 	s.logf("%d started: snapshot %d, %d entries, term %d, commit %d", id,
 		c.snapshots.last, len(from.entries), c.hard.GetTerm(), c.hard.GetCommit())
-	n.do(func() {})
+	n.do(c.publish)
 }
 
 // crash takes a node down. What was in flight from it stays in flight.
@@ -162,6 +178,10 @@ func (s *sim) crash(id uint64) {
 	n.disk.crash(s.rng)
 	n.core, n.storer, n.queue, n.bodies, n.state = nil, nil, nil, nil, nil
 	n.open = map[string]*commit.Proposal{}
+	if n.up != nil {
+		n.up.crash()
+		n.up = nil
+	}
 	s.logf("%d crashed", id)
 }
 

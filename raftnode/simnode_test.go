@@ -24,7 +24,8 @@ type simNode struct {
 	storer *storer
 	queue  []storageWork
 	bodies []pendingSnapshot
-	state  *simStore
+	state  *witness
+	up     *simServer // instead of a witness, if the sim serves
 	leads  bool
 	term   uint64 // highest seen with this node as leader
 	open   map[string]*commit.Proposal
@@ -133,6 +134,9 @@ func (n *simNode) publish(v view) {
 		n.s.logf("%d leads", n.id)
 	}
 	n.leads = v.isLeader
+	if n.up != nil {
+		n.up.node.publish(v)
+	}
 }
 
 func (n *simNode) stop(err error) {
@@ -190,12 +194,17 @@ func (n *simNode) apply() bool {
 	}
 	n.do(func() {
 		n.core.sentHead()
+		if n.up != nil {
+			n.up.take(b)
+			return
+		}
 		if b == nil {
 			n.load()
 			return
 		}
 		for _, e := range b.Entries {
-			n.applyEntry(e)
+			n.logged(e)
+			n.state.apply(e)
 		}
 		if b.CaptureC != nil {
 			b.CaptureC <- n.state.capture()
@@ -206,7 +215,8 @@ func (n *simNode) apply() bool {
 	return true
 }
 
-func (n *simNode) applyEntry(e commit.Entry) {
+// logged checks that all nodes apply the same log.
+func (n *simNode) logged(e commit.Entry) {
 	s := n.s
 	what := fmt.Sprintf("%d:%s", e.Term, e.Data)
 	if first, ok := s.log[e.Index]; !ok {
@@ -214,7 +224,6 @@ func (n *simNode) applyEntry(e commit.Entry) {
 	} else if first != what {
 		s.failf("%d applies %q at %d, where %q was applied before", n.id, what, e.Index, first)
 	}
-	n.state.apply(e)
 }
 
 func (n *simNode) load() {
@@ -224,7 +233,7 @@ func (n *simNode) load() {
 		n.s.failf("%d has no body for snapshot %d", n.id, index)
 		return
 	}
-	n.state = newSimStore(n)
+	n.state = newWitness(n)
 	n.state.load(index, body)
 	n.s.logf("%d loaded snapshot %d with %d requests", n.id, n.state.applied, len(n.state.order))
 }

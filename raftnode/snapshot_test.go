@@ -51,10 +51,10 @@ func TestRestartAfterCompactionWithNothingButTheDirectory(t *testing.T) {
 	ms[0].propose("again")
 	sameRequests(t, ms)
 	for _, m := range ms {
-		if m.store.loads != 1 {
-			t.Errorf("member %d loaded %d snapshots", m.cfg.ID, m.store.loads)
+		if !m.loaded() {
+			t.Errorf("member %d has not loaded its snapshot", m.cfg.ID)
 		}
-		if n := len(m.store.requests); n != 41 {
+		if n := len(m.requests()); n != 41 {
 			t.Errorf("member %d has %d requests", m.cfg.ID, n)
 		}
 	}
@@ -99,7 +99,7 @@ func TestManualSnapshot(t *testing.T) {
 	m.propose("b")
 	m.stop()
 	m.start()
-	m.store.await("both", func() bool { return m.store.has("a") && m.store.has("b") })
+	eventually(t, "both", func() bool { return m.has("a") && m.has("b") })
 }
 
 func TestLaggingMemberGetsASnapshot(t *testing.T) {
@@ -111,12 +111,12 @@ func TestLaggingMemberGetsASnapshot(t *testing.T) {
 	eventually(t, "compaction", func() bool { return l.node.Status().FirstIndex > 20 })
 	lagging.start()
 	sameRequests(t, ms)
-	if lagging.store.loads == 0 {
+	if !lagging.loaded() {
 		t.Error("no snapshot was loaded")
 	}
 	lagging.stop() // and again from its own disk
 	lagging.start()
-	lagging.store.await("everything", func() bool { return len(lagging.store.requests) == 40 })
+	eventually(t, "everything", func() bool { return len(lagging.requests()) == 40 })
 }
 
 func join(t *testing.T, id uint64, ms []*member, adjust func(*Config)) *member {
@@ -140,7 +140,7 @@ func TestJoinAfterCompaction(t *testing.T) {
 	// No more writes: the newest snapshot does not know the new member.
 	m4 := join(t, 4, ms, smallLogs)
 	m4.start()
-	m4.store.await("everything", func() bool { return len(m4.store.requests) == 40 })
+	eventually(t, "everything", func() bool { return len(m4.requests()) == 40 })
 	eventually(t, "promotion", func() bool {
 		for _, m := range m4.node.Members() {
 			if m.ID == 4 {
@@ -215,7 +215,7 @@ func TestUnfinishedSnapshotsAreSetAside(t *testing.T) {
 	if err != nil || len(kept) != 1 {
 		t.Errorf("kept %v, %v", kept, err)
 	}
-	m.store.await("b", func() bool { return m.store.has("b") })
+	eventually(t, "b", func() bool { return m.has("b") })
 }
 
 func TestIncompleteNewestSnapshotIsPassedOver(t *testing.T) {
@@ -230,9 +230,9 @@ func TestIncompleteNewestSnapshotIsPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.start()
-	m.store.await("everything", func() bool { return len(m.store.requests) == 60 })
-	if m.store.loads != 1 {
-		t.Errorf("loaded %d snapshots", m.store.loads)
+	eventually(t, "everything", func() bool { return len(m.requests()) == 60 })
+	if !m.loaded() {
+		t.Error("it has not loaded its snapshot")
 	}
 }
 

@@ -49,7 +49,7 @@ func TestVotesTellTheTime(t *testing.T) {
 			t.Fatalf("%s: 2 does not lead", how)
 		}
 		l := s.nodes[2]
-		l.do(func() { l.core.proposals.add(&commit.Proposal{Data: []byte("x")}, l.core.hard.GetTerm()) })
+		l.do(func() { l.core.offer(&commit.Proposal{Data: []byte("x")}) })
 		s.settle()
 		if i := slices.Index(events, "seal"); i < 1 || events[0] != "time" {
 			t.Errorf("%s: %q", how, events)

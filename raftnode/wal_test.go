@@ -59,9 +59,9 @@ func TestTornTailIsRepaired(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.start()
-	m.store.await("what was before the tear", func() bool { return m.store.has("r4") })
+	eventually(t, "what was before the tear", func() bool { return m.has("r4") })
 	m.propose("after")
-	if m.store.has(big) {
+	if m.has(big) {
 		t.Error("the torn write came back")
 	}
 	kept, err := filepath.Glob(filepath.Join(left, "set-aside-*", "*.wal.from-*"))
@@ -73,7 +73,7 @@ func TestTornTailIsRepaired(t *testing.T) {
 	}
 	m.stop()
 	m.start()
-	m.store.await("after", func() bool { return m.store.has("after") })
+	eventually(t, "after", func() bool { return m.has("after") })
 }
 
 func TestFlippedBitInTheMiddleIsRefused(t *testing.T) {
@@ -189,7 +189,7 @@ func TestBootstrapTornByACrash(t *testing.T) {
 	m.propose("a")
 	m.stop()
 	m.start()
-	m.store.await("a", func() bool { return m.store.has("a") })
+	eventually(t, "a", func() bool { return m.has("a") })
 }
 
 func TestCutStale(t *testing.T) {
@@ -220,7 +220,7 @@ func TestDurabilityModesSurviveARestart(t *testing.T) {
 		fill(m, "r", 30)
 		m.stop()
 		m.start()
-		m.store.await("everything", func() bool { return len(m.store.requests) == 30 })
+		eventually(t, "everything", func() bool { return len(m.requests()) == 30 })
 		m.stop()
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/raftnode/commit/committest"
 	"github.com/raftredis/raftredis/store"
 )
 
 // Whose user is deleted is sent away, whatever it is doing, and nobody else.
 func TestDeletedUser(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, _ *loopback) {
+	drivers(t, func(t *testing.T, s *Server, _ *single) {
 		admin, stays := dial(t, s), dial(t, s)
 		admin.ask("ACL SETUSER bob on nopass allkeys allcommands\r\nACL SETUSER carol on nopass allcommands\r\n", "+OK\r\n+OK\r\n")
 		stays.ask("AUTH carol x\r\n", "+OK\r\n")
@@ -141,7 +141,7 @@ func TestSeed(t *testing.T) {
 	c.ask("CONFIG SET requirepass \"\"\r\n", "+OK\r\n")
 	s.SeedUsers() // is nothing now
 	dial(t, s).ask("GET a\r\n", "$-1\r\n")
-	if _, err := New(Options{Config: DefaultConfig(), Store: l.store, Table: testTable(t), Users: []UserLine{{Name: "x", Rules: []string{"nonsense"}, Where: "f:1: "}}}); err == nil ||
+	if _, err := New(Options{Config: DefaultConfig(), Store: l.store, Cluster: l, Table: testTable(t), Users: []UserLine{{Name: "x", Rules: []string{"nonsense"}, Where: "f:1: "}}}); err == nil ||
 		err.Error() != "f:1: user x: Error in ACL SETUSER modifier 'nonsense': Syntax error" {
 		t.Error(err)
 	}
@@ -151,7 +151,10 @@ func TestSeed(t *testing.T) {
 func TestUnknownUsers(t *testing.T) {
 	opts := Options{Config: DefaultConfig(), Table: testTable(t)}
 	opts.Config.Bind, opts.Config.Port, opts.Config.RequirePass = []string{"127.0.0.1"}, freePort(t), "secret"
-	opts.Store = store.New(store.Config{Table: opts.Table, Member: 1}, make(chan *commit.Proposal), nil) // never started
+	log := committest.New(1)
+	log.Elect(0)
+	m := log.Join(1, 1, nil)
+	opts.Store, opts.Cluster = store.New(store.Config{Table: opts.Table, Member: 1}, m.ProposeC), m // never started
 	s, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +183,7 @@ func TestUnknownUsers(t *testing.T) {
 // Who may not listen to a channel any more is sent away before it hears another
 // message, and only who may not.
 func TestChannelsOfAUser(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, _ *loopback) {
+	drivers(t, func(t *testing.T, s *Server, _ *single) {
 		admin := dial(t, s)
 		admin.ask("ACL SETUSER bob on nopass resetchannels &a* &b &c? +@all\r\n", "+OK\r\n")
 		subscribe := func(command, word, name string) *client {

@@ -16,7 +16,7 @@ func waitBlocked(t *testing.T, s *Server, n int) {
 }
 
 func TestBlockedClientsAreServedInOrder(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		var waiting []*client
 		for i := range 10 {
 			c := dial(t, s)
@@ -42,7 +42,7 @@ func TestBlockedClientsAreServedInOrder(t *testing.T) {
 }
 
 func TestBlockedClientTimesOut(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("BZPOPMIN q 0.01\r\nPING\r\n", "*-1\r\n+PONG\r\n")
 		c.ask("HELLO 3\r\n", fmt.Sprintf("%%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:%d\r\n"+
@@ -54,7 +54,7 @@ func TestBlockedClientTimesOut(t *testing.T) {
 }
 
 func TestClientThatLeavesTakesNothing(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		first, second, c := dial(t, s), dial(t, s), dial(t, s)
 		first.send("BZPOPMIN q 0\r\n")
 		waitBlocked(t, s, 1)
@@ -69,7 +69,7 @@ func TestClientThatLeavesTakesNothing(t *testing.T) {
 		third := dial(t, s)
 		third.send("BZPOPMIN q 0\r\n")
 		waitBlocked(t, s, 1)
-		l.allow(1)
+		l.Allow(1)
 		c.ask("ZADD q 2 b 3 c\r\n", ":2\r\n")
 		eventually(t, "a claim is on its way", func() bool { return l.store.Stats().Pending > 0 })
 		_ = third.Close()
@@ -83,7 +83,7 @@ func TestClientThatLeavesTakesNothing(t *testing.T) {
 }
 
 func TestUnblock(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		blocked, c := dial(t, s), dial(t, s)
 		id := blocked.id()
 		blocked.send("BZPOPMIN q 0\r\n")
@@ -98,7 +98,7 @@ func TestUnblock(t *testing.T) {
 }
 
 func TestBlockedStreamReader(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		a, b, c := dial(t, s), dial(t, s), dial(t, s)
 		c.ask("XADD s 1-1 f old\r\n", "$3\r\n1-1\r\n")
 		a.send("XREAD BLOCK 0 STREAMS s $\r\n")
@@ -114,7 +114,7 @@ func TestBlockedStreamReader(t *testing.T) {
 
 // Many take with short timeouts while one gives: every element arrives once.
 func TestNothingIsLostOrDoubled(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		const takers, elements = 12, 600
 		got := make(chan string, elements)
 		stop := make(chan struct{})

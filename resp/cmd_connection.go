@@ -179,7 +179,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 		proto = 3
 	}
 	role := "replica"
-	if c.srv.store.IsLeader() {
+	if c.srv.cluster.IsLeader() {
 		role = "master"
 	}
 	c.enc.Map(7)

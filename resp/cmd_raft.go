@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
 )
 
@@ -67,7 +68,7 @@ func (c *conn) cmdRaftInfo([][]byte) {
 }
 
 func (c *conn) cmdRaftNodes([][]byte) {
-	st := c.srv.store.Status()
+	st := c.srv.cluster.Status()
 	c.enc.Array(len(st.Members))
 	for _, m := range st.Members {
 		role := "follower"
@@ -123,7 +124,9 @@ func (c *conn) change(do func(context.Context) error) {
 
 func (c *conn) cmdRaftAdd(argv [][]byte) {
 	if id, ok := c.memberID(argv[2]); ok {
-		c.change(func(ctx context.Context) error { return c.srv.store.AddMember(ctx, id, string(argv[3])) })
+		c.change(func(ctx context.Context) error {
+			return c.srv.cluster.ChangeMembership(ctx, commit.AddLearner, commit.Member{ID: id, PeerURL: string(argv[3]), Learner: true})
+		})
 	}
 }
 
@@ -133,19 +136,25 @@ func (c *conn) cmdRaftUpdate(argv [][]byte) {
 			c.enc.Error("ERR a member's peer URL is http://host:port or https://host:port")
 			return
 		}
-		c.change(func(ctx context.Context) error { return c.srv.store.UpdateMember(ctx, id, string(argv[3])) })
+		c.change(func(ctx context.Context) error {
+			return c.srv.cluster.ChangeMembership(ctx, commit.Update, commit.Member{ID: id, PeerURL: string(argv[3])})
+		})
 	}
 }
 
 func (c *conn) cmdRaftRemove(argv [][]byte) {
 	if id, ok := c.memberID(argv[2]); ok {
-		c.change(func(ctx context.Context) error { return c.srv.store.RemoveMember(ctx, id) })
+		c.change(func(ctx context.Context) error {
+			return c.srv.cluster.ChangeMembership(ctx, commit.Remove, commit.Member{ID: id})
+		})
 	}
 }
 
 func (c *conn) cmdRaftPromote(argv [][]byte) {
 	if id, ok := c.memberID(argv[2]); ok {
-		c.change(func(ctx context.Context) error { return c.srv.store.PromoteMember(ctx, id) })
+		c.change(func(ctx context.Context) error {
+			return c.srv.cluster.ChangeMembership(ctx, commit.Promote, commit.Member{ID: id})
+		})
 	}
 }
 
@@ -161,7 +170,7 @@ func (c *conn) cmdRaftTransfer(argv [][]byte) {
 			return
 		}
 	}
-	c.change(func(ctx context.Context) error { return c.srv.store.Transfer(ctx, id) })
+	c.change(func(ctx context.Context) error { return c.srv.cluster.Transfer(ctx, id) })
 }
 
 func (c *conn) cmdRaftDigest([][]byte) {

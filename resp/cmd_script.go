@@ -43,7 +43,7 @@ func scriptingFamily() []local {
 // connections.
 func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	// While writes are refused, a script is tried: it may do without, or handle the error.
-	if c.srv.store.ScriptWrites(cm.spec, argv) && !c.srv.store.RefusesWrites() {
+	if c.srv.store.ScriptWrites(cm.spec, argv) && !c.srv.cluster.RefusesWrites() {
 		return c.write(cm, c.srv.store.ScriptArgs(cm.spec, argv))
 	}
 	if wait, refused := c.uncovered(cm, end); wait || refused {
@@ -64,7 +64,7 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	switch next {
 	case store.ToWrite:
 		c.endRead()
-		if c.srv.store.RefusesWrites() {
+		if c.srv.cluster.RefusesWrites() {
 			return c.reject(cm, string(store.ErrDiskFull))
 		}
 		c.addWrite(cm, args)
@@ -93,7 +93,7 @@ func (c *conn) longScript(cm *cmd, argv [][]byte) {
 		next, args := c.srv.store.RunLong(by, db, cm.spec, own, c.enc, c.gone.Load, c.srv.busy,
 			func(all []acl.Refusal) { c.refusedInside(cm, all) })
 		switch {
-		case next == store.ToWrite && !c.srv.store.RefusesWrites():
+		case next == store.ToWrite && !c.srv.cluster.RefusesWrites():
 			c.toWrite = &longWrite{queuedCommand{cm, args}, by}
 		case next == store.ToWrite:
 			c.enc.Error(string(store.ErrDiskFull))

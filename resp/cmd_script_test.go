@@ -19,7 +19,7 @@ func call(args ...string) string {
 // A script that takes long sees one moment, while others write and are served, and
 // goes through the log when it comes to its first write.
 func TestLongScriptSeesOneMoment(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, other := dial(t, s), dial(t, s)
 		c.ask("SET n 1\r\nHSET h f 1\r\n", "+OK\r\n:1\r\n")
 		const script = `local n, h = redis.call('get', 'n'), redis.call('hget', 'h', 'f')
@@ -44,7 +44,7 @@ func TestLongScriptSeesOneMoment(t *testing.T) {
 // What the reads of a script look up counts once, so does what it calls, and keymiss is told of once, wherever
 // and however often the script is run.
 func TestLookupsOfScripts(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, sub := dial(t, s), dial(t, s)
 		c.ask("CONFIG SET notify-keyspace-events Km\r\nSET there x\r\n", "+OK\r\n+OK\r\n")
 		sub.ask("PSUBSCRIBE __key*\r\n", "*3\r\n$10\r\npsubscribe\r\n$6\r\n__key*\r\n:1\r\n")
@@ -71,7 +71,7 @@ func TestLookupsOfScripts(t *testing.T) {
 
 // A script whose client has gone is ended.
 func TestLongScriptOfNobody(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.send(call("EVAL", "while true do end", "0"))
 		eventually(t, "the script takes long", func() bool { return s.store.LongScript() != nil })
@@ -83,7 +83,7 @@ func TestLongScriptOfNobody(t *testing.T) {
 // Scripts that write stay with their neighbours in the pipeline, and those that were
 // only evaluated here are known to EVALSHA, in the log as well.
 func TestScriptsInPipelines(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		const script = "if ARGV[1] == 'w' then return redis.call('incr', KEYS[1]) end return redis.call('get', KEYS[1])"
 		c.send(call("EVAL", "return redis.sha1hex(ARGV[1])", "0", script))

@@ -70,7 +70,7 @@ func (c *conn) cmdTime([][]byte) {
 // proxies that look for the primary find the leader.
 func (c *conn) cmdRole([][]byte) {
 	s := c.srv
-	if s.store.IsLeader() {
+	if s.cluster.IsLeader() {
 		replicas := s.replicas()
 		c.enc.Array(3)
 		c.enc.BulkString("master")
@@ -87,7 +87,7 @@ func (c *conn) cmdRole([][]byte) {
 		}
 		return
 	}
-	id, addr := s.store.Leader()
+	id, addr := s.cluster.Leader()
 	host, port := splitAddr(addr)
 	portNumber, _ := command.ParseInt([]byte(port))
 	state := "connected"
@@ -181,7 +181,7 @@ func (c *conn) cmdWaitAOF(argv [][]byte) {
 // holders counts the members beside the leader that are known to hold the log
 // up to index, which this node has applied.
 func (s *Server) holders(index uint64) int64 {
-	st := s.store.Status()
+	st := s.cluster.Status()
 	var voters, match int64
 	for _, m := range st.Members {
 		if !m.Learner {
@@ -215,7 +215,7 @@ func (s *Server) takeSnapshot() error {
 	defer cancel()
 	s.saving.Add(1)
 	defer s.saving.Add(-1)
-	err := s.store.Snapshot(ctx)
+	err := s.cluster.Snapshot(ctx)
 	s.saveErr.Store(err != nil)
 	return err
 }

@@ -8,7 +8,7 @@ import (
 
 // What monitors and the slow log must not show.
 func TestSecrets(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		for call, want := range map[string]string{
 			"auth secret":                              "auth *",
 			"AUTH user secret":                         "AUTH * *",

@@ -173,17 +173,17 @@ func TestReadModeFollowsTheDirective(t *testing.T) {
 	s, l := newServer(t, nil)
 	c := dial(t, s)
 	c.ask("SET a 1\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
-	if l.reads.Load() != 0 {
+	if l.ReadIndexes.Load() != 0 {
 		t.Fatal("a local read asked the leader")
 	}
 	c.ask("CONFIG SET read-mode linearizable\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
 	c.ask("GET a\r\n", "$1\r\n1\r\n")
-	n := l.reads.Load()
+	n := l.ReadIndexes.Load()
 	if n == 0 {
 		t.Fatal("a linearizable read did not ask the leader")
 	}
 	c.ask("READONLY\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
-	if l.reads.Load() != n {
+	if l.ReadIndexes.Load() != n {
 		t.Fatal("READONLY made no difference")
 	}
 }

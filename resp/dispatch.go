@@ -208,7 +208,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if c.inSubscribedMode() && !cm.is(subscribes|whileListens) {
 		return c.reject(cm, errSubscribed(cm.name))
 	}
-	if c.writes(cm) && s.store.RefusesWrites() {
+	if c.writes(cm) && s.cluster.RefusesWrites() {
 		return c.reject(cm, string(store.ErrDiskFull))
 	}
 	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !s.hasLeader() {

@@ -10,101 +10,30 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/zap/zaptest"
 
-	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/raftnode/commit/committest"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
 )
 
-// loopback is a cluster of one without raft: what is proposed is sealed and
-// committed at once, unless held.
-type loopback struct {
-	table    *command.Table
-	store    *store.Store
-	proposeC chan *commit.Proposal
-	commitC  chan *commit.Batch
-	index    uint64
-	leader   atomic.Uint64
-	failRead atomic.Bool
-	diskFull atomic.Bool
-	reads    atomic.Int64
-
-	mu      sync.Mutex
-	cond    *sync.Cond
-	allowed int
-	done    chan struct{}
+// single is a cluster of one over a log in memory.
+type single struct {
+	*committest.Log
+	*committest.Member
+	store *store.Store
+	table *command.Table
 }
 
-func (l *loopback) Load() (*commit.Snapshot, error) { return nil, nil }
-
-func (l *loopback) ReadIndex(context.Context) (uint64, error) {
-	l.reads.Add(1)
-	if l.failRead.Load() || l.leader.Load() == 0 {
-		return 0, commit.ErrNoLeader
-	}
-	return l.store.AppliedIndex(), nil
-}
-
-func (l *loopback) Status() commit.Status {
-	return commit.Status{
-		ID: 1, ClusterID: 0xabc, Term: 1, Leader: l.leader.Load(), Role: "leader", Commit: l.index,
-		FirstIndex: 1, LastIndex: l.index,
-		Members:  []commit.Member{{ID: 1, PeerURL: "http://127.0.0.1:9021", ClientAddr: "127.0.0.1:6379"}},
-		Progress: map[uint64]commit.Progress{1: {Match: l.index, Next: l.index + 1, State: "replicate", RecentActive: true}},
-	}
-}
-func (l *loopback) Leader() (uint64, string) { return l.leader.Load(), "127.0.0.1:6379" }
-func (l *loopback) IsLeader() bool           { return l.leader.Load() == 1 }
-func (l *loopback) Transfer(context.Context, uint64) error {
-	return errors.New("there is nobody to take over")
-}
-func (l *loopback) Snapshot(context.Context) error { return nil }
-func (l *loopback) Incarnation() uint64            { return 1 }
-func (l *loopback) Waiting() string                { return "" }
-func (l *loopback) Incoming() commit.Transfer      { return commit.Transfer{} }
-func (l *loopback) RefusesWrites() bool            { return l.diskFull.Load() }
-
-// hold keeps proposals from being committed until it is called with false.
-func (l *loopback) hold(held bool) {
+// hold keeps proposals from getting into the log until it is called with false.
+func (l *single) hold(held bool) {
 	if held {
-		l.allow(0)
+		l.Allow(0)
 	} else {
-		l.allow(math.MaxInt)
-	}
-}
-
-// allow lets so many more proposals be committed.
-func (l *loopback) allow(n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.allowed = n
-	l.cond.Broadcast()
-}
-
-func (l *loopback) run() {
-	defer close(l.done)
-	for p := range l.proposeC {
-		l.mu.Lock()
-		for l.allowed == 0 {
-			l.cond.Wait()
-		}
-		l.allowed--
-		l.mu.Unlock()
-		if l.leader.Load() == 0 {
-			continue // the store sends it again
-		}
-		if ok, _ := p.Take(); !ok {
-			continue
-		}
-		l.index++
-		entry := commit.Entry{Index: l.index, Term: 1, Data: l.store.Seal(nil, [][]byte{p.Data})}
-		l.commitC <- &commit.Batch{Entries: []commit.Entry{entry}, ApplyDoneC: make(chan struct{})}
+		l.Allow(math.MaxInt)
 	}
 }
 
@@ -121,39 +50,27 @@ func testTable(t testing.TB) *command.Table {
 	return table
 }
 
-// newLoopback returns a running store.
-func newLoopback(t testing.TB) *loopback {
+// newSingle returns a running store.
+func newSingle(t testing.TB) *single {
 	t.Helper()
-	l := &loopback{proposeC: make(chan *commit.Proposal, 64), commitC: make(chan *commit.Batch), done: make(chan struct{}), allowed: math.MaxInt}
-	l.cond = sync.NewCond(&l.mu)
-	l.leader.Store(1)
-	l.table = testTable(t)
-	l.store = store.New(store.Config{Table: l.table, Member: 1, ProposalTimeout: 2 * time.Second}, l.proposeC, nil)
-	snapshotterReady := make(chan commit.Snapshotter, 1)
-	snapshotterReady <- l
-	go l.run()
-	l.store.Start(l, l.commitC, snapshotterReady)
+	l := &single{Log: committest.New(1), table: testTable(t)}
+	l.Member = l.Join(1, 1, nil)
+	l.store = store.New(store.Config{Table: l.table, Member: 1, ProposalTimeout: 2 * time.Second}, l.ProposeC)
+	l.Run(l.store.Seal)
+	l.store.Start(l, l.CommitC, l.SnapshotterReady)
 	t.Cleanup(func() {
-		l.hold(false)
 		l.store.Close()
-		close(l.proposeC)
-		for {
-			select {
-			case <-l.done:
-				return
-			case <-l.commitC:
-			}
-		}
+		l.Stop()
 	})
 	eventually(t, "the store is ready", l.store.Ready)
 	return l
 }
 
 // newServer returns a server on a free port of the loopback interface.
-func newServer(t testing.TB, change func(*Options)) (*Server, *loopback) {
+func newServer(t testing.TB, change func(*Options)) (*Server, *single) {
 	t.Helper()
-	l := newLoopback(t)
-	opts := Options{Config: DefaultConfig(), Store: l.store, Table: l.table, Version: "test", RunID: "0123456789012345678901234567890123456789"}
+	l := newSingle(t)
+	opts := Options{Config: DefaultConfig(), Store: l.store, Cluster: l, Table: l.table, Version: "test", RunID: "0123456789012345678901234567890123456789"}
 	if tt, ok := t.(*testing.T); ok {
 		opts.Logger = zaptest.NewLogger(tt)
 	}

@@ -17,7 +17,7 @@ import (
 // A client that announces much and sends little must not cost more than it has
 // sent.
 func TestAnnouncedBytesCostNothing(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
@@ -37,7 +37,7 @@ func TestAnnouncedBytesCostNothing(t *testing.T) {
 }
 
 func TestBigValue(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		value := strings.Repeat("0123456789abcdef", 5<<20/16)
 		frame := fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", len(value), value)
@@ -52,7 +52,7 @@ func TestBigValue(t *testing.T) {
 }
 
 func TestManyArguments(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		const keys = 50_000
 		var in strings.Builder
@@ -66,7 +66,7 @@ func TestManyArguments(t *testing.T) {
 
 // More arguments than a million are as good as fewer, as in Redis 7.0.
 func TestMoreThanAMillionArguments(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		const keys = 1_200_000
 		var in strings.Builder
@@ -82,7 +82,7 @@ func TestMoreThanAMillionArguments(t *testing.T) {
 // What arguments cost beside their bytes counts against the limit as well: a
 // command of many empty ones would otherwise cost a multiple of it.
 func TestArgumentsAgainstTheLimit(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, other := dial(t, s), dial(t, s)
 		other.ask("CONFIG SET client-query-buffer-limit 1mb\r\n", "+OK\r\n")
 		const args = 50_000 // 300 KB of input, and 1.2 MB of slices
@@ -98,7 +98,7 @@ func TestArgumentsAgainstTheLimit(t *testing.T) {
 
 // A client may send all of a long pipeline before it reads the first reply.
 func TestClientThatReadsLate(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		value := strings.Repeat("v", 10_000)
 		c.ask("SET k "+value+"\r\n", "+OK\r\n")
@@ -118,7 +118,7 @@ func TestClientThatReadsLate(t *testing.T) {
 
 // A client that never reads is closed at the limit, and nobody else notices.
 func TestOutputLimit(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		slow, c := dial(t, s), dial(t, s)
 		c.ask("CONFIG SET client-output-buffer-limit \"normal 1mb 0 0\"\r\n", "+OK\r\n")
 		c.ask("SET k "+strings.Repeat("v", 10_000)+"\r\n", "+OK\r\n")
@@ -134,7 +134,7 @@ func TestOutputLimit(t *testing.T) {
 }
 
 func TestOutputSoftLimit(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		slow, c := dial(t, s), dial(t, s)
 		c.ask("CONFIG SET client-output-buffer-limit \"normal 0 1mb 0\"\r\n", "+OK\r\n")
 		c.ask("SET k "+strings.Repeat("v", 10_000)+"\r\n", "+OK\r\n")
@@ -154,7 +154,7 @@ func isTimeout(err error) bool {
 }
 
 func TestQueryBufferLimit(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("CONFIG SET client-query-buffer-limit 1mb\r\n", "+OK\r\n")
 		value := strings.Repeat("v", 1<<20)
@@ -168,7 +168,7 @@ func TestQueryBufferLimit(t *testing.T) {
 }
 
 func TestMaxClients(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("CONFIG SET maxclients 2\r\n", "+OK\r\n")
 		second := dial(t, s)
@@ -185,11 +185,11 @@ func TestMaxClients(t *testing.T) {
 // TestDiskFull: writes are refused before anything of them leaves the node, in a
 // transaction and outside, and everything else goes on.
 func TestDiskFull(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		refused := "-" + string(store.ErrDiskFull) + "\r\n"
 		c.ask("SET a 1\r\nMULTI\r\nSET a 2\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n")
-		l.diskFull.Store(true)
+		l.DiskFull.Store(true)
 		before := l.store.AppliedIndex()
 		c.ask("EXEC\r\n", "-EXECABORT Transaction discarded because of: "+strings.TrimPrefix(refused, "-"))
 		c.ask("SET a 3\r\nDEL a\r\nBZPOPMIN q 0\r\n", refused+refused+refused)
@@ -202,7 +202,7 @@ func TestDiskFull(t *testing.T) {
 		if after := l.store.AppliedIndex(); after != before {
 			t.Errorf("the log went from %d to %d", before, after)
 		}
-		l.diskFull.Store(false)
+		l.DiskFull.Store(false)
 		c.ask("SET a 5\r\nGET a\r\n", "+OK\r\n$1\r\n5\r\n")
 	})
 }
@@ -218,7 +218,7 @@ func TestMostClients(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("CONFIG SET timeout 1\r\n", "+OK\r\n")
 		blocked := dial(t, s)
@@ -231,7 +231,7 @@ func TestIdleTimeout(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		victim, c := dial(t, s), dial(t, s)
 		id := victim.id()
 		c.ask(fmt.Sprintf("CLIENT KILL ID %d\r\n", id), ":1\r\n")
@@ -246,7 +246,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestPause(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, other := dial(t, s), dial(t, s)
 		c.ask("CLIENT PAUSE 100000 WRITE\r\nGET a\r\n", "+OK\r\n$-1\r\n")
 		other.send("GET a\r\nSET a 1\r\nGET a\r\n")
@@ -258,7 +258,7 @@ func TestPause(t *testing.T) {
 }
 
 func TestMonitor(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		m, c := dial(t, s), dial(t, s)
 		m.ask("MONITOR\r\n", "+OK\r\n")
 		c.ask("SET a \"x\\x01\\\"\"\r\nAUTH secret\r\nGET a\r\n", "+OK\r\n-"+errNoPassword+"\r\n$3\r\nx\x01\"\r\n")
@@ -280,10 +280,10 @@ func TestMonitor(t *testing.T) {
 // While there is no leader a write has a definite end, and what does not need
 // one goes on.
 func TestNoLeader(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, other := dial(t, s), dial(t, s)
 		c.ask("SET a 1\r\n", "+OK\r\n")
-		l.leader.Store(0)
+		l.Elect(0)
 		c.send("SET a 2\r\nGET a\r\nMULTI\r\nSET a 3\r\nDISCARD\r\nPING\r\n")
 		eventually(t, "the proposal", func() bool { return s.store.Stats().Pending == 1 })
 		other.ask("GET a\r\nMULTI\r\nPING\r\nEXEC\r\n", "$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n")
@@ -292,21 +292,21 @@ func TestNoLeader(t *testing.T) {
 			t.Fatal(line)
 		}
 		c.expect("$1\r\n1\r\n+OK\r\n+QUEUED\r\n+OK\r\n+PONG\r\n")
-		l.leader.Store(1)
+		l.Elect(1)
 		other.ask("CONFIG SET replica-serve-stale-data yes\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n")
 	})
 }
 
 func TestLinearizableReads(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("READWRITE\r\nSET a 1\r\n", "+OK\r\n+OK\r\n")
-		before := l.reads.Load()
+		before := l.ReadIndexes.Load()
 		c.ask("GET a\r\nGET a\r\nGET a\r\n", "$1\r\n1\r\n$1\r\n1\r\n$1\r\n1\r\n")
-		if n := l.reads.Load() - before; n == 0 || n > 3 {
+		if n := l.ReadIndexes.Load() - before; n == 0 || n > 3 {
 			t.Fatalf("%d rounds for reads that came together", n)
 		}
-		l.failRead.Store(true)
+		l.FailReads.Store(true)
 		c.send("GET a\r\nPING\r\n")
 		if line := c.line(); !strings.HasPrefix(line, "-CLUSTERDOWN ") {
 			t.Fatal(line)
@@ -317,7 +317,7 @@ func TestLinearizableReads(t *testing.T) {
 }
 
 func TestCloseWaitsForReplies(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, idle := dial(t, s), dial(t, s)
 		idle.ask("PING\r\n", "+PONG\r\n")
 		l.hold(true)
@@ -347,7 +347,7 @@ func TestCloseWaitsForReplies(t *testing.T) {
 }
 
 func TestPanicEndsOneConnection(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		s.mu.Lock() // which every new connection takes as well: they see the change
 		for _, name := range []string{"ping", "debug"} {
 			s.commands[name].run = func(*conn, [][]byte) { panic("as the test wants") }
@@ -364,7 +364,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 }
 
 func TestHalfClosed(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.send("SET a 1\r\nGET a\r\nGE")
 		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {

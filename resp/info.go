@@ -238,15 +238,15 @@ func (t *infoText) persistence() {
 	t.line("aof_last_bgrewrite_status", "ok")
 	t.zeros("aof_rewrites", "aof_rewrites_consecutive_failures")
 	writing := "ok"
-	if s.store.RefusesWrites() {
+	if s.cluster.RefusesWrites() {
 		writing = "err" // as in Redis while it answers MISCONF
 	}
 	t.line("aof_last_write_status", writing)
 	t.zeros("aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size")
-	t.line("aof_current_size", s.store.Status().LogBytes)
+	t.line("aof_current_size", s.cluster.Status().LogBytes)
 	t.zeros("aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync", "aof_delayed_fsync")
 	if !ready.Serving {
-		in := s.store.Status().Incoming
+		in := s.cluster.Status().Incoming
 		t.line("loading_start_time", s.downFrom.Load()/1000)
 		t.line("loading_total_bytes", in.Total)
 		t.line("loading_rdb_used_mem", 0)
@@ -305,7 +305,7 @@ func (t *infoText) stats() {
 	t.line("instantaneous_input_repl_kbps", kbps(replIn))
 	t.line("instantaneous_output_repl_kbps", kbps(replOut))
 	t.line("rejected_connections", s.stats.rejected.Load())
-	t.line("sync_full", s.store.Status().SnapshotsSent-base.snapshotsSent)
+	t.line("sync_full", s.cluster.Status().SnapshotsSent-base.snapshotsSent)
 	t.zeros("sync_partial_ok", "sync_partial_err")
 	t.line("expired_keys", st.Expired-base.store.Expired)
 	t.line("expired_stale_perc", percent(0, 0)) // no key is left to be found by chance
@@ -365,9 +365,9 @@ func (s *Server) clientMemory() (n int64) {
 // the leader is the master, and the applied index is the offset.
 func (t *infoText) replication() {
 	s := t.srv
-	st := s.store.Status()
+	st, applied := s.cluster.Status(), s.store.AppliedIndex()
 	t.section("Replication")
-	if s.store.IsLeader() {
+	if s.cluster.IsLeader() {
 		t.line("role", "master")
 		slaves := s.replicas()
 		t.line("connected_slaves", len(slaves))
@@ -375,9 +375,9 @@ func (t *infoText) replication() {
 			t.line(fmt.Sprintf("slave%d", i), fmt.Sprintf("ip=%s,port=%s,state=%s,offset=%d,lag=%d", r.host, r.port, r.state, r.offset, r.lag))
 		}
 	} else {
-		_, addr := s.store.Leader()
+		_, addr := s.cluster.Leader()
 		host, port := splitAddr(addr)
-		in, behind := st.Incoming, st.Incoming.Index > st.Applied
+		in, behind := st.Incoming, st.Incoming.Index > applied
 		up, heard := "down", -1
 		if s.store.Ready() {
 			up, heard = "up", 0
@@ -388,8 +388,8 @@ func (t *infoText) replication() {
 		t.line("master_link_status", up)
 		t.line("master_last_io_seconds_ago", heard)
 		t.line("master_sync_in_progress", oneIf(behind))
-		t.line("slave_read_repl_offset", st.Applied)
-		t.line("slave_repl_offset", st.Applied)
+		t.line("slave_read_repl_offset", applied)
+		t.line("slave_repl_offset", applied)
 		if behind {
 			t.line("master_sync_total_bytes", in.Total)
 			t.line("master_sync_read_bytes", in.Received)
@@ -408,7 +408,7 @@ func (t *infoText) replication() {
 	t.line("master_failover_state", "no-failover")
 	t.line("master_replid", fmt.Sprintf("%040x", st.ClusterID))
 	t.line("master_replid2", strings.Repeat("0", 40))
-	t.line("master_repl_offset", st.Applied)
+	t.line("master_repl_offset", applied)
 	t.line("second_repl_offset", -1)
 	t.line("repl_backlog_active", 1)
 	t.line("repl_backlog_size", st.LogBytes)
@@ -509,7 +509,7 @@ type pair struct {
 
 // raftStatus is what RAFT INFO answers and INFO shows as # Raft.
 func (s *Server) raftStatus() []pair {
-	st, n := s.store.Status(), s.store.Stats()
+	st, n := s.cluster.Status(), s.store.Stats()
 	voters, learners := 0, 0
 	for _, m := range st.Members {
 		if m.Learner {
@@ -518,7 +518,7 @@ func (s *Server) raftStatus() []pair {
 			voters++
 		}
 	}
-	_, leaderAddr := s.store.Leader()
+	_, leaderAddr := s.cluster.Leader()
 	num := func(n uint64) int64 { return int64(n) }
 	bit := func(b bool) int64 {
 		if b {
@@ -571,7 +571,7 @@ type replica struct {
 
 // replicas lists the other members, as the leader sees them.
 func (s *Server) replicas() []replica {
-	st := s.store.Status()
+	st := s.cluster.Status()
 	var all []replica
 	for _, m := range st.Members {
 		if m.ID == st.ID {

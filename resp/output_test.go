@@ -116,7 +116,7 @@ func field(t testing.TB, line, name string) int64 {
 // A client that does not read: what waits for it shows in CLIENT LIST, and all of it is
 // delivered if it reads after all.
 func TestSlowReader(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		slow, c := dial(t, s), dial(t, s)
 		value := strings.Repeat("v", 1<<20)
 		c.ask(fmt.Sprintf("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n%s\r\n", len(value), value), "+OK\r\n")
@@ -183,7 +183,7 @@ func TestOutputLimitIsLogged(t *testing.T) {
 
 // One that asked for MONITOR and does not read is a normal client, as in Redis.
 func TestMonitorsOutputLimit(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		m, c := dial(t, s), dial(t, s)
 		c.ask("CONFIG SET client-output-buffer-limit \"normal 1mb 0 0 replica 10 10 10\"\r\n", "+OK\r\n")
 		m.ask("MONITOR\r\n", "+OK\r\n")

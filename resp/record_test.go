@@ -20,10 +20,10 @@ func cmdstat(s *Server, name string) string {
 // TestWritesThatAreNotApplied: a write that was certainly not applied is no call,
 // and the reads around it are, and have not failed.
 func TestWritesThatAreNotApplied(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("SET a 1\r\n", "+OK\r\n")
-		l.leader.Store(0)
+		l.Elect(0)
 		c.send("SET a 2\r\nGET a\r\nMULTI\r\nINCR a\r\nEXEC\r\nGET a\r\n")
 		refused := func() {
 			t.Helper()
@@ -45,14 +45,14 @@ func TestWritesThatAreNotApplied(t *testing.T) {
 				t.Errorf("%s: %s, wanted %s", name, got, want)
 			}
 		}
-		l.leader.Store(1)
+		l.Elect(1)
 	})
 }
 
 // TestWriteOfGoneClientCounts: who does not wait for the reply has still had the
 // command executed.
 func TestWriteOfGoneClientCounts(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, monitor := dial(t, s), dial(t, s)
 		monitor.ask("MONITOR\r\n", "+OK\r\n")
 		id := c.id()
@@ -75,7 +75,7 @@ func TestWriteOfGoneClientCounts(t *testing.T) {
 // TestSlowReadsAreFound: fast reads that are timed together do not hide the one
 // that took long.
 func TestSlowReadsAreFound(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("CONFIG SET slowlog-log-slower-than 0\r\nSET a 1\r\nGET a\r\nGET a\r\nGET b\r\nSLOWLOG LEN\r\n", "+OK\r\n+OK\r\n$1\r\n1\r\n$1\r\n1\r\n$-1\r\n:5\r\n")
 		c.ask("CONFIG SET slowlog-log-slower-than 1000000\r\nSLOWLOG RESET\r\n", "+OK\r\n+OK\r\n")

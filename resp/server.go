@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/resp/driver"
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
@@ -28,7 +29,9 @@ const databases = 16
 type Options struct {
 	Config Config
 	Store  *store.Store
-	Table  *command.Table // all commands, Commands() among them: the store's own
+	// Cluster is what this node knows of the others, and has them do.
+	Cluster commit.Cluster
+	Table   *command.Table // all commands, Commands() among them: the store's own
 
 	// PeersUseTLS says that the links between members use the certificate of the
 	// TLS directives, by the names that its files had at the start.
@@ -85,6 +88,7 @@ type UserLine struct {
 type Server struct {
 	opts     Options
 	store    *store.Store
+	cluster  commit.Cluster
 	commands map[string]*cmd
 	bySpec   map[*command.Spec]*cmd
 	execCmd  *cmd
@@ -153,7 +157,7 @@ func New(opts Options) (*Server, error) {
 	access.known.Store(opts.Forms)
 	s := &Server{
 		access: access,
-		opts:   opts, store: opts.Store, commands: cmds, bySpec: make(map[*command.Spec]*cmd), execCmd: cmds["exec"], log: opts.Logger,
+		opts:   opts, store: opts.Store, cluster: opts.Cluster, commands: cmds, bySpec: make(map[*command.Spec]*cmd), execCmd: cmds["exec"], log: opts.Logger,
 		started: opts.Now(),
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
@@ -188,7 +192,7 @@ func (s *Server) now() time.Time { return s.opts.Now() }
 func (s *Server) nanotime() int64 { return int64(time.Since(s.started)) }
 
 func (s *Server) hasLeader() bool {
-	id, _ := s.store.Leader()
+	id, _ := s.cluster.Leader()
 	return id != 0
 }
 
@@ -309,6 +313,10 @@ func (s *Server) accept(l net.Listener, d driver.Driver) {
 		s.admit(nc, d)
 	}
 }
+
+// Serve takes over a connection that was not accepted here: an inherited socket, or one
+// end of a pipe. It returns at once. The server must have been started.
+func (s *Server) Serve(nc net.Conn) { s.admit(nc, s.tls) }
 
 // admit hands an accepted connection to its driver, or sends it away.
 func (s *Server) admit(nc net.Conn, d driver.Driver) {

@@ -7,7 +7,7 @@ import (
 )
 
 // drivers runs a test with every driver of this platform.
-func drivers(t *testing.T, test func(t *testing.T, s *Server, l *loopback)) {
+func drivers(t *testing.T, test func(t *testing.T, s *Server, l *single)) {
 	for _, name := range []string{"goroutine", "auto"} {
 		t.Run(name, func(t *testing.T) {
 			s, l := newServer(t, func(o *Options) { o.Config.Driver = name })
@@ -17,7 +17,7 @@ func drivers(t *testing.T, test func(t *testing.T, s *Server, l *loopback)) {
 }
 
 func TestPipelineKeepsOrder(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c := dial(t, s)
 		c.ask("PING\r\nSET a 1\r\nGET a\r\nINCR a\r\nGET a\r\nPING x\r\nfoo\r\nSELECT 1\r\nGET a\r\nSET a b\r\nGET a\r\nSELECT 0\r\nGET a\r\n",
 			"+PONG\r\n+OK\r\n$1\r\n1\r\n:2\r\n$1\r\n2\r\n$1\r\nx\r\n-ERR unknown command 'foo', with args beginning with: \r\n+OK\r\n$-1\r\n+OK\r\n$1\r\nb\r\n+OK\r\n$1\r\n2\r\n")
@@ -32,7 +32,7 @@ func TestPipelineKeepsOrder(t *testing.T) {
 }
 
 func TestTransactions(t *testing.T) {
-	drivers(t, func(t *testing.T, s *Server, l *loopback) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, other := dial(t, s), dial(t, s)
 		c.ask("MULTI\r\nSET a 1\r\nPING\r\nGET a\r\nSELECT 2\r\nSET a 2\r\nEXEC\r\nGET a\r\n",
 			"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*5\r\n+OK\r\n+PONG\r\n$1\r\n1\r\n+OK\r\n+OK\r\n$1\r\n2\r\n")

@@ -50,7 +50,7 @@ type baseline struct {
 
 // resetStats is CONFIG RESETSTAT: what Redis resets, and nothing else.
 func (s *Server) resetStats() {
-	b := &baseline{store: s.store.Stats(), snapshotsSent: s.store.Status().SnapshotsSent}
+	b := &baseline{store: s.store.Stats(), snapshotsSent: s.cluster.Status().SnapshotsSent}
 	b.peerIn, b.peerOut = s.opts.PeerTraffic()
 	s.base.Store(b)
 	s.stats.reset()

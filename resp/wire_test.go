@@ -43,7 +43,7 @@ func TestWire(t *testing.T) {
 				rewriteWire(t, file, string(script))
 				return
 			}
-			drivers(t, func(t *testing.T, s *Server, l *loopback) {
+			drivers(t, func(t *testing.T, s *Server, l *single) {
 				if strings.Contains(file, "password") {
 					if err := s.setUser("default", passwordRules("secret")); err != nil {
 						t.Fatal(err)

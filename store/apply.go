@@ -25,7 +25,6 @@ const (
 // that replaces or captures it: all three happen between two batches, so a snapshot
 // is the state at one index, and never the middle of an entry.
 func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
-	defer s.wg.Done()
 	defer s.stop()
 	var from commit.Snapshotter
 	select {
@@ -77,11 +76,11 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 // now is one that the cluster keeps.
 func (s *Store) apply(batch *commit.Batch) error {
 	a := &s.applier
-	a.leading = s.IsLeader()
+	a.leading = s.node.Load().IsLeader()
 	a.lock()
 	err := s.applyEntries(batch.Entries)
 	if err == nil {
-		s.nextDeadline.Store(earliestDeadline(s.m.Keyspace()))
+		s.expiry.changed(s.m.Keyspace())
 	}
 	a.unlock()
 	// If there is an error, what was answered before the bad entry was applied is
@@ -91,8 +90,8 @@ func (s *Store) apply(batch *commit.Batch) error {
 		return err
 	}
 	// Behind unlock: who waits for this index wants to read.
-	s.waits.applied(s.applied.Load())
-	s.wakeExpiry()
+	s.waits.tell()
+	s.expiry.wake()
 	if batch.CaptureC != nil {
 		// Here, before the next batch: the raft node has asked for the state at the
 		// end of this one, and will throw away the log up to there.
@@ -124,7 +123,7 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 		}
 		// Only what is applied as a whole counts: who reads at this index must see all
 		// of the entry.
-		s.applied.Store(s.m.Index())
+		s.waits.index.Store(s.m.Index())
 		s.applier.endEntry()
 	}
 	return nil
@@ -132,7 +131,9 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 
 // applier is what this node makes of the log that it applies: it answers the
 // requests that are its own, lets readers in, and counts. It belongs to the apply
-// loop and runs under Store.mu.
+// loop, which is the only one that takes Store.mu for writing: here (lock, unlock), to
+// freeze the state (capture) and to put another one in its place (load). All its
+// methods run with the lock held but tell, tellSubscribers, and those that say so.
 type applier struct {
 	s *Store
 
@@ -285,9 +286,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	s.hearing.Store(true)
 	// Taking it ends its retries, and makes this goroutine the only one that may write
 	// the reply: a timeout at the same moment finds nothing any more.
-	s.inflight.mu.Lock()
-	b := s.inflight.take(h.Seq)
-	s.inflight.mu.Unlock()
+	b := s.outbox.take(h.Seq)
 	if b == nil { // given up: the client was told that the outcome is unknown
 		a.orphan = orphan{a: a, seq: h.Seq}
 		return &a.orphan, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/raftnode/commit/committest"
 	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -19,7 +20,7 @@ import (
 // whoever waits gets no reply that might be a lie.
 func TestPanicStopsTheNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{}, nil)
 		eventually(t, "ready", n.store.Ready)
 		var reply recorder
@@ -28,7 +29,7 @@ func TestPanicStopsTheNode(t *testing.T) {
 		add(&b, n.store, 0, "boom")
 		n.store.Submit(&b, &reply, func() { t.Error("was told that it is done") })
 		err := <-n.store.ErrorC()
-		if err == nil || !strings.Contains(err.Error(), "invariant") || !strings.Contains(err.Error(), "entry 2") || !strings.Contains(err.Error(), "fake_test.go") {
+		if err == nil || !strings.Contains(err.Error(), "invariant") || !strings.Contains(err.Error(), "entry 2") || !strings.Contains(err.Error(), "harness_test.go") {
 			t.Errorf("%v", err)
 		}
 		if n.store.AppliedIndex() != 1 {
@@ -44,17 +45,17 @@ func TestPanicStopsTheNode(t *testing.T) {
 
 // The signals of a batch come in their order: applied, answered, captured, done.
 func TestBatchIsSignalled(t *testing.T) {
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	defer n.stop()
 	eventually(t, "ready", n.store.Ready)
 	c := client{t: t, s: n.store}
 	c.do("incr n")
-	n.hold(true)
+	n.Hold(true)
 	captureC := make(chan commit.Capture, 1)
 	doneC := make(chan struct{})
 	index := n.store.AppliedIndex()
-	n.commit(&commit.Batch{
+	n.Commit(&commit.Batch{
 		Entries:  []commit.Entry{{Index: index + 1, Term: 1, Data: machine.Seal(nil, 1, 1, [][]byte{request(head(5, 1, 1, 1), func(b *Batch) { b.Write(0, nil, args("incr n")) })})}},
 		CaptureC: captureC, ApplyDoneC: doneC,
 	})
@@ -153,33 +154,23 @@ func TestReadersAreLetIn(t *testing.T) {
 	}
 }
 
-func TestMembershipChange(t *testing.T) {
-	log := newFakeLog(t, 1)
-	n := log.start(1, 1, Config{}, nil)
-	answer := func(err error) {
-		ch := <-n.confChangeC
-		ch.ResultC <- err
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	go answer(nil)
-	if err := n.store.AddMember(ctx, 4, "http://x"); err != nil {
-		t.Error(err)
-	}
-	refused := errors.New("it would lose quorum")
-	go answer(refused)
-	if err := n.store.RemoveMember(ctx, 4); !errors.Is(err, refused) || Line(err) != "ERR it would lose quorum" {
-		t.Error(err)
-	}
-	go func() { <-n.confChangeC; cancel() }()
-	if err := n.store.PromoteMember(ctx, 4); !errors.Is(err, commit.ErrUnknown) || !strings.HasPrefix(Line(err), "UNKNOWN ") {
-		t.Error(err)
-	}
-	if err := n.store.PromoteMember(ctx, 4); errors.Is(err, commit.ErrUnknown) || !errors.Is(err, context.Canceled) || Line(err) != string(ErrNotTaken) {
-		t.Errorf("never sent: %v", err)
-	}
-	n.stop()
-	if err := n.store.RemoveMember(context.Background(), 4); !errors.Is(err, ErrStopped) {
-		t.Error(err)
+func TestLine(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{ErrBusy, string(ErrBusy)},
+		{fmt.Errorf("it: %w", ErrUnknown), string(ErrUnknown)},
+		{fmt.Errorf("change membership: %w", commit.ErrUnknown), "UNKNOWN change membership: outcome unknown"},
+		{fmt.Errorf("change membership: %w: %w", commit.ErrNotTaken, context.DeadlineExceeded), string(ErrNotTaken)},
+		{fmt.Errorf("it: %w", commit.ErrNoLeader), string(ErrNoLeader)},
+		{commit.ErrStopped, string(ErrStopped)},
+		{context.DeadlineExceeded, "ERR it took too long"},
+		{errors.New("it would lose quorum"), "ERR it would lose quorum"},
+	} {
+		if got := Line(c.err); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
 	}
 }
 
@@ -206,10 +197,10 @@ type nobody struct{ command.Discard }
 // What a write and a read cost in allocations, beside what they store.
 func TestAllocations(t *testing.T) {
 	proposeC := make(chan *commit.Proposal, 1)
-	s := New(Config{Table: testTable(t), Member: 1}, proposeC, nil)
-	n := &fakeNode{log: &fakeLog{}, incarnation: 1}
-	s.node.Store(&node{n, 1})
-	s.retrying = true // no retry loop here
+	s := New(Config{Table: testTable(t), Member: 1}, proposeC)
+	s.outbox.node = &node{committest.New(1).Join(1, 1, nil), 1}
+	s.node.Store(s.outbox.node)
+	s.outbox.retrying = true // no retry loop here
 	incr, getSpec := s.cfg.Table.Lookup([]byte("lpop")), s.cfg.Table.Lookup([]byte("get"))
 	argv, getArgv := args("lpop nosuch"), args("get nosuch")
 	var b Batch
@@ -259,9 +250,10 @@ func BenchmarkWrite(b *testing.B) {
 	for _, group := range []int{1, 50} {
 		b.Run(map[int]string{1: "alone", 50: "grouped"}[group], func(b *testing.B) {
 			proposeC := make(chan *commit.Proposal, group)
-			s := New(Config{Table: testTable(b), Member: 1}, proposeC, nil)
-			s.node.Store(&node{&fakeNode{log: &fakeLog{}}, 1})
-			s.retrying = true
+			s := New(Config{Table: testTable(b), Member: 1}, proposeC)
+			s.outbox.node = &node{committest.New(1).Join(1, 1, nil), 1}
+			s.node.Store(s.outbox.node)
+			s.outbox.retrying = true
 			set, argv := s.cfg.Table.Lookup([]byte("set")), args("set key:000000000001 "+strings.Repeat("x", 64))
 			batches := make([]Batch, group)
 			var requests [][]byte
@@ -321,7 +313,7 @@ func TestReadsBehindWritesLetReadersIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{Table: table}, nil)
 	defer n.stop()
 	eventually(t, "ready", n.store.Ready)

@@ -17,7 +17,7 @@ func barrier1(s *Store) error {
 
 func TestBarrier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{}, nil)
 		m := log.start(2, 1, Config{}, nil)
 		defer n.stop()
@@ -26,7 +26,7 @@ func TestBarrier(t *testing.T) {
 		c := client{t: t, s: n.store}
 
 		// A follower that lags shows the write only behind a barrier.
-		m.hold(true)
+		m.Hold(true)
 		c.do("set k v")
 		if got := get(m.store, 0, "get k"); got != "nil" {
 			t.Errorf("a local read: %s", got)
@@ -38,13 +38,13 @@ func TestBarrier(t *testing.T) {
 		if done.Load() {
 			t.Error("let through before the write was applied")
 		}
-		m.hold(false)
+		m.Hold(false)
 		if err := <-errC; err != nil || get(m.store, 0, "get k") != `"v"` {
 			t.Errorf("behind the barrier: %v", err)
 		}
 
 		// One round serves all who wait.
-		before := m.readIndexes.Load()
+		before := m.ReadIndexes.Load()
 		var served atomic.Int64
 		for range 1000 {
 			m.store.Barrier(func(err error) {
@@ -54,7 +54,7 @@ func TestBarrier(t *testing.T) {
 			})
 		}
 		eventually(t, "all are served", func() bool { return served.Load() == 1000 })
-		if rounds := m.readIndexes.Load() - before; rounds > 50 {
+		if rounds := m.ReadIndexes.Load() - before; rounds > 50 {
 			t.Errorf("%d rounds for 1000 reads", rounds)
 		}
 	})
@@ -62,12 +62,12 @@ func TestBarrier(t *testing.T) {
 
 func TestBarrierWithoutLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{ProposalTimeout: time.Second}, nil)
 		defer n.stop()
 		eventually(t, "ready", n.store.Ready)
 
-		log.elect(0)
+		log.Elect(0)
 		started := time.Now()
 		if err := barrier1(n.store); !errors.Is(err, ErrReadTimeout) {
 			t.Error(err)
@@ -77,19 +77,19 @@ func TestBarrierWithoutLeader(t *testing.T) {
 		}
 
 		// A leader that comes in time is enough.
-		go func() { time.Sleep(500 * time.Millisecond); log.elect(1) }()
+		go func() { time.Sleep(500 * time.Millisecond); log.Elect(1) }()
 		if err := barrier1(n.store); err != nil {
 			t.Error(err)
 		}
 
 		// The index is known, but the entries do not come.
-		n.hold(true)
-		log.elect(1)
+		n.Hold(true)
+		log.Elect(1)
 		started = time.Now()
 		if err := barrier1(n.store); !errors.Is(err, ErrReadTimeout) || time.Since(started) > time.Second+2*readRetry {
 			t.Errorf("%v after %v", err, time.Since(started))
 		}
-		n.hold(false)
+		n.Hold(false)
 
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -107,12 +107,12 @@ func TestBarrierWithoutLeader(t *testing.T) {
 
 func TestWaitsEndWithTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{}, nil)
 		eventually(t, "ready", n.store.Ready)
 		errC := make(chan error, 3)
 		go func() { errC <- n.store.WaitApplied(context.Background(), 1000) }()
-		log.elect(0)
+		log.Elect(0)
 		n.store.Barrier(func(err error) { errC <- err })
 		synctest.Wait()
 		n.stop()

@@ -79,7 +79,7 @@ func (b *Batch) answerFailed() {
 // batch, once that is done.
 func (b *Batch) Err() Error { return b.failure }
 
-// flight is a submitted batch's state, guarded by inflight.mu except for what
+// flight is a submitted batch's state, guarded by outbox.mu except for what
 // never changes in flight.
 type flight struct {
 	seq      uint64

@@ -4,8 +4,8 @@
 //
 // # The way of a write
 //
-// A connection collects a pipeline in a Batch and hands it to Submit. Submit
-// gives the request an id, remembers the batch and sends a commit.Proposal on
+// A connection collects a pipeline in a Batch and hands it to Submit. The outbox
+// gives the request its number, remembers the batch and sends a commit.Proposal on
 // proposeC; it never blocks. The leader's raft loop calls Seal with all the
 // requests that wait at that moment and replicates the one entry that it
 // returns. On every node the apply loop has the machine run the entry's requests in
@@ -15,21 +15,23 @@
 //
 // # Goroutines
 //
-// Start runs six: apply (the only one that changes the state), retry (sends again
-// and gives up), expire (proposes deletions while this node leads), giveUp (looks
+// Start runs six: apply (the only one that changes the state), the outbox's retry
+// (sends again and gives up), expire (proposes deletions while this node leads), giveUp (looks
 // after members with blocked clients that are away, while this node leads) and two
 // of barrier (each has a ReadIndex under way for the linearizable reads that came
 // before it left), and one that ends after the node's first request, which fetches
 // a stamp of the leader's clock. Another, sender, exists only while proposeC is
 // full; RunLong, a script that takes long, is on its caller's. Close ends them all. The store closes none of the channels that it was
-// given, and must be closed before anybody closes proposeC or confChangeC.
+// given, and must be closed before anybody closes proposeC.
 //
 // # Locks
 //
 // Store.mu guards the machine: the apply loop writes under Lock, readers read
-// under RLock. The locks of inflight, room, blockedReads, absences, scripts,
-// clock and indexWaits are leaves: each may be taken under Store.mu, none is held while
-// another one is taken or while a callback runs. hub.mu, of the subscribers, is
+// under RLock. Each part has a lock of its own for what is its own, and says so where
+// it is declared: the locks of outbox, barrier, indexWaits, room, blockedReads,
+// absences, scripts and clock are leaves. Each may be taken under Store.mu, none is held
+// while another one is taken or while a callback runs. outbox and barrier have no way to
+// Store.mu at all. hub.mu, of the subscribers, is
 // never taken under Store.mu, and is held while a Subscriber's functions run, which
 // say so. Nobody waits for raft, a channel or a client while holding any of them.
 package store

@@ -37,6 +37,8 @@ func Line(err error) string {
 	switch {
 	case errors.As(err, &line):
 		return string(line)
+	case errors.Is(err, commit.ErrNotTaken):
+		return string(ErrNotTaken)
 	case errors.Is(err, commit.ErrUnknown):
 		return "UNKNOWN " + err.Error()
 	case errors.Is(err, commit.ErrNoLeader):

@@ -36,24 +36,24 @@ func watch(s *Store, keys ...string) []Watched {
 }
 
 func TestPipeline(t *testing.T) {
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	a := log.start(1, 1, Config{}, nil)
 	b := log.start(2, 1, Config{}, nil)
 	defer a.stop()
 	defer b.stop()
-	for _, n := range []*fakeNode{a, b} {
+	for _, n := range []*member{a, b} {
 		c := client{t: t, s: n.store}
 		got := c.do("ping", "get k", "set k 1", "get k", "incr k", "incr k", "get k", "ping", "del k", "get k", "incr k", "del k")
 		want := `ping nil OK "1" 2 3 "3" ping 1 nil 1 1`
 		if got != want {
-			t.Errorf("member %d: got  %s\nwant %s", n.id, got, want)
+			t.Errorf("member %d: got  %s\nwant %s", n.ID(), got, want)
 		}
 	}
 	log.settle()
 }
 
 func TestTransaction(t *testing.T) {
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	m := log.start(2, 1, Config{}, nil)
 	defer n.stop()
@@ -119,9 +119,9 @@ func TestTransaction(t *testing.T) {
 // requests in one entry: none may overwrite another.
 func TestWatchAgainstTheSameEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 3)
-		log.faulty = true
-		var members []*fakeNode
+		log := newCluster(t, 3)
+		log.Faulty(true)
+		var members []*member
 		for id := uint64(1); id <= 3; id++ {
 			members = append(members, log.start(id, 1, Config{ProposalTimeout: time.Hour}, nil))
 		}
@@ -161,7 +161,7 @@ func TestWatchAgainstTheSameEntry(t *testing.T) {
 // Readers are let in between two commands of one entry, so a version that is
 // taken there has to tell what the rest of the entry changes.
 func TestVersionWithinAnEntry(t *testing.T) {
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	defer n.stop()
 	var marks []keyspace.Mark
@@ -191,7 +191,7 @@ func TestVersionWithinAnEntry(t *testing.T) {
 // other keys that come and go disturbs it, and nothing that happens to the key
 // itself escapes it. What it is told must not depend on where the journal begins.
 func TestWatchOfAnAbsentKeyLasts(t *testing.T) {
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	m := log.start(2, 1, Config{}, nil)
 	defer n.stop()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/raftredis/raftredis/store/command"
@@ -30,6 +31,25 @@ const (
 	expirePause = 200 * time.Millisecond
 )
 
+// expiry is what the expiry loop sleeps by. It has no lock of its own: the apply loop
+// says when the next key is due, and the loop, which only reads the state, takes
+// Store.mu for reading, for one database at a time and at most expireKeys keys.
+type expiry struct {
+	next  atomic.Int64  // earliest deadline of any key, ms, 0 if there is none
+	until atomic.Int64  // what the loop sleeps until
+	wakeC chan struct{} // has room for one
+}
+
+// changed notes that the state is another one. The apply loop calls it under Store.mu.
+func (e *expiry) changed(ks *keyspace.Keyspace) { e.next.Store(earliestDeadline(ks)) }
+
+// wake is called by the apply loop behind changed, without Store.mu.
+func (e *expiry) wake() {
+	if next := e.next.Load(); next != 0 && next < e.until.Load() {
+		signal(e.wakeC)
+	}
+}
+
 // earliestDeadline returns the earliest deadline of any key, 0 if there is none.
 func earliestDeadline(ks *keyspace.Keyspace) int64 {
 	earliest := int64(0)
@@ -42,30 +62,23 @@ func earliestDeadline(ks *keyspace.Keyspace) int64 {
 	return earliest
 }
 
-// wakeExpiry is called after every batch.
-func (s *Store) wakeExpiry() {
-	if next := s.nextDeadline.Load(); next != 0 && next < s.expireAt.Load() {
-		signal(s.expiryC)
-	}
-}
-
 // runExpire sleeps until the next deadline, so that an idle cluster is idle.
 func (s *Store) runExpire() {
-	defer s.wg.Done()
+	e, n := &s.expiry, s.node.Load()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var b Batch
 	doneC := make(chan struct{}, 1)
 	for {
 		var wait time.Duration
-		next := s.nextDeadline.Load()
+		next := e.next.Load()
 		now := int64(max(s.clock.estimate(), 0)) - expireMargin
 		switch {
 		case next == 0:
 			next, wait = math.MaxInt64, time.Hour
 		case next > now:
 			wait = time.Duration(min(next-now, time.Hour.Milliseconds())) * time.Millisecond
-		case !s.IsLeader(), s.RefusesWrites():
+		case !n.IsLeader(), n.RefusesWrites():
 			wait = expirePause // nobody sees the keys; that they are still there does no harm
 		default:
 			if s.proposeExpired(&b, now, doneC) {
@@ -73,15 +86,15 @@ func (s *Store) runExpire() {
 			}
 			wait = expirePause
 		}
-		s.expireAt.Store(next)
-		if after := s.nextDeadline.Load(); after != 0 && after < next {
+		e.until.Store(next)
+		if after := e.next.Load(); after != 0 && after < next {
 			continue // it came between the two looks, and its batch did not wake us
 		}
 		timer.Reset(wait)
 		select {
 		case <-s.stopC:
 			return
-		case <-s.expiryC:
+		case <-e.wakeC:
 		case <-timer.C:
 		}
 	}

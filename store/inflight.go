@@ -1,15 +1,12 @@
 package store
 
 import (
-	"sync"
-
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// inflight is the registry of this node's requests that have no outcome yet, in
-// the order of their numbers.
+// inflight is the window of this node's requests that have no outcome yet, in the
+// order of their numbers. It is the outbox's, whose lock is held for all of it.
 type inflight struct {
-	mu    sync.Mutex
 	ring  []*Batch // request seq is at seq modulo its length, a power of two
 	floor uint64   // lowest number without an outcome; next if there is none
 	next  uint64   // number of the next request

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/raftnode/commit/committest"
 )
 
 // Acknowledged increments are there exactly once, whatever the network does to
@@ -23,9 +24,9 @@ func TestNothingIsAppliedTwice(t *testing.T) {
 func testNothingIsAppliedTwice(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		const clients, each = 8, 60
-		log := newFakeLog(t, seed)
-		log.faulty = true
-		var members []*fakeNode
+		log := newCluster(t, seed)
+		log.Faulty(true)
+		var members []*member
 		for id := uint64(1); id <= 3; id++ {
 			members = append(members, log.start(id, 1, Config{ProposalTimeout: time.Second}, nil))
 		}
@@ -59,19 +60,17 @@ func testNothingIsAppliedTwice(t *testing.T, seed uint64) {
 			for i := 0; ; i++ {
 				select {
 				case <-stopC:
-					log.elect(1)
+					log.Elect(1)
 					return
 				case <-time.After(time.Duration(50+i%7*40) * time.Millisecond):
 				}
-				log.elect(uint64(i*7) % 4)
+				log.Elect(uint64(i*7) % 4)
 			}
 		})
 		wg.Wait()
 		close(stopC)
 		churn.Wait()
-		log.mu.Lock()
-		log.faulty = false
-		log.mu.Unlock()
+		log.Faulty(false)
 		c := client{t: t, s: members[1].store}
 		c.do("incr done") // behind everything that was acknowledged
 		total := 0
@@ -97,7 +96,7 @@ func testNothingIsAppliedTwice(t *testing.T, seed uint64) {
 
 func TestThreeOutcomes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{ProposalTimeout: 2 * time.Second}, nil)
 		defer n.stop()
 		c := client{t: t, s: n.store}
@@ -107,7 +106,7 @@ func TestThreeOutcomes(t *testing.T) {
 		}
 
 		// Nobody takes it: definitely not applied, after the whole time and no later.
-		log.elect(0)
+		log.Elect(0)
 		started := time.Now()
 		got := c.do("get n", "incr n", "ping", "get n", "incr n")
 		if want := `"1" -` + string(ErrNoLeader) + ` ping "1" -` + string(ErrNoLeader); got != want {
@@ -117,19 +116,17 @@ func TestThreeOutcomes(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		// And it stays so: a leader that comes later does not bring it back.
-		log.elect(1)
+		log.Elect(1)
 		if got := c.do("incr n"); got != "2" {
 			t.Errorf("what was given up came true: %s", got)
 		}
 
 		// Taken, and then no word of it.
-		log.mu.Lock()
-		log.entries, n.held = log.entries[:len(log.entries):len(log.entries)], true
-		log.mu.Unlock()
+		n.Hold(true)
 		if got := c.do("incr n", "ping"); got != "-"+string(ErrUnknown)+" ping" {
 			t.Errorf("unknown: %s", got)
 		}
-		n.hold(false)
+		n.Hold(false)
 		if got := c.do("incr n"); got != "4" {
 			t.Errorf("the unknown one was in the log, so this is the fourth: %s", got)
 		}
@@ -144,7 +141,7 @@ func TestThreeOutcomes(t *testing.T) {
 // went on, must not come true any more.
 func TestGivenUpAndLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{ProposalTimeout: time.Second}, nil)
 		defer n.stop()
 		c := client{t: t, s: n.store}
@@ -152,32 +149,25 @@ func TestGivenUpAndLate(t *testing.T) {
 
 		// The network keeps it for long: what a follower's forwarding to a dead
 		// leader looks like.
-		var late []byte
-		log.elect(0)
+		lateC := make(chan []byte, 1)
+		log.Elect(0)
 		go func() {
 			synctest.Wait()
-			log.mu.Lock()
-			defer log.mu.Unlock()
-			for _, p := range log.kept {
+			for _, p := range log.Withheld() {
 				if ok, _ := p.Take(); ok {
-					late = p.Data
+					lateC <- p.Data
 				}
 			}
-			log.kept = nil
 		}()
 		if got := c.do("append k late"); got != "-"+string(ErrUnknown) {
 			t.Fatal(got)
 		}
-		log.mu.Lock()
-		log.kept = nil // what was sent again is lost for good
-		log.mu.Unlock()
-		log.elect(1)
+		log.Withheld() // what was sent again is lost for good
+		log.Elect(1)
 		if got := c.do("append k b"); got != "2" {
 			t.Fatal(got)
 		}
-		log.mu.Lock()
-		log.append(n.store.Seal(nil, [][]byte{late}))
-		log.mu.Unlock()
+		log.Append(n.store.Seal(nil, [][]byte{<-lateC}))
 		log.settle()
 		if got := get(n.store, 0, "get k"); got != `"ab"` {
 			t.Errorf("a request that was given up came true behind a later one: %s", got)
@@ -185,9 +175,7 @@ func TestGivenUpAndLate(t *testing.T) {
 
 		// The same for a request of an earlier run of this member.
 		old := request(head(1, 0, 99, 99), func(b *Batch) { b.Write(0, nil, args("append k old")) })
-		log.mu.Lock()
-		log.append(n.store.Seal(nil, [][]byte{old}))
-		log.mu.Unlock()
+		log.Append(n.store.Seal(nil, [][]byte{old}))
 		log.settle()
 		if got := get(n.store, 0, "get k"); got != `"ab"` {
 			t.Errorf("a request of an earlier run came true: %s", got)
@@ -197,28 +185,23 @@ func TestGivenUpAndLate(t *testing.T) {
 
 func TestLostRequestsAreSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{}, nil)
 		m := log.start(2, 1, Config{}, nil)
 		defer n.stop()
 		defer m.stop()
-		for _, n := range []*fakeNode{n, m} {
+		for _, n := range []*member{n, m} {
 			eventually(t, "ready", n.store.Ready)
 		}
 		c := client{t: t, s: n.store}
-		lose := func(losing bool) {
-			log.mu.Lock()
-			defer log.mu.Unlock()
-			log.losing = losing
-		}
 
 		// Under the same leader: after a while, a longer one if we are the leader.
 		for i, leader := range []uint64{2, 1} {
-			log.elect(leader)
+			log.Elect(leader)
 			c.do("set k v")
 			time.Sleep(time.Second)
-			lose(true)
-			go func() { synctest.Wait(); lose(false) }()
+			log.Lose(true)
+			go func() { synctest.Wait(); log.Lose(false) }()
 			started := time.Now()
 			if got := c.do("incr n"); got != fmt.Sprint(i+1) {
 				t.Error(got)
@@ -233,8 +216,8 @@ func TestLostRequestsAreSentAgain(t *testing.T) {
 		}
 
 		// Under a new leader: at once.
-		lose(true)
-		go func() { synctest.Wait(); lose(false); log.elect(2) }()
+		log.Lose(true)
+		go func() { synctest.Wait(); log.Lose(false); log.Elect(2) }()
 		started := time.Now()
 		if got := c.do("incr n"); got != "3" {
 			t.Error(got)
@@ -247,7 +230,7 @@ func TestLostRequestsAreSentAgain(t *testing.T) {
 
 func TestTooMuchPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{MaxPendingBytes: 10_000, ProposalTimeout: time.Second}, nil)
 		defer n.stop()
 		eventually(t, "ready", n.store.Ready)
@@ -256,7 +239,7 @@ func TestTooMuchPending(t *testing.T) {
 		if got := c.do("set k " + big); got != "OK" {
 			t.Errorf("a single request of any size passes: %s", got)
 		}
-		n.hold(true)
+		n.Hold(true)
 		var wg sync.WaitGroup
 		var busy, unknown atomic.Int64
 		for range 40 {
@@ -276,15 +259,15 @@ func TestTooMuchPending(t *testing.T) {
 		if u := unknown.Load(); u < 10 || u > 15 || busy.Load() != 40-u {
 			t.Errorf("%d refused, %d let in", busy.Load(), u)
 		}
-		n.hold(false)
+		n.Hold(false)
 	})
 }
 
 // Nobody waits for proposeC, however long raft does not receive from it.
 func TestSubmitDoesNotBlock(t *testing.T) {
 	proposeC := make(chan *commit.Proposal)
-	s := New(Config{Table: testTable(t), Member: 1}, proposeC, nil)
-	s.Start(&fakeNode{log: newFakeLog(t, 1), incarnation: 1}, nil, nil)
+	s := New(Config{Table: testTable(t), Member: 1}, proposeC)
+	s.Start(committest.New(1).Join(1, 1, nil), nil, nil)
 	spec := s.cfg.Table.Lookup([]byte("incr"))
 	var outcomes atomic.Int64
 	replies := make([]recorder, 500)
@@ -313,12 +296,12 @@ func TestSubmitDoesNotBlock(t *testing.T) {
 }
 
 func TestClosedAndNotStarted(t *testing.T) {
-	s := New(Config{Table: testTable(t), Member: 1}, nil, nil)
+	s := New(Config{Table: testTable(t), Member: 1}, nil)
 	c := client{t: t, s: s}
 	if got := c.do("get k", "incr n"); got != "nil -"+string(ErrNoLeader) {
 		t.Errorf("before Start: %s", got)
 	}
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	c.s = n.store
 	c.do("incr n")
@@ -366,9 +349,7 @@ func TestInflightRing(t *testing.T) {
 func TestTooBig(t *testing.T) {
 	var b Batch
 	b.Write(0, nil, [][]byte{make([]byte, commit.MaxRequestBytes)})
-	s := &Store{}
-	s.node.Store(&node{})
-	if got := s.propose(&b); got != ErrTooBig {
+	if got := new(outbox).propose(&b); got != ErrTooBig {
 		t.Fatalf("%q, want %q", got, ErrTooBig)
 	}
 }

@@ -58,9 +58,9 @@ func TestSubscriptionsInForce(t *testing.T) {
 
 func testSubscriptions(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, seed)
-		log.faulty = true
-		var members []*fakeNode
+		log := newCluster(t, seed)
+		log.Faulty(true)
+		var members []*member
 		for id := uint64(1); id <= 3; id++ {
 			members = append(members, log.start(id, 1, Config{ProposalTimeout: time.Second}, nil))
 		}
@@ -129,16 +129,16 @@ func testSubscriptions(t *testing.T, seed uint64) {
 				time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
 				switch n := members[rnd.IntN(3)]; rnd.IntN(4) {
 				case 0:
-					log.elect(uint64(rnd.IntN(4)))
+					log.Elect(uint64(rnd.IntN(4)))
 				case 1:
-					n.hold(true)
+					n.Hold(true)
 				default:
-					n.hold(false)
+					n.Hold(false)
 				}
 			}
-			log.elect(1)
+			log.Elect(1)
 			for _, n := range members {
-				n.hold(false)
+				n.Hold(false)
 			}
 		})
 		c := client{t: t, s: members[0].store}
@@ -155,9 +155,7 @@ func testSubscriptions(t *testing.T, seed uint64) {
 		}
 		close(stopC)
 		group.Wait()
-		log.mu.Lock()
-		log.faulty = false
-		log.mu.Unlock()
+		log.Faulty(false)
 		for _, n := range members {
 			eventually(t, "all count right", func() bool {
 				return n.store.Subscribers(Patterns, []byte("c*")) == 1 && n.store.CountSubscribed(Channels) == 0
@@ -191,7 +189,7 @@ func testSubscriptions(t *testing.T, seed uint64) {
 // is loaded in place of the entries that have them.
 func TestSubscribersCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		a, b := log.start(1, 1, Config{}, nil), log.start(2, 1, Config{}, nil)
 		defer a.stop()
 		defer b.stop()
@@ -204,23 +202,20 @@ func TestSubscribersCut(t *testing.T) {
 			t.Errorf("PUBLISH: %s", got)
 		}
 		eventually(t, "heard", func() bool { return len(e.heard()) == 1 })
-		b.hold(true)
+		b.Hold(true)
 		c.do("publish c 2")
-		b.snapshot.Store(a.take(t))
-		log.mu.Lock()
-		b.sent = len(log.entries)
-		log.mu.Unlock()
+		snapshot := a.take(t)
 		if e.cut {
 			t.Error("cut, though nothing is lost")
 		}
-		if !b.commit(nil) {
+		if !b.Install(snapshot) {
 			t.Fatal("stopped")
 		}
 		synctest.Wait()
 		if !e.cut {
 			t.Error("not told of what is lost")
 		}
-		b.hold(false)
+		b.Hold(false)
 		b.store.Unlisten(&e.Subscriber, true)
 		eventually(t, "nobody is left", func() bool { return a.store.CountSubscribed(Channels) == 0 })
 		log.settle()

@@ -57,7 +57,7 @@ func (s *Store) Readiness() Readiness {
 		return no("the node is loading its data")
 	}
 	if leader, _ := n.Leader(); leader != 0 {
-		if in := n.Incoming(); in.Index > s.applied.Load() {
+		if in := n.Incoming(); in.Index > s.waits.index.Load() {
 			return no("a snapshot of the leader is on its way: %d of %d bytes", in.Received, in.Total)
 		}
 		if !r.caughtUp.Load() {
@@ -82,7 +82,7 @@ func (s *Store) Ready() bool { return s.Readiness().Ready() }
 // well. The front asks at every turn of a connection.
 func (s *Store) Serving() bool {
 	r, n := &s.readiness, s.node.Load()
-	if n != nil && r.caughtUp.Load() && r.loading.Load() == 0 && n.Incoming().Index <= s.applied.Load() {
+	if n != nil && r.caughtUp.Load() && r.loading.Load() == 0 && n.Incoming().Index <= s.waits.index.Load() {
 		return true
 	}
 	return s.Readiness().Serving

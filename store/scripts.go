@@ -233,7 +233,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	h.Called = func(c command.Called, n int64) { r.called[c] += n }
 	h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
 		if spec.Read == nil {
-			if s.RefusesWrites() { // as for a command that is no script's
+			if s.node.Load().RefusesWrites() { // as for a command that is no script's
 				reply.Error(string(ErrDiskFull))
 				return nil
 			}

@@ -77,7 +77,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 		return nil
 	}
 	defer func() { _ = snapshot.Body.Close() }() // only read from, and read to the end
-	if snapshot.Index <= s.applied.Load() {
+	if snapshot.Index <= s.waits.index.Load() {
 		return nil // the state is further already
 	}
 	s.readiness.loading.Store(snapshot.Index)
@@ -99,8 +99,8 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
 	s.applier.UsersChanged(m.Users())
-	s.applied.Store(m.Index())
-	s.nextDeadline.Store(earliestDeadline(m.Keyspace()))
+	s.waits.index.Store(m.Index())
+	s.expiry.changed(m.Keyspace())
 	s.stats.loadedKeys.Store(int64(keysIn(m.Keyspace())))
 	s.stats.saved.Store(s.stats.commands.Load())
 	s.mu.Unlock()
@@ -112,8 +112,8 @@ func (s *Store) load(from commit.Snapshotter) error {
 	}
 	s.hub.again(s)
 	s.applier.tell()
-	s.waits.applied(m.Index())
-	s.wakeExpiry()
+	s.waits.tell()
+	s.expiry.wake()
 	s.logger.Info("loaded snapshot", zap.Uint64("index", m.Index()), zap.Duration("took", time.Since(started)))
 	return nil
 }
@@ -131,17 +131,9 @@ func keysIn(ks *keyspace.Keyspace) (n int) {
 // on.
 func (s *Store) endSkipped() {
 	run := s.node.Load().incarnation
-	f := &s.inflight
-	var over []*Batch
-	f.mu.Lock()
-	f.each(func(b *Batch) {
-		if s.m.Applied(s.cfg.Member, run, b.seq) {
-			over = append(over, f.take(b.seq))
+	for _, seq := range s.outbox.open() {
+		if s.m.Applied(s.cfg.Member, run, seq) {
+			s.outbox.lose(seq)
 		}
-	})
-	f.mu.Unlock()
-	for _, b := range over {
-		b.err = ErrUnknown
-		s.giveUp(b)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/raftnode/commit/committest"
 	"github.com/raftredis/raftredis/store/keyspace"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -32,8 +32,7 @@ func body(t testing.TB) (*Store, []byte) {
 }
 
 func loadBody(s *Store, index uint64, b []byte) error {
-	from := &fakeNode{}
-	from.snapshot.Store(&savedSnapshot{index, 1, b})
+	from := committest.New(1).Join(s.cfg.Member, 1, &committest.Snapshot{Index: index, Term: 1, Body: b})
 	return s.load(from)
 }
 
@@ -54,7 +53,7 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Error("what is watched was not compared with the snapshot")
 	}
 	r.End()
-	if fresh.AppliedIndex() != 4 || fresh.m.Now() != 5000 || fresh.nextDeadline.Load() != s.nextDeadline.Load() {
+	if fresh.AppliedIndex() != 4 || fresh.m.Now() != 5000 || fresh.expiry.next.Load() != s.expiry.next.Load() {
 		t.Errorf("index %d, clock %d", fresh.AppliedIndex(), fresh.m.Now())
 	}
 	if fresh.capture().Digest() != s.capture().Digest() {
@@ -137,7 +136,7 @@ func (l *limited) Write(b []byte) (int, error) {
 // requests among those were applied, but nobody can tell with what reply.
 func TestSnapshotInsteadOfEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
+		log := newCluster(t, 1)
 		n := log.start(1, 1, Config{}, nil)
 		m := log.start(2, 1, Config{}, nil)
 		defer n.stop()
@@ -146,26 +145,23 @@ func TestSnapshotInsteadOfEntries(t *testing.T) {
 		c := client{t: t, s: m.store}
 		c.do("incr n")
 
-		m.hold(true)
+		m.Hold(true)
 		appliedC, openC := make(chan string), make(chan string)
 		go func() { c := client{t: t, s: m.store}; appliedC <- c.do("incr n", "ping") }()
 		synctest.Wait()
-		log.elect(0) // what follows is not in the log before the snapshot is taken
+		log.Elect(0) // what follows is not in the log before the snapshot is taken
 		go func() { c := client{t: t, s: m.store}; openC <- c.do("incr n", "get n") }()
 		synctest.Wait()
-		m.snapshot.Store(n.take(t))
-		log.mu.Lock()
-		m.sent = len(log.entries)
-		log.mu.Unlock()
-		if !m.commit(nil) {
+		snapshot := n.take(t)
+		if !m.Install(snapshot) {
 			t.Fatal("stopped")
 		}
 		synctest.Wait()
 		if got := get(m.store, 0, "get n"); got != `"2"` {
 			t.Errorf("after loading: %s", got)
 		}
-		m.hold(false)
-		log.elect(1)
+		m.Hold(false)
+		log.Elect(1)
 		if got := <-appliedC; got != "-"+string(ErrUnknown)+" ping" {
 			t.Errorf("applied with a reply that is lost: %s", got)
 		}
@@ -179,7 +175,7 @@ func TestSnapshotInsteadOfEntries(t *testing.T) {
 // A restart: the snapshot, then the log behind it, some of which may be in the
 // snapshot already.
 func TestRestart(t *testing.T) {
-	log := newFakeLog(t, 1)
+	log := newCluster(t, 1)
 	n := log.start(1, 1, Config{}, nil)
 	c := client{t: t, s: n.store}
 	for range 10 {
@@ -197,8 +193,8 @@ func TestRestart(t *testing.T) {
 		t.Errorf("after a restart: %s", got)
 	}
 	log.settle() // the node's greeting may be in the log and not yet applied
-	if st := n.store.Status(); st.Applied != uint64(log.last()) || !n.store.readiness.loaded.Load() {
-		t.Errorf("%+v, the log ends at %d", st, log.last())
+	if got := n.store.AppliedIndex(); got != log.Last() || !n.store.readiness.loaded.Load() {
+		t.Errorf("applied %d, the log ends at %d", got, log.Last())
 	}
 }
 
@@ -232,5 +228,3 @@ func TestCaptureIsQuick(t *testing.T) {
 	digest := c.Digest()
 	t.Logf("digest %s took %v", digest, time.Since(started))
 }
-
-var _ commit.Snapshotter = (*fakeNode)(nil)

@@ -53,27 +53,17 @@ const (
 
 // Consensus is what the store needs of the raft node beside the channels.
 type Consensus interface {
+	commit.View
+
 	// ReadIndex returns an index that is at or above that of every entry that was
 	// committed anywhere when it was called.
 	ReadIndex(ctx context.Context) (uint64, error)
-	Status() commit.Status
-	// Leader returns the leader's id, 0 if none is known, and the address at which
-	// clients reach it. It and IsLeader are called often and must be cheap.
-	Leader() (id uint64, clientAddr string)
-	IsLeader() bool
 	// Waiting says for whom the node waits before it can take part in a cluster, "" if
 	// it does. It must be cheap.
 	Waiting() string
 	// Incoming returns the latest snapshot that was sent to this node, whether all
 	// of it is there or not. It is called often and must be cheap.
 	Incoming() commit.Transfer
-	// RefusesWrites reports whether clients' writes are to be refused because the
-	// disks of too many members are nearly full. It must be cheap.
-	RefusesWrites() bool
-	// Transfer hands leadership to a member, 0: to whoever suits.
-	Transfer(ctx context.Context, id uint64) error
-	// Snapshot takes a snapshot now.
-	Snapshot(ctx context.Context) error
 	// Incarnation counts the starts of this member: higher at every start, on
 	// disk before the first proposal.
 	Incarnation() uint64
@@ -85,50 +75,42 @@ type node struct {
 	incarnation uint64
 }
 
-// Store is one replicated keyspace.
+// Store is one replicated keyspace: the lock around the state machine, and the parts
+// that work beside it. Each part owns what it guards and says so where it is declared;
+// what stands here is the store's own.
 type Store struct {
-	cfg          Config
-	timeout      micros // ProposalTimeout
-	logger       *zap.Logger
-	proposeC     chan<- *commit.Proposal
-	confChangeC  chan<- *commit.ConfChange
-	node         atomic.Pointer[node]
-	clock        *clock
-	stats        counters
-	absences     absences
-	tracking     tracking
-	room         room
-	reads        blockedReads
-	hub          hub
+	cfg    Config
+	logger *zap.Logger
+	node   atomic.Pointer[node]
+	clock  *clock
+	stats  counters
+
+	// mu guards the machine: see the package comment for the order of locks. The
+	// applier changes it, under Lock.
+	mu      sync.RWMutex
+	m       *machine.Machine
+	applier applier
+
+	outbox    *outbox      // requests on their way to the log
+	waits     indexWaits   // who waits for an index to be applied
+	barrier   barrier      // linearizable reads
+	expiry    expiry       // deletions of keys that are due
+	readiness readiness    // whether clients are answered
+	room      room         // clients that wait for a write
+	reads     blockedReads // clients that wait for something to read
+	hub       hub          // subscribers
+	absences  absences     // keys that are watched and not there
+	tracking  tracking     // clients that cache
+	scripts   scripts      // those that are run
+	readings  sync.Pool    // *reading
+
 	hearing      atomic.Bool // this run has caught up: what is published is news
-	scripts      scripts
-	readings     sync.Pool // *reading
-	applier      applier
-	applied      atomic.Uint64 // index of the last applied entry
-	readiness    readiness
 	lastSnapshot atomic.Int64
-	nextDeadline atomic.Int64 // earliest deadline of any key, ms, 0 if there is none
-	expireAt     atomic.Int64 // what the expiry loop sleeps until
-	waits        indexWaits
-	barrier      barrier
-
-	// mu guards the machine: see the package comment for the order of locks.
-	mu sync.RWMutex
-	m  *machine.Machine
-
-	users    atomic.Pointer[acl.Users] // the machine's
-	commands *acl.Commands
-	onUsers  atomic.Pointer[func()]
-
-	inflight   inflight
-	sender     sender // guarded by inflight.mu, as are the next three
-	retrying   bool   // the retry loop knows that there is something to do
-	lastLeader uint64 // the last leader that requests were sent to
-	stopped    bool   // nothing is sent any more
+	users        atomic.Pointer[acl.Users] // the machine's
+	commands     *acl.Commands
+	onUsers      atomic.Pointer[func()]
 
 	captureC chan chan *machine.Picture
-	retryC   chan struct{}
-	expiryC  chan struct{}
 	errorC   chan error
 	ctx      context.Context // ends with the store
 	cancel   context.CancelFunc
@@ -137,9 +119,9 @@ type Store struct {
 	wg       sync.WaitGroup
 }
 
-// New returns a store without contents. It sends on both channels until it is
-// closed, and closes neither.
-func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commit.ConfChange) *Store {
+// New returns a store without contents. It sends on proposeC until it is closed, and
+// does not close it.
+func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 	if cfg.ProposalTimeout == 0 {
 		cfg.ProposalTimeout = DefaultProposalTimeout
 	}
@@ -155,21 +137,18 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 	if cfg.seed == nil {
 		cfg.seed = rand.Uint64
 	}
+	c := newClock(cfg.Now)
 	s := &Store{
-		cfg:         cfg,
-		timeout:     microsOf(cfg.ProposalTimeout),
-		logger:      cfg.Logger,
-		proposeC:    proposeC,
-		confChangeC: confChangeC,
-		clock:       newClock(cfg.Now),
-		inflight:    newInflight(),
-		scripts:     scripts{turn: make(chan struct{}, 1)},
-		barrier:     barrier{wakeC: make(chan struct{}, 1)},
-		captureC:    make(chan chan *machine.Picture),
-		retryC:      make(chan struct{}, 1),
-		expiryC:     make(chan struct{}, 1),
-		errorC:      make(chan error, 1),
+		cfg:      cfg,
+		logger:   cfg.Logger,
+		clock:    c,
+		scripts:  scripts{turn: make(chan struct{}, 1)},
+		expiry:   expiry{wakeC: make(chan struct{}, 1)},
+		captureC: make(chan chan *machine.Picture),
+		errorC:   make(chan error, 1),
 	}
+	s.outbox = newOutbox(&s.cfg, c, proposeC, s.answerUnapplied)
+	s.barrier = barrier{clock: c, waits: &s.waits, timeout: microsOf(cfg.ProposalTimeout), wakeC: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
 	s.applier = applier{s: s, read: newReading(s), sent: -1}
@@ -183,23 +162,23 @@ func New(cfg Config, proposeC chan<- *commit.Proposal, confChangeC chan<- *commi
 // snapshot is the first thing that the apply loop does. See Readiness.
 func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterReady <-chan commit.Snapshotter) {
 	s.readiness.started = s.clock.mono()
-	s.node.Store(&node{c, c.Incarnation()})
-	s.wg.Add(5 + readsAtOnce)
-	go s.runApply(commitC, snapshotterReady)
-	go s.runRetry()
-	go s.runExpire()
-	go s.runGiveUp()
+	n := &node{c, c.Incarnation()}
+	s.node.Store(n)
+	s.outbox.start(n)
+	s.barrier.start()
+	s.wg.Go(func() { s.runApply(commitC, snapshotterReady) })
+	s.wg.Go(s.runExpire)
+	s.wg.Go(s.runGiveUp)
 	for range readsAtOnce {
-		go s.runBarrier()
+		s.wg.Go(func() { s.barrier.run(s.ctx, n) })
 	}
-	go s.runGreeting()
+	s.wg.Go(s.runGreeting)
 }
 
 // runGreeting proposes a request without contents until one is applied. By then
 // the node has caught up, knows the leader's clock, and has told the state
 // machine that what its earlier runs asked for must not come true any more.
 func (s *Store) runGreeting() {
-	defer s.wg.Done()
 	var b Batch
 	doneC := make(chan struct{}, 1)
 	for {
@@ -243,15 +222,8 @@ func (s *Store) fatal(err error) {
 // stop ends everything that waits.
 func (s *Store) stop() {
 	s.stopOnce.Do(func() {
-		s.inflight.mu.Lock()
-		s.stopped = true
-		var over []*Batch
-		s.inflight.each(func(b *Batch) { over = append(over, s.inflight.take(b.seq)) })
-		s.inflight.mu.Unlock()
 		s.cancel()
-		for _, b := range over {
-			s.abandon(b, ErrStopped)
-		}
+		s.outbox.stop()
 		s.room.stop()
 		s.hub.stop()
 		s.waits.stop()
@@ -259,9 +231,10 @@ func (s *Store) stop() {
 }
 
 // Close ends all goroutines and answers what is pending. After it nothing is
-// sent on proposeC or confChangeC.
+// sent on proposeC.
 func (s *Store) Close() {
 	s.stop()
+	s.outbox.close()
 	s.wg.Wait()
 }
 

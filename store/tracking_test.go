@@ -23,15 +23,6 @@ type cacher struct {
 	events []string
 }
 
-func realTable(t *testing.T) *command.Table {
-	t.Helper()
-	table, err := command.NewTable(command.Data())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return table
-}
-
 func newCacher(s *Store, id int64, m TrackingMode) *cacher {
 	c := &cacher{s: s}
 	c.Tracker = Tracker{ID: id, Tell: func(keys []string, _ command.Reply) {
@@ -86,7 +77,7 @@ func apply(t *testing.T, s *Store, lines ...string) {
 }
 
 func TestTracking(t *testing.T) {
-	s := offline(t, Config{Member: 9, Table: realTable(t)}, 1)
+	s := offline(t, Config{Member: 9}, 1)
 	c := newCacher(s, 1, TrackingMode{})
 	all := newCacher(s, 2, TrackingMode{Broadcast: true, Prefixes: []string{""}})
 	some := newCacher(s, 3, TrackingMode{Broadcast: true, Prefixes: []string{"a", "kk"}})
@@ -136,7 +127,7 @@ func TestTracking(t *testing.T) {
 		t.Error("a snapshot of another index was loaded")
 	}
 	expect("a snapshot that cannot be loaded", "read nil", "", "")
-	fresh := offline(t, Config{Member: 9, Table: realTable(t)}, 1)
+	fresh := offline(t, Config{Member: 9}, 1)
 	c = newCacher(fresh, 1, TrackingMode{})
 	c.read("get k")
 	if err := loadBody(fresh, 4, b); err != nil {
@@ -151,7 +142,7 @@ func TestTracking(t *testing.T) {
 // The table is bounded: keys are forgotten, and told of; clients that have left do not
 // stay with a key that nobody changes.
 func TestTrackingTable(t *testing.T) {
-	s := offline(t, Config{Member: 9, Table: realTable(t)}, 1)
+	s := offline(t, Config{Member: 9}, 1)
 	s.LimitTracking(100)
 	c := newCacher(s, 1, TrackingMode{NoLoop: true})
 	for i := range 300 {
@@ -192,8 +183,8 @@ func TestTrackingTable(t *testing.T) {
 // Whatever readers and writers do at the same time: what a client has read last is
 // the value of the key, or it was told since that it is not.
 func TestTrackingMissesNoWrite(t *testing.T) {
-	log := newFakeLog(t, 1)
-	n := log.start(1, 1, Config{Table: realTable(t)}, nil)
+	log := newCluster(t, 1)
+	n := log.start(1, 1, Config{}, nil)
 	defer n.stop()
 	eventually(t, "ready", n.store.Ready)
 	const keys, writes = 3, 60

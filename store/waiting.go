@@ -547,7 +547,6 @@ const (
 // runGiveUp has the clients of members that are away ended, while this node leads:
 // what comes would be taken for them and reach nobody.
 func (s *Store) runGiveUp() {
-	defer s.wg.Done()
 	ticker := time.NewTicker(giveUpEvery)
 	defer ticker.Stop()
 	away := make(map[uint64]int) // how often a member was found away

@@ -36,10 +36,10 @@ func (b *blocked) got() string {
 }
 
 // waitTest runs a test on three members, of which the first leads.
-func waitTest(t *testing.T, test func(t *testing.T, log *fakeLog, members []*fakeNode)) {
+func waitTest(t *testing.T, test func(t *testing.T, log *cluster, members []*member)) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, 1)
-		var members []*fakeNode
+		log := newCluster(t, 1)
+		var members []*member
 		for id := uint64(1); id <= 3; id++ {
 			members = append(members, log.start(id, 1, Config{ProposalTimeout: 2 * time.Second}, nil))
 		}
@@ -55,7 +55,7 @@ func waitTest(t *testing.T, test func(t *testing.T, log *fakeLog, members []*fak
 }
 
 func TestBlockedClients(t *testing.T) {
-	waitTest(t, func(t *testing.T, log *fakeLog, members []*fakeNode) {
+	waitTest(t, func(t *testing.T, log *cluster, members []*member) {
 		push := client{t: t, s: members[0].store}
 		at := members[1].store
 		check := func(what string, b *blocked, want string) {
@@ -93,12 +93,12 @@ func TestBlockedClients(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		push.do("set other v") // moves the clock of the log
 		check("timed out by another's entry", d, "nilarray")
-		log.elect(0)
+		log.Elect(0)
 		time.Sleep(time.Second + waitSlack)
 		check("without a leader", e, "waits")
 		time.Sleep(3 * time.Second)
 		check("without a leader for long", e, "nilarray")
-		log.elect(1)
+		log.Elect(1)
 		push.do("rpush t x")
 		if got := get(push.s, 0, "lrange t 0 -1"); got != `*1 "x"` {
 			t.Errorf("what came for one who has timed out: %s", got)
@@ -107,7 +107,7 @@ func TestBlockedClients(t *testing.T) {
 }
 
 func TestClientThatHasGone(t *testing.T) {
-	waitTest(t, func(t *testing.T, log *fakeLog, members []*fakeNode) {
+	waitTest(t, func(t *testing.T, log *cluster, members []*member) {
 		push, at := client{t: t, s: members[0].store}, members[1]
 		list := func(want string) {
 			t.Helper()
@@ -123,10 +123,10 @@ func TestClientThatHasGone(t *testing.T) {
 		list(`*2 "v" "w"`)
 
 		// While its command is on its way.
-		log.elect(0)
+		log.Elect(0)
 		b := block(at.store, "blpop q 0")
 		at.store.Leave(&b.w)
-		log.elect(1)
+		log.Elect(1)
 		synctest.Wait()
 		push.do("rpush q v w")
 		list(`*2 "v" "w"`)
@@ -134,30 +134,30 @@ func TestClientThatHasGone(t *testing.T) {
 		// When something was taken for it, and its node does not know that yet.
 		c := block(at.store, "blpop q 0")
 		synctest.Wait()
-		at.hold(true)
+		at.Hold(true)
 		push.do("rpush q v w")
 		at.store.Leave(&c.w)
-		at.hold(false)
+		at.Hold(false)
 		list(`*2 "v" "w"`)
 
 		// When that is claimed already.
 		d := block(at.store, "brpop q 0")
 		synctest.Wait()
-		at.hold(true)
+		at.Hold(true)
 		push.do("rpush q v w")
-		log.elect(0)
-		at.hold(false)
+		log.Elect(0)
+		at.Hold(false)
 		synctest.Wait()
 		at.store.Leave(&d.w)
-		log.elect(1)
+		log.Elect(1)
 		list(`*2 "v" "w"`)
 
 		// When there is something at once.
 		push.do("rpush q v w")
-		log.elect(0)
+		log.Elect(0)
 		e := block(at.store, "blpop q 0")
 		at.store.Leave(&e.w)
-		log.elect(1)
+		log.Elect(1)
 		list(`*2 "v" "w"`)
 
 		eventually(t, "nobody is blocked", func() bool { return at.store.Blocked() == 0 })
@@ -167,13 +167,13 @@ func TestClientThatHasGone(t *testing.T) {
 // A member that is cut off is given up; its clients wait on when it is back, and
 // nothing is lost or doubled.
 func TestGivenUpMember(t *testing.T) {
-	waitTest(t, func(t *testing.T, log *fakeLog, members []*fakeNode) {
+	waitTest(t, func(t *testing.T, log *cluster, members []*member) {
 		push, at := client{t: t, s: members[0].store}, members[1]
 		a, b := block(at.store, "blpop q 0"), block(at.store, "blpop q 60")
 		synctest.Wait()
 		other := block(members[2].store, "blpop q 0")
 		synctest.Wait()
-		at.hold(true)
+		at.Hold(true)
 		push.do("rpush q 1")
 		synctest.Wait()
 		if other.got() != "waits" {
@@ -184,7 +184,7 @@ func TestGivenUpMember(t *testing.T) {
 		if got := other.got(); got != `*2 "q" "1"` {
 			t.Errorf("after giving up: %s", got)
 		}
-		at.hold(false)
+		at.Hold(false)
 		synctest.Wait()
 		if a.got() != "waits" || b.got() != "waits" {
 			t.Errorf("%s, %s", a.got(), b.got())
@@ -200,12 +200,12 @@ func TestGivenUpMember(t *testing.T) {
 
 // A restart of a node ends its clients, and puts back what they had not claimed.
 func TestRestartWithBlockedClients(t *testing.T) {
-	waitTest(t, func(t *testing.T, log *fakeLog, members []*fakeNode) {
+	waitTest(t, func(t *testing.T, log *cluster, members []*member) {
 		push, at := client{t: t, s: members[0].store}, members[1]
 		block(at.store, "blpop q 0")
 		block(at.store, "blpop q 0")
 		synctest.Wait()
-		at.hold(true)
+		at.Hold(true)
 		push.do("rpush q 1")
 		at.stop()
 		log.start(2, 2, Config{}, nil)
@@ -216,25 +216,22 @@ func TestRestartWithBlockedClients(t *testing.T) {
 // A snapshot in place of entries: what has happened to the clients in those is found
 // out.
 func TestSnapshotWithBlockedClients(t *testing.T) {
-	waitTest(t, func(t *testing.T, log *fakeLog, members []*fakeNode) {
+	waitTest(t, func(t *testing.T, log *cluster, members []*member) {
 		n, m := members[0], members[1]
 		push := client{t: t, s: n.store}
 		served, waits, gone, late := block(m.store, "blpop q 0"), block(m.store, "blpop r 0"), block(m.store, "blpop s 0"), block(m.store, "blpop t 2")
 		read := block(m.store, "xread BLOCK 0 STREAMS x $")
 		synctest.Wait()
-		m.hold(true)
+		m.Hold(true)
 		push.do("rpush q 1", "rpush s 2", "xadd x 1-1 f v")
 		m.store.Leave(&gone.w)
 		time.Sleep(2 * time.Second)
 		push.do("set other v")
-		m.snapshot.Store(n.take(t))
-		log.mu.Lock()
-		m.sent = len(log.entries)
-		log.mu.Unlock()
-		if !m.commit(nil) {
+		snapshot := n.take(t)
+		if !m.Install(snapshot) {
 			t.Fatal("stopped")
 		}
-		m.hold(false)
+		m.Hold(false)
 		synctest.Wait()
 		if got := served.got(); got != `*2 "q" "1"` {
 			t.Errorf("served in what was skipped: %s", got)
@@ -257,7 +254,7 @@ func TestSnapshotWithBlockedClients(t *testing.T) {
 }
 
 func TestBlockedReads(t *testing.T) {
-	waitTest(t, func(t *testing.T, _ *fakeLog, members []*fakeNode) {
+	waitTest(t, func(t *testing.T, _ *cluster, members []*member) {
 		push, at := client{t: t, s: members[0].store}, members[1].store
 		a, b := block(at, "xread BLOCK 0 STREAMS x y $ $"), block(at, "xread BLOCK 0 STREAMS y $")
 		c, d, e := block(at, "xread BLOCK 20 STREAMS x $"), block(at, "xread BLOCK 0 STREAMS x $"), block(at, "xread BLOCK 0 STREAMS x $")
@@ -298,9 +295,9 @@ func TestEveryElementOnce(t *testing.T) {
 
 func testEveryElementOnce(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newFakeLog(t, seed)
-		log.faulty = true
-		var members []*fakeNode
+		log := newCluster(t, seed)
+		log.Faulty(true)
+		var members []*member
 		for id := uint64(1); id <= 3; id++ {
 			members = append(members, log.start(id, 1, Config{ProposalTimeout: time.Second}, nil))
 		}
@@ -366,24 +363,22 @@ func testEveryElementOnce(t *testing.T, seed uint64) {
 				time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
 				switch n := members[rnd.IntN(3)]; rnd.IntN(4) {
 				case 0:
-					log.elect(uint64(rnd.IntN(4)))
+					log.Elect(uint64(rnd.IntN(4)))
 				case 1:
-					n.hold(true)
+					n.Hold(true)
 				default:
-					n.hold(false)
+					n.Hold(false)
 				}
 			}
-			log.elect(1)
+			log.Elect(1)
 			for _, n := range members {
-				n.hold(false)
+				n.Hold(false)
 			}
 		})
 		rest.Wait()
 		close(stopC)
 		takersDone.Wait()
-		log.mu.Lock()
-		log.faulty = false
-		log.mu.Unlock()
+		log.Faulty(false)
 		time.Sleep(20 * time.Second) // whatever is to be put back is back
 		log.settle()
 		for i := range 3 {
@@ -409,7 +404,7 @@ func testEveryElementOnce(t *testing.T, seed uint64) {
 		}
 		for _, n := range members {
 			if n.store.Blocked() != 0 {
-				t.Errorf("member %d has %d who wait", n.id, n.store.Blocked())
+				t.Errorf("member %d has %d who wait", n.ID(), n.store.Blocked())
 			}
 			n.stop()
 		}

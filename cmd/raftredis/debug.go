@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store"
 )
 
@@ -28,8 +29,14 @@ const (
 // monitor is the listener behind --pprof: profiles, metrics, readiness. It has
 // no authentication, hence loopback unless the user names another address.
 type monitor struct {
-	server *http.Server
-	store  atomic.Pointer[store.Store] // nil until the node has started
+	server  *http.Server
+	watched atomic.Pointer[watched] // nil until the node has started
+}
+
+// watched is what a monitor shows.
+type watched struct {
+	store   *store.Store
+	cluster commit.Cluster
 }
 
 // startDebug opens the listener. It is there before the node is, so that a long
@@ -72,7 +79,7 @@ func (p *part) startDebug() (*monitor, error) {
 }
 
 // watch is called once there is something to watch.
-func (m *monitor) watch(s *store.Store) { m.store.Store(s) }
+func (m *monitor) watch(s *store.Store, c commit.Cluster) { m.watched.Store(&watched{s, c}) }
 
 func (m *monitor) close() {
 	if m.server == nil {
@@ -88,12 +95,12 @@ func (m *monitor) close() {
 // ready answers 200 while this node is ready (store.Readiness), and otherwise 503
 // with the reason.
 func (m *monitor) ready(w http.ResponseWriter, _ *http.Request) {
-	s := m.store.Load()
-	if s == nil {
+	watched := m.watched.Load()
+	if watched == nil {
 		http.Error(w, "the node is starting", http.StatusServiceUnavailable)
 		return
 	}
-	if r := s.Readiness(); !r.Ready() {
+	if r := watched.store.Readiness(); !r.Ready() {
 		http.Error(w, r.Reason, http.StatusServiceUnavailable)
 		return
 	}

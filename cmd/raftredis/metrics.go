@@ -22,6 +22,7 @@ type metric struct {
 type reading struct {
 	stats           store.Stats
 	status          commit.Status
+	applied         uint64
 	isLeader, ready bool
 }
 
@@ -39,7 +40,7 @@ func metrics() []metric {
 		{"raft_has_leader", "Whether this node knows a leader.", gauge, func(r *reading) float64 { return bool01(r.status.Leader != 0) }},
 		{"raft_is_leader", "Whether this node believes to be the leader.", gauge, func(r *reading) float64 { return bool01(r.isLeader) }},
 		{"raft_commit_index", "Highest index known to be committed.", gauge, func(r *reading) float64 { return float64(r.status.Commit) }},
-		{"raft_applied_index", "Index of the last entry applied to the keyspace.", gauge, func(r *reading) float64 { return float64(r.status.Applied) }},
+		{"raft_applied_index", "Index of the last entry applied to the keyspace.", gauge, func(r *reading) float64 { return float64(r.applied) }},
 		{"raft_first_index", "First index in the log.", gauge, func(r *reading) float64 { return float64(r.status.FirstIndex) }},
 		{"raft_last_index", "Last index in the log.", gauge, func(r *reading) float64 { return float64(r.status.LastIndex) }},
 		{"raft_snapshot_index", "Index of the last snapshot.", gauge, func(r *reading) float64 { return float64(r.status.SnapshotIndex) }},
@@ -92,11 +93,12 @@ func (m *monitor) Describe(c chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *monitor) Collect(c chan<- prometheus.Metric) {
-	s := m.store.Load()
-	if s == nil {
+	w := m.watched.Load()
+	if w == nil {
 		return
 	}
-	r := reading{stats: s.Stats(), status: s.Status(), isLeader: s.IsLeader(), ready: s.Ready()}
+	s := w.store
+	r := reading{stats: s.Stats(), status: w.cluster.Status(), applied: s.AppliedIndex(), isLeader: w.cluster.IsLeader(), ready: s.Ready()}
 	for _, x := range metrics() {
 		c <- prometheus.MustNewConstMetric(x.desc(), x.kind, x.value(&r))
 	}

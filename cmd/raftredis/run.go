@@ -70,7 +70,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	if err := p.start(); err != nil {
 		return err
 	}
-	monitor.watch(p.store)
+	monitor.watch(p.store, p.cluster())
 	snapshot, err := false, p.serve()
 	if err == nil {
 		snapshot, err = p.live(signalC)
@@ -144,7 +144,8 @@ func orStopped(err error) error {
 
 // start builds the three parts and joins them with the channels:
 //
-//	resp -> store -> proposeC, confChangeC -> raftnode -> commitC -> store -> resp
+//	resp -> store -> proposeC -> raftnode -> commitC -> store -> resp
+//	resp -> confChangeC -> raftnode
 func (p *part) start() error {
 	o := p.o
 	peers, err := o.peers()
@@ -167,7 +168,7 @@ func (p *part) start() error {
 		ProposalTimeout: o.proposalTimeout.value,
 		Now:             o.now,
 		Logger:          p.log.Named("store"),
-	}, p.proposeC, p.confChangeC)
+	}, p.proposeC)
 
 	cfg := o.raftConfig(peers)
 	cfg.LongWork = p.threads.lend
@@ -190,6 +191,17 @@ func (p *part) start() error {
 	}
 	return nil
 }
+
+// cluster is what the front may ask for: the node, and the channel on which it takes
+// changes of the membership.
+type cluster struct {
+	*raftnode.Node
+	commit.Changes
+}
+
+var _ commit.Cluster = cluster{}
+
+func (p *part) cluster() commit.Cluster { return cluster{p.node, commit.Changes(p.confChangeC)} }
 
 // serve opens the front.
 func (p *part) serve() error {
@@ -215,6 +227,7 @@ func (p *part) serve() error {
 		Config:      o.front,
 		MostClients: most,
 		Store:       p.store,
+		Cluster:     p.cluster(),
 		Table:       p.table,
 		Version:     release,
 		RunID:       hex.EncodeToString(id),
@@ -257,7 +270,7 @@ func (p *part) stop(healthy, snapshot bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if healthy && snapshot {
-		if err := p.store.Snapshot(ctx); err != nil {
+		if err := p.node.Snapshot(ctx); err != nil {
 			p.log.Warn("no snapshot before the end", zap.Error(err))
 		}
 	}
@@ -278,7 +291,6 @@ func (p *part) stop(healthy, snapshot bool) error {
 	}
 	p.store.Close()
 	close(p.proposeC) // stops raft, as in raftexample
-	close(p.confChangeC)
 	p.node.Stop()
 	p.log.Info("stopped")
 	return nil

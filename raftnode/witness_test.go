@@ -15,9 +15,13 @@ import (
 // simList is where the requests of a simulation end up: each pushes its name.
 const simList = "requests"
 
-// simStore is the real state machine on a simulated node, with the names of the
-// requests that it has applied, each once. It is also the machine's observer.
-type simStore struct {
+// witness is the real state machine on a simulated node, with the names of the
+// requests that it has applied, each once. It is also the machine's observer, and
+// checks what a store has no reason to: that nothing is applied that was reported as
+// not applied, and that the machine knows what is fresh. It stands here in place of a
+// store because that has goroutines: tens of thousands of steps of a random schedule
+// would each wait for them. A store on simulated nodes is in inprocess_test.go.
+type witness struct {
 	machine.Nobody
 	n       *simNode
 	m       *machine.Machine
@@ -27,12 +31,12 @@ type simStore struct {
 	order   []string
 }
 
-func (st *simStore) UsersChanged(*acl.Users) {}
+func (st *witness) UsersChanged(*acl.Users) {}
 
-var _ machine.Observer = (*simStore)(nil)
+var _ machine.Observer = (*witness)(nil)
 
-func newSimStore(n *simNode) *simStore {
-	st := &simStore{n: n, done: map[string]bool{}}
+func newWitness(n *simNode) *witness {
+	st := &witness{n: n, done: map[string]bool{}}
 	st.m = machine.New(n.s.table, st)
 	return st
 }
@@ -57,7 +61,7 @@ func (s *sim) entry(index uint64, names []string) []byte {
 }
 
 // apply applies an entry. Members at one index have one digest.
-func (st *simStore) apply(e commit.Entry) {
+func (st *witness) apply(e commit.Entry) {
 	s := st.n.s
 	if e.Index <= st.applied {
 		return
@@ -78,7 +82,7 @@ func (st *simStore) apply(e commit.Entry) {
 }
 
 // check compares the state with that of who was here first.
-func (st *simStore) check() {
+func (st *witness) check() {
 	s := st.n.s
 	digest := st.m.Capture().Digest()
 	if first, ok := s.digests[st.applied]; !ok {
@@ -90,7 +94,7 @@ func (st *simStore) check() {
 
 // capture is what the store answers to a request for a Capture: the parts of a large
 // request, whose names are no requests yet, and the machine's own snapshot.
-func (st *simStore) capture() commit.Capture {
+func (st *witness) capture() commit.Capture {
 	p, large := st.m.Capture(), st.large
 	return commit.Capture{Index: p.Index, Write: func(w io.Writer) error {
 		if err := json.NewEncoder(w).Encode(large); err != nil {
@@ -101,7 +105,7 @@ func (st *simStore) capture() commit.Capture {
 }
 
 // load replaces the state by a snapshot's.
-func (st *simStore) load(index uint64, body []byte) {
+func (st *witness) load(index uint64, body []byte) {
 	s := st.n.s
 	head, rest, _ := bytes.Cut(body, []byte("\n"))
 	var saved commit.Assembly
@@ -131,7 +135,7 @@ func (st *simStore) load(index uint64, body []byte) {
 }
 
 // has notes that a request is applied.
-func (st *simStore) has(name string) {
+func (st *witness) has(name string) {
 	s := st.n.s
 	st.done[name] = true
 	st.order = append(st.order, name)
@@ -155,7 +159,7 @@ type simNames struct {
 func (n *simNames) Bulk(b []byte) { n.all = append(n.all, string(b)) }
 
 // Request checks what it can about a request.
-func (st *simStore) Request(h machine.Head, fresh bool) (machine.Asker, error) {
+func (st *witness) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	s := st.n.s
 	name := s.names[h.Seq-1]
 	if s.refused[name] {
@@ -172,17 +176,17 @@ func (st *simStore) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 }
 
 // Entry does nothing, and so do the rest.
-func (st *simStore) Entry(machine.Millis)                      {}
-func (st *simStore) Touched(keyspace.Touch)                    {}
-func (st *simStore) Swapping(int, int)                         {}
-func (st *simStore) Executed()                                 {}
-func (st *simStore) Script(bool)                               {}
-func (st *simStore) Served(machine.WaitID)                     {}
-func (st *simStore) Claimed(machine.WaitID, *command.Recorded) {}
-func (st *simStore) Ended(machine.WaitID, machine.Ended)       {}
-func (*simStore) Published(machine.Message)                    {}
-func (*simStore) Announced(machine.Head, uint64)               {}
-func (*simStore) Silenced(uint64, uint64)                      {}
-func (st *simStore) Expired(uint64)                            {}
-func (st *simStore) Aside(f func())                            { f() }
-func (st *simStore) Pause(int)                                 {}
+func (st *witness) Entry(machine.Millis)                      {}
+func (st *witness) Touched(keyspace.Touch)                    {}
+func (st *witness) Swapping(int, int)                         {}
+func (st *witness) Executed()                                 {}
+func (st *witness) Script(bool)                               {}
+func (st *witness) Served(machine.WaitID)                     {}
+func (st *witness) Claimed(machine.WaitID, *command.Recorded) {}
+func (st *witness) Ended(machine.WaitID, machine.Ended)       {}
+func (*witness) Published(machine.Message)                    {}
+func (*witness) Announced(machine.Head, uint64)               {}
+func (*witness) Silenced(uint64, uint64)                      {}
+func (st *witness) Expired(uint64)                            {}
+func (st *witness) Aside(f func())                            { f() }
+func (st *witness) Pause(int)                                 {}
