@@ -34,7 +34,8 @@ func apps() []app {
 		{name: "BullMQ", jobs: 200, again: 5, command: node("bullmq.js")},
 		// What BRPOP has brought is written down in a second step, by the worker.
 		{name: "Celery", jobs: 100, again: 8, dropped: 1, command: python("celery_app.py", "celery, redis")},
-		{name: "Sidekiq", jobs: 200, again: 4, command: script("ruby", "sidekiq_app.rb", "/usr/bin/ruby", "-e", "require 'sidekiq'")},
+		// Each of its four threads has a BRPOP under way, and nobody knows what a reply that got lost has brought.
+		{name: "Sidekiq", jobs: 200, again: 4, dropped: 4, command: script("ruby", "sidekiq_app.rb", "/usr/bin/ruby", "-e", "require 'sidekiq'")},
 		// The worker dies with its connection, and the job that it was at has failed.
 		{name: "RQ", jobs: 60, again: 1, dropped: 1, command: python("rq_app.py", "rq")},
 		// What was taken in a reply that got lost comes back when its lease ends, which takes
