@@ -16,8 +16,8 @@ type app struct {
 	name string
 	jobs int
 	// again and dropped say how many jobs the library itself does twice, or loses, when the
-	// server that it talks to dies: what it had in hand. That holds beside redis-server as
-	// well, and redis-server is where it was found; behind a node that lives there is no such excuse.
+	// server that it talks to dies: what it had in hand, beside redis-server as well. Behind
+	// a node that lives there is no such excuse.
 	again, dropped int
 	// command starts the program but for its arguments, or skips the test.
 	command func(t *testing.T) []string
