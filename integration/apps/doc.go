@@ -30,7 +30,7 @@
 // The test of one library, or of one library against one target:
 //
 //	go test ./integration/apps -v -run TestApps/BullMQ
-//	go test ./integration/apps -v -run 'TestApps/BullMQ/follower$'
+//	go test ./integration/apps -v -run 'TestApps/BullMQ/follower'
 //
 // What a program needs is a Debian package (python3-redis, python3-celery, python3-rq, ruby-redis,
 // ruby-sidekiq), what npm ci installs in node/, or a requirement of the module in go/, which
