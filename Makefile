@@ -78,6 +78,7 @@ generate: ## Rewrite the README's table of commands
 .PHONY: lint
 lint: ## Run the linters of .golangci.yml
 	$(GOLANGCI) run
+	cd integration/apps/go && $(GOLANGCI) run -c $(CURDIR)/.golangci.yml
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what the binary uses

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -100,15 +99,8 @@ func newDir(t testing.TB) string {
 
 // checkLog fails the test if a log has what must never be in one.
 func checkLog(t testing.TB, path string) {
-	content, err := os.ReadFile(path)
-	if err != nil {
+	if err := cluster.CheckLog(path); err != nil {
 		t.Error(err)
-		return
-	}
-	for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
-		if i := bytes.Index(content, []byte(bad)); i >= 0 {
-			t.Errorf("%s has %q:\n%s", path, bad, content[i:min(len(content), i+4000)])
-		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,6 +181,20 @@ func (n *Node) Start(extra ...string) error {
 		n.mu.Unlock()
 		close(exited)
 	}()
+	return nil
+}
+
+// CheckLog returns an error if a node's log has what must never be in one.
+func CheckLog(path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	for _, bad := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
+		if i := bytes.Index(content, []byte(bad)); i >= 0 {
+			return fmt.Errorf("%s has %q:\n%s", path, bad, content[i:min(len(content), i+4000)])
+		}
+	}
 	return nil
 }
 

@@ -1,0 +1,63 @@
+"""What the programs share: see ../doc.go for what they print and when they end."""
+
+import os
+import sys
+import time
+import traceback
+
+
+def address():
+    host, port = sys.argv[1].rsplit(":", 1)
+    return host, int(port)
+
+
+def jobs():
+    return int(sys.argv[2])
+
+
+def say(event, *rest):
+    """Prints one event, in one write: several processes share the output."""
+    os.write(1, (" ".join([event, *map(str, rest)]).replace("\n", " ") + "\n").encode())
+
+
+def expect(what, got, want):
+    if got != want:
+        raise AssertionError(f"{what}: got {got!r}, want {want!r}")
+
+
+def until(what, condition):
+    """Waits until condition holds; the test's patience ends it if it never does."""
+    while not condition():
+        time.sleep(0.01)
+
+
+def produce(add):
+    """Calls add with new ids until it has succeeded for all jobs. What has failed may have been done or not."""
+    i = added = 0
+    while added < jobs():
+        try:
+            add(str(i))
+        except Exception as err:
+            say("unsure", i, repr(err))
+            time.sleep(0.1)
+        else:
+            say("acked", i)
+            added += 1
+            time.sleep(0.005)
+        i += 1
+
+
+def wait_for_end():
+    """Returns when the input ends: the program is to end."""
+    sys.stdin.read()
+
+
+def run(program):
+    try:
+        program()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    say("ok")
+    os._exit(0)
