@@ -344,3 +344,39 @@ func (b *Batch) greet() {
 	b.writes = true
 	b.plan = append(b.plan, step{kind: stepGreeting})
 }
+
+// Submit proposes the batch's writes. It never blocks.
+//
+// The replies of all commands are written to reply in order, then done is called
+// exactly once, from another goroutine; it must not block. Until then neither b
+// nor reply may be touched. If it comes to no applied entry, each command that
+// needed one is answered with one of this package's errors, and the others as
+// ever.
+func (s *Store) Submit(b *Batch, reply command.Reply, done func()) {
+	b.reply, b.done, b.err = reply, done, ""
+	if b.writes {
+		err := s.outbox.propose(b)
+		if err == "" {
+			return // it may have been answered by now
+		}
+		b.err = err
+	}
+	go s.answerUnapplied(b)
+}
+
+// answerUnapplied answers what did not become part of an applied entry: b.err for
+// each command that needed one, and the others from the state as it is.
+func (s *Store) answerUnapplied(b *Batch) {
+	s.mu.RLock()
+	s.answerWithout(b)
+	s.mu.RUnlock()
+	b.finish()
+}
+
+// finish hands the batch back to its connection, which may use it again at once.
+func (b *Batch) finish() {
+	done := b.done
+	b.failure = b.err
+	b.flight = flight{}
+	done()
+}
