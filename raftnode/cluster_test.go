@@ -221,13 +221,16 @@ func (m *member) submit(request string) <-chan error {
 }
 
 // requests returns what this member has applied.
-func (m *member) requests() []string {
+func (m *member) requests() (names []string) {
 	argv := [][]byte{[]byte("lrange"), []byte(simList), []byte("0"), []byte("-1")}
-	var names simNames
+	var reply command.Recorded
 	r := m.store.BeginRead()
 	defer r.End()
-	r.Do(0, m.table.Lookup(argv[0]), argv, &names)
-	return names.all
+	r.Do(0, m.table.Lookup(argv[0]), argv, &reply)
+	for _, name := range reply.Values() {
+		names = append(names, string(name))
+	}
+	return names
 }
 
 func (m *member) has(request string) bool { return slices.Contains(m.requests(), request) }

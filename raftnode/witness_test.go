@@ -124,12 +124,12 @@ func (st *witness) load(index uint64, body []byte) {
 	}
 	st.m, st.applied, st.order = m, index, nil
 	view := m.Keyspace().View(0, int64(m.Now()))
-	var names simNames
+	var names command.Recorded
 	s.table.Lookup([]byte("lrange")).Read(&command.Read{
 		Call: command.Call{Args: [][]byte{[]byte("lrange"), []byte(simList), []byte("0"), []byte("-1")}, Now: int64(m.Now()), Reply: &names}, DB: &view,
 	})
-	for _, name := range names.all {
-		st.has(name)
+	for _, name := range names.Values() {
+		st.has(string(name))
 	}
 	st.check()
 }
@@ -149,15 +149,6 @@ func (st *witness) has(name string) {
 	}
 }
 
-// simNames takes the reply of LRANGE.
-type simNames struct {
-	command.Discard
-	all []string
-}
-
-// Bulk takes a name.
-func (n *simNames) Bulk(b []byte) { n.all = append(n.all, string(b)) }
-
 // Request checks what it can about a request.
 func (st *witness) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	s := st.n.s
@@ -170,7 +161,7 @@ func (st *witness) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	}
 	if fresh {
 		st.applied = st.m.Index() + 1
-		st.has(name)
+		st.has(string(name))
 	}
 	return machine.Nobody{}, nil
 }

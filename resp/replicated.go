@@ -59,21 +59,15 @@ func EventsDirective() directive.Directive {
 	}
 }
 
-// eventClasses takes the reply of command.GetEvents.
-type eventClasses struct {
-	command.Discard
-	classes string
-}
+func (s *Server) events() string { return string(s.internal(command.GetEvents)[0]) }
 
-// BulkString takes the classes.
-func (e *eventClasses) BulkString(s string) { e.classes = s }
-
-func (s *Server) events() string {
-	var e eventClasses
+// internal runs an internal command that reads, and returns the values of its reply.
+func (s *Server) internal(name string) [][]byte {
+	var reply command.Recorded
 	r := s.store.BeginRead()
 	defer r.End()
-	r.Do(0, s.opts.Table.Internal(command.GetEvents), [][]byte{[]byte(command.GetEvents)}, &e)
-	return e.classes
+	r.Do(0, s.opts.Table.Internal(name), [][]byte{[]byte(name)}, &reply)
+	return reply.Values()
 }
 
 // WantEvents is WantLimits for notify-keyspace-events.
@@ -106,35 +100,15 @@ func CheckEvents(classes string) error {
 	return nil
 }
 
-// limitValues takes the reply of command.GetLimits.
-type limitValues struct {
-	command.Discard
-	name   string
-	values map[string]int64
-}
-
-// BulkString takes a name.
-func (v *limitValues) BulkString(s string) { v.name = s }
-
-// Int takes its value.
-func (v *limitValues) Int(n int64) { v.values[v.name] = n }
-
+// limits are the values of all limits, by name.
 func (s *Server) limits() map[string]int64 {
-	v := &limitValues{values: map[string]int64{}}
-	r := s.store.BeginRead()
-	defer r.End()
-	r.Do(0, s.opts.Table.Internal(command.GetLimits), [][]byte{[]byte(command.GetLimits)}, v)
-	return v.values
+	values := s.internal(command.GetLimits)
+	limits := make(map[string]int64, len(values)/2)
+	for i := 0; i+1 < len(values); i += 2 {
+		limits[string(values[i])], _ = command.ParseInt(values[i+1])
+	}
+	return limits
 }
-
-// outcome takes the reply of a write that the front itself asks for.
-type outcome struct {
-	command.Discard
-	err string
-}
-
-// Error takes an error line.
-func (o *outcome) Error(line string) { o.err = line }
 
 // WantLimits is called by main, on a goroutine of its own, with the limits that
 // options ask for. They are state: those of a cluster that this node is about to
@@ -167,12 +141,12 @@ func (s *Server) setLimit(name string, n int64) error {
 func (s *Server) change(argv [][]byte) error {
 	var b store.Batch
 	b.Write(0, s.opts.Table.Internal(string(argv[0])), argv)
-	var o outcome
+	var reply command.Recorded
 	doneC := make(chan struct{})
-	s.store.Submit(&b, &o, func() { close(doneC) })
+	s.store.Submit(&b, &reply, func() { close(doneC) })
 	<-doneC // at the latest when the proposal times out
-	if o.err != "" {
-		return errors.New(strings.TrimPrefix(o.err, "ERR "))
+	if line := reply.Err(); line != "" {
+		return errors.New(strings.TrimPrefix(line, "ERR "))
 	}
 	return nil
 }

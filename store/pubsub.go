@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/glob"
 	"github.com/raftredis/raftredis/store/machine"
 )
@@ -268,8 +269,8 @@ func (h *hub) flush(s *Store) {
 	h.mu.Unlock()
 	b := &Batch{}
 	b.announce(upTo, all)
-	var outcome firstError
-	s.Submit(b, &outcome, func() { h.landed(s, upTo, taken, outcome.line) })
+	reply := &command.Recorded{}
+	s.Submit(b, reply, func() { h.landed(s, upTo, taken, reply.Err()) })
 }
 
 // landed goes on when an announcement is in the log, or is not.

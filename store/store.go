@@ -184,10 +184,10 @@ func (s *Store) runGreeting() {
 	for {
 		b.Reset()
 		b.greet()
-		var outcome greeting
-		s.Submit(&b, &outcome, func() { doneC <- struct{}{} })
+		var reply command.Recorded
+		s.Submit(&b, &reply, func() { doneC <- struct{}{} })
 		<-doneC
-		if !outcome.failed {
+		if reply.Err() == "" {
 			s.readiness.caughtUp.Store(true)
 			return
 		}
@@ -198,15 +198,6 @@ func (s *Store) runGreeting() {
 		}
 	}
 }
-
-// greeting is the reply of a request that has no commands.
-type greeting struct {
-	command.Discard
-	failed bool
-}
-
-// Error notes that it failed.
-func (g *greeting) Error(string) { g.failed = true }
 
 // ErrorC delivers at most one error: an entry that cannot be decoded, a snapshot
 // that cannot be loaded, a handler that panicked. The state is not what the log

@@ -23,36 +23,17 @@ func (s *Store) OnUsers(told func()) { s.onUsers.Store(&told) }
 func (s *Store) ChangeUsers(change acl.Change) (changed int, err error) {
 	var b Batch
 	b.changeUsers(change)
-	var o usersOutcome
+	var reply command.Recorded
 	doneC := make(chan struct{})
-	s.Submit(&b, &o, func() { close(doneC) })
+	s.Submit(&b, &reply, func() { close(doneC) })
 	<-doneC // at the latest when the proposal times out
-	if o.failed {
-		return 0, &acl.Failure{Rule: o.n, Why: errors.New(o.why)}
+	if line := reply.Err(); line != "" {
+		return 0, Error(line)
 	}
-	if o.err != "" {
-		return 0, o.err
+	values := reply.Values() // how many; or which rule could not be applied, and why
+	n, _ := command.ParseInt(values[0])
+	if len(values) > 1 {
+		return 0, &acl.Failure{Rule: int(n), Why: errors.New(string(values[1]))}
 	}
-	return o.n, nil
+	return int(n), nil
 }
-
-// usersOutcome takes the reply of a change of the users.
-type usersOutcome struct {
-	command.Discard
-	n      int
-	failed bool
-	why    string
-	err    Error
-}
-
-// Int takes how many users have changed, or which rule could not be applied.
-func (o *usersOutcome) Int(n int64) { o.n = int(n) }
-
-// Array says that a rule could not be applied.
-func (o *usersOutcome) Array(int) { o.failed = true }
-
-// BulkString takes why.
-func (o *usersOutcome) BulkString(s string) { o.why = s }
-
-// Error takes why there is no outcome.
-func (o *usersOutcome) Error(line string) { o.err = Error(line) }

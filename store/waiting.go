@@ -383,21 +383,8 @@ func (r *room) flush(s *Store) {
 	for _, u := range back {
 		b.Write(u.db, nil, u.argv)
 	}
-	var outcome firstError
-	s.Submit(b, &outcome, func() { r.settled(s, said, back, outcome.line) })
-}
-
-// firstError is the reply of commands of which only a failure matters.
-type firstError struct {
-	command.Discard
-	line string
-}
-
-// Error notes the first one.
-func (f *firstError) Error(line string) {
-	if f.line == "" {
-		f.line = line
-	}
+	reply := &command.Recorded{}
+	s.Submit(b, reply, func() { r.settled(s, said, back, reply.Err()) })
 }
 
 // settled goes on when what was said is in the log, or is not.

@@ -225,6 +225,16 @@ func (r *Recorded) Replay(to Reply) {
 	})
 }
 
+// Err returns the first error of the reply, "" if there is none.
+func (r *Recorded) Err() (line string) {
+	r.each(func(it recordedItem) {
+		if it.kind == recError && line == "" {
+			line = string(it.s)
+		}
+	})
+	return line
+}
+
 // Values returns the strings and numbers of the reply, however they are nested, as
 // arguments of a command. An error is none, and has none.
 func (r *Recorded) Values() (values [][]byte) {
