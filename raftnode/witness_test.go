@@ -161,7 +161,7 @@ func (st *witness) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	}
 	if fresh {
 		st.applied = st.m.Index() + 1
-		st.has(string(name))
+		st.has(name)
 	}
 	return machine.Nobody{}, nil
 }

@@ -151,6 +151,7 @@ type applier struct {
 	over     []*Wait  // likewise
 	newUsers bool     // whoever wants to know is to be told
 	reenter  []*Wait  // to be entered once more
+	opens    bool     // something has come for a client that the gate holds
 	heard    []heard  // messages, and what concerns them
 	silenced bool     // the others have forgotten the subscriptions of this node
 	ready    []dbKey  // keys that blocked reads wait for and that the op has touched
@@ -200,6 +201,10 @@ func (a *applier) tell() {
 		a.s.enter(w)
 	}
 	a.reenter = a.reenter[:0]
+	if a.opens {
+		a.opens = false
+		a.s.openGate()
+	}
 	a.s.room.flush(a.s)
 }
 

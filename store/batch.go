@@ -355,6 +355,9 @@ func (b *Batch) greet() {
 func (s *Store) Submit(b *Batch, reply command.Reply, done func()) {
 	b.reply, b.done, b.err = reply, done, ""
 	if b.writes {
+		if s.gate.held.Load() > 0 {
+			s.openGate()
+		}
 		err := s.outbox.propose(b)
 		if err == "" {
 			return // it may have been answered by now

@@ -118,6 +118,7 @@ func (a *applier) Touched(t keyspace.Touch) {
 	if t.Change == keyspace.Created {
 		a.s.absences.born(a.s.m.Keyspace().Revision(), t.DB, t.Key)
 	}
+	a.opens = a.opens || a.s.gate.touched(t)
 	br := &a.s.reads
 	if br.n.Load() == 0 {
 		return

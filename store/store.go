@@ -97,6 +97,7 @@ type Store struct {
 	expiry    expiry       // deletions of keys that are due
 	readiness readiness    // whether clients are answered
 	room      room         // clients that wait for a write
+	gate      gate         // clients on their way there
 	reads     blockedReads // clients that wait for something to read
 	hub       hub          // subscribers
 	absences  absences     // keys that are watched and not there
@@ -225,6 +226,7 @@ func (s *Store) stop() {
 // sent on proposeC.
 func (s *Store) Close() {
 	s.stop()
+	s.openGate()
 	s.outbox.close()
 	s.wg.Wait()
 }

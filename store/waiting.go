@@ -59,10 +59,14 @@ const (
 	waitReading                   // a read
 )
 
-// waitSlack is how long after a client's time this node asks for its wait to be
-// ended. As a rule some entry has moved the state clock by then, which ends it for
-// nothing.
-const waitSlack = 10 * time.Millisecond
+// waitSlack is how long after a client's time this node asks for its wait to be ended,
+// if it asked for more than a second. As a rule some entry has moved the state clock by
+// then, which ends it for nothing: where there are many such clients, the gate sees to
+// that. Who asked for less is in more of a hurry.
+const (
+	waitSlack      = gatherFor + 10*time.Millisecond
+	shortWaitSlack = 10 * time.Millisecond
+)
 
 // Block runs a command that may have to wait: command.Block.Timeout says that it
 // asks for that. argv must stay as it is. The reply is written to reply, then done is
@@ -93,13 +97,26 @@ func (w *Wait) left(now micros) int64 {
 	return max(int64((w.until-now+999)/1000), 1)
 }
 
-// enter proposes the command. The reply is recorded and not written at once: the
-// client may go while the request is on its way, and then the reply is what says
-// what has to be put back.
+// enter proposes the command, at once or soon.
 func (s *Store) enter(w *Wait) {
 	s.room.mu.Lock()
 	w.state = waitEntering
 	s.room.mu.Unlock()
+	if !s.holdBack(w) {
+		s.proposeWait(w)
+	}
+}
+
+// proposeWait proposes the command. The reply is recorded and not written at once: the
+// client may go while the request is on its way, and then the reply is what says
+// what has to be put back.
+func (s *Store) proposeWait(w *Wait) {
+	s.room.mu.Lock()
+	gone := w.gone
+	s.room.mu.Unlock()
+	if gone { // it was held back, and nobody waits for the outcome
+		return
+	}
 	w.batch.Reset()
 	w.batch.Observe = w.ran
 	w.batch.By(w.by)
@@ -210,8 +227,11 @@ func (r *room) entered(s *Store, w *Wait, seq uint64) {
 		// to this moment.
 		r.say(seq, machine.Return)
 	case w.until != 0 && !r.stopped:
-		left := (w.until - s.clock.mono()).span() + waitSlack
-		w.timer = time.AfterFunc(max(left, waitSlack), func() {
+		slack, left := waitSlack, (w.until - s.clock.mono()).span()
+		if left < gatherFrom.span() {
+			slack = shortWaitSlack
+		}
+		w.timer = time.AfterFunc(max(left, 0)+slack, func() {
 			r.ask(w, "", false)
 			r.flush(s)
 		})

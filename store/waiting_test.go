@@ -18,7 +18,14 @@ type blocked struct {
 	doneC chan struct{}
 }
 
+// block has a client block and be entered at once: see TestGate.
 func block(s *Store, line string) *blocked {
+	b := arrive(s, line)
+	s.openGate()
+	return b
+}
+
+func arrive(s *Store, line string) *blocked {
 	b := &blocked{s: s, doneC: make(chan struct{})}
 	argv := args(line)
 	s.Block(&b.w, By{}, 0, s.cfg.Table.Resolve(argv), argv, &b.reply, func() { close(b.doneC) })
