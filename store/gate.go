@@ -101,7 +101,7 @@ func (s *Store) holdBack(w *Wait) bool {
 	keys := make([]dbKey, len(refs))
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	view := s.m.Keyspace().View(w.db, int64(s.Now()))
+	view := s.m.Keyspace().View(w.db, s.Now())
 	for i, ref := range refs {
 		key := w.argv[ref.Pos]
 		if view.Exists(key) {
