@@ -251,7 +251,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 				r.count(&r.innerView)
 			}
 			if r.by.Remember && spec.AllFlags()&command.Readonly != 0 {
-				s.tracking.remember(r.by.Tracker, spec, argv)
+				s.tracking.remember(r.by.Tracker, s.cfg.Table.Resolve(r.call.Args), r.call.Args) // see asker.RanInside
 			}
 		}
 		return err
@@ -356,16 +356,17 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 		}
 		return nil
 	}
-	var keys oldKeys
 	if by.Remember {
-		keys = make(oldKeys)
-		defer func() { s.tracking.rememberOld(s, by.Tracker, keys, p.Revision()) }()
+		reads := false
+		defer func() {
+			if reads {
+				s.tracking.rememberOld(s, by.Tracker, spec, argv, p.Revision())
+			}
+		}()
 		exec := h.Exec
 		h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
 			err := exec(spec, db, argv, reply)
-			if err == nil && spec.AllFlags()&command.Readonly != 0 {
-				keys.add(spec, argv)
-			}
+			reads = reads || err == nil && spec.AllFlags()&command.Readonly != 0
 			return err
 		}
 	}

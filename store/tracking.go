@@ -1,7 +1,6 @@
 package store
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -221,38 +220,29 @@ func (tr *tracking) remember(t *Tracker, spec *command.Spec, argv [][]byte) {
 	tr.evict(100)
 }
 
-// oldKeys are keys that were read from a picture of the state.
-type oldKeys map[string]struct{}
-
-func (o oldKeys) add(spec *command.Spec, argv [][]byte) {
-	refs, err := command.Keys(spec, argv)
-	if err != nil {
-		return // it was answered with an error
-	}
-	for _, ref := range refs {
-		o[string(argv[ref.Pos])] = struct{}{}
-	}
-}
-
-// rememberOld is remember for keys that were read from a picture. If anything has been
-// applied since, its writes have come by without finding them here, and the client is
+// rememberOld is remember for a command that has read from a picture. If anything has been
+// applied since, its writes have come by without finding the keys here, and the client is
 // told at once: behind the reply, because its connection waits for that.
-func (tr *tracking) rememberOld(s *Store, t *Tracker, keys oldKeys, revision uint64) {
+func (tr *tracking) rememberOld(s *Store, t *Tracker, spec *command.Spec, argv [][]byte, revision uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.m.Revision() == revision {
+		tr.remember(t, spec, argv)
+		return
+	}
+	refs, err := command.Keys(spec, argv)
+	if err != nil || len(refs) == 0 {
+		return
+	}
+	keys := make([]string, len(refs))
+	for i, ref := range refs {
+		keys[i] = string(argv[ref.Pos])
+	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if tr.trackers[t.ID] != t || len(keys) == 0 {
-		return
+	if tr.trackers[t.ID] == t {
+		t.Tell(keys, nil)
 	}
-	if s.m.Revision() != revision {
-		t.Tell(slices.Sorted(maps.Keys(keys)), nil)
-		return
-	}
-	for key := range keys {
-		tr.add(t.ID, []byte(key))
-	}
-	tr.evict(100)
 }
 
 func (tr *tracking) add(id int64, key []byte) {

@@ -108,9 +108,12 @@ func TestTracking(t *testing.T) {
 	c.read("get k")
 	apply(t, s, "swapdb 0 1")
 	expect("exchanging databases", `read "1", all`, "all", "all")
-	c.read("eval return(redis.call('get','inner')) 1 declared")
-	apply(t, s, "set declared 1", "eval redis.call('set','inner',1) 0")
-	expect("what a script has read", "read nil, inner", "declared inner", "")
+	c.read("eval return(redis.call('get','inner')) 2 declared other")
+	apply(t, s, "set declared 1", "eval redis.call('set','inner',1) 0", "set other 1")
+	expect("what a script that reads was given", "read nil, declared, other", "declared inner other", "")
+	c.read("eval return(1) 1 declared")
+	apply(t, s, "set declared 1")
+	expect("what a script that reads nothing was given", "read 1", "declared", "")
 	if got, want := s.TrackingStats(), (TrackingStats{Clients: 3, Prefixes: 3}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

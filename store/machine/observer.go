@@ -84,9 +84,9 @@ type Asker interface {
 	Ran(db int, spec *command.Spec, call *command.Write)
 
 	// RanInside is called when a command of a script has run, in front of Ran for the
-	// script. view has what it has looked up. argv and view are valid during RanInside
-	// only.
-	RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View)
+	// script, whose own arguments script is. view has what the command has looked up.
+	// script and view are valid during RanInside only.
+	RanInside(spec *command.Spec, script [][]byte, view *keyspace.View)
 
 	// Refused is called when a script was not let make a call that its user may not
 	// make.
