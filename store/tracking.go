@@ -150,7 +150,12 @@ func (s *Store) Track(t *Tracker, m TrackingMode) {
 func (s *Store) Untrack(t *Tracker) {
 	s.tracking.mu.Lock()
 	defer s.tracking.mu.Unlock()
-	s.tracking.drop(t)
+	tr := &s.tracking
+	tr.drop(t)
+	if len(tr.trackers) == 0 { // from here on writes do not look at the table
+		clear(tr.keys)
+		tr.items = 0
+	}
 }
 
 func (tr *tracking) drop(t *Tracker) {

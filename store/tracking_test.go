@@ -183,6 +183,23 @@ func TestTrackingTable(t *testing.T) {
 	}
 }
 
+// TestTrackingEnds: what nobody looks at while no client tracks is not there when the
+// next one does.
+func TestTrackingEnds(t *testing.T) {
+	s := offline(t, Config{Member: 9}, 1)
+	c := newCacher(s, 1, TrackingMode{})
+	c.read("get k")
+	s.Track(&c.Tracker, TrackingMode{NoLoop: true}) // changes how: it has the key still
+	if st := s.TrackingStats(); st.Keys != 1 || st.Items != 1 {
+		t.Errorf("%+v of a client that goes on", st)
+	}
+	s.Untrack(&c.Tracker)
+	apply(t, s, "flushall")
+	if got, want := s.TrackingStats(), (TrackingStats{}); got != want {
+		t.Errorf("%+v is left", got)
+	}
+}
+
 // Whatever readers and writers do at the same time: what a client has read last is
 // the value of the key, or it was told since that it is not.
 func TestTrackingMissesNoWrite(t *testing.T) {
