@@ -143,6 +143,15 @@ func (c *conn) debugProtocol(kind string) {
 		e.Push(2)
 		e.BulkString("server-cpu-usage")
 		e.Int(42)
+	case "attrib":
+		if e.RESP3() {
+			e.Raw([]byte("|1\r\n"))
+			e.BulkString("key-popularity")
+			e.Array(2)
+			e.BulkString("key:123")
+			e.Int(90)
+		}
+		e.BulkString("Some real reply following the attribute")
 	case "true", "false":
 		e.Bool(kind == "true")
 	case "verbatim":
