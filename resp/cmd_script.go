@@ -61,6 +61,9 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.last = cm
 	errs := c.enc.Errs
 	next, args := c.reader.Script(c.db, cm.spec, argv, c.enc)
+	if next != store.Answered {
+		c.inside = nil // it is run once more
+	}
 	switch next {
 	case store.ToWrite:
 		c.endRead()
@@ -92,6 +95,9 @@ func (c *conn) longScript(cm *cmd, argv [][]byte) {
 		c.clock = c.srv.nanotime()
 		next, args := c.srv.store.RunLong(by, db, cm.spec, own, c.enc, c.gone.Load, c.srv.busy,
 			func(all []acl.Refusal) { c.refusedInside(cm, all) })
+		if next == store.ToWrite {
+			c.inside = nil
+		}
 		switch {
 		case next == store.ToWrite && !c.srv.cluster.RefusesWrites():
 			c.toWrite = &longWrite{queuedCommand{cm, args}, by}

@@ -441,7 +441,10 @@ func (k *asker) Called(c command.Called, n int64) { k.a.s.called(c, n) }
 
 // RanInside counts lookups, and notes the keys of a script that reads. As in Redis these are
 // the keys that it was given, whichever it reads: they are what its client knows of.
-func (k *asker) RanInside(spec *command.Spec, script [][]byte, view *keyspace.View) {
+func (k *asker) RanInside(script [][]byte, db int, spec *command.Spec, argv [][]byte, view *keyspace.View) {
+	if k.b.inside != nil {
+		k.b.inside(db, spec, argv)
+	}
 	if spec.Write == nil || spec.CountLookups {
 		k.a.read.count(view)
 	}

@@ -250,6 +250,9 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 			} else {
 				r.count(&r.innerView)
 			}
+			if r.by.Inside != nil {
+				r.by.Inside(db, spec, argv)
+			}
 			if r.by.Remember && spec.AllFlags()&command.Readonly != 0 {
 				s.tracking.remember(r.by.Tracker, s.cfg.Table.Resolve(r.call.Args), r.call.Args) // see asker.RanInside
 			}
@@ -338,7 +341,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 	s.scripts.running.Store(run)
 	defer s.scripts.running.Store(nil)
 	r := newReading(s)
-	r.by.Policy = by.Policy
+	r.by.Policy, r.by.Inside = by.Policy, by.Inside
 	defer func() {
 		s.countLookups(r)
 		refused(r.refusals)

@@ -49,6 +49,11 @@ type By struct {
 	// Policy is what the client's user may do, if that is not everything: what its
 	// scripts do is checked against it. The user must be one of Store.Users.
 	Policy *acl.Policy
+
+	// Inside, if not nil, is told of every command that a script of the client has run,
+	// in front of what is told of the script. If the script is run once more, because it
+	// writes or takes long, it is told of all of them again. argv is valid during the call.
+	Inside func(db int, spec *command.Spec, argv [][]byte)
 }
 
 // tracking is which clients of this node may have which keys in their caches. As in

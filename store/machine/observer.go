@@ -85,8 +85,8 @@ type Asker interface {
 
 	// RanInside is called when a command of a script has run, in front of Ran for the
 	// script, whose own arguments script is. view has what the command has looked up.
-	// script and view are valid during RanInside only.
-	RanInside(spec *command.Spec, script [][]byte, view *keyspace.View)
+	// script, argv and view are valid during RanInside only.
+	RanInside(script [][]byte, db int, spec *command.Spec, argv [][]byte, view *keyspace.View)
 
 	// Refused is called when a script was not let make a call that its user may not
 	// make.
@@ -121,7 +121,7 @@ func (Nobody) Command() command.Reply { return command.Discard{} }
 func (Nobody) Ran(int, *command.Spec, *command.Write) {}
 
 // RanInside does nothing.
-func (Nobody) RanInside(*command.Spec, [][]byte, *keyspace.View) {}
+func (Nobody) RanInside([][]byte, int, *command.Spec, [][]byte, *keyspace.View) {}
 
 // Refused does nothing.
 func (Nobody) Refused(acl.Refusal) {}
