@@ -44,7 +44,7 @@ func (c *conn) cmdDebug(argv [][]byte) {
 			"    Show low level info about `key` and associated value.",
 			"PROTOCOL <type>",
 			"    Reply with a test value of the specified type. <type> can be: string,",
-			"    integer, double, bignum, null, array, set, map, push, verbatim,",
+			"    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
 			"    true, false.",
 			"SLEEP <seconds>",
 			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(c.enc)
