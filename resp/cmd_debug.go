@@ -31,6 +31,10 @@ func (c *conn) cmdDebug(argv [][]byte) {
 		c.debugObject(argv[2])
 	case sub == "protocol" && len(argv) == 3:
 		c.debugProtocol(strings.ToLower(string(argv[2])))
+	case sub == "set-active-expire" && len(argv) == 3:
+		n, _ := strconv.Atoi(string(argv[2])) // as C's atoi
+		c.srv.store.ActiveExpire(n != 0)
+		c.enc.Status("OK")
 	case sub == "help" && len(argv) == 2:
 		command.Help("debug", "server", "4.0.0",
 			"DIGEST",
@@ -46,6 +50,9 @@ func (c *conn) cmdDebug(argv [][]byte) {
 			"    Reply with a test value of the specified type. <type> can be: string,",
 			"    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
 			"    true, false.",
+			"SET-ACTIVE-EXPIRE <0|1>",
+			"    Setting it to 0 keeps this node, when it leads, from having keys deleted that",
+			"    have expired. They go when they are written to.",
 			"SLEEP <seconds>",
 			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(c.enc)
 	default:

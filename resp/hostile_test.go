@@ -407,3 +407,22 @@ func TestHalfClosed(t *testing.T) {
 		}
 	})
 }
+
+// TestActiveExpire: DEBUG SET-ACTIVE-EXPIRE 0 leaves expired keys where nobody sees them.
+func TestActiveExpire(t *testing.T) {
+	s, _ := newServer(t, nil)
+	c := dial(t, s)
+	c.ask("DEBUG SET-ACTIVE-EXPIRE 0\r\nSET a 1 PX 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n+OK\r\n")
+	eventually(t, "the key expires", func() bool {
+		c.send("EXISTS a\r\n")
+		return c.line() == ":0"
+	})
+	for range 100 { // a loop that did not obey would have deleted it at once
+		c.ask("PING\r\n", "+PONG\r\n")
+	}
+	c.ask("DBSIZE\r\nDEBUG SET-ACTIVE-EXPIRE 1\r\n", ":2\r\n+OK\r\n")
+	eventually(t, "the key is deleted", func() bool {
+		c.send("DBSIZE\r\n")
+		return c.line() == ":1"
+	})
+}
