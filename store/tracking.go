@@ -301,6 +301,8 @@ func (tr *tracking) take(key string, visit func(*Tracker)) {
 type caller struct {
 	tracker *Tracker
 	pending [][]string // nil among them: everything
+	serving bool       // what is being applied is a command of one who waited,
+	served  *Tracker   // whose this is, if it is a client of this node
 	swept   bool       // the command that is being run has emptied or exchanged databases
 }
 
@@ -338,6 +340,9 @@ func (tr *tracking) invalidate(touch keyspace.Touch, c *caller) {
 		return
 	}
 	by := c.tracker
+	if c.serving {
+		by = c.served
+	}
 	if touch.Change == keyspace.Expired {
 		by = nil // whoever came by: it was none of its doing
 	}

@@ -98,6 +98,8 @@ func (w *watcher) Blocked()                                                     
 func (w *watcher) Exec(run bool)                                                    { w.reply.put("exec=%v", run) }
 func (w *watcher) EndExec()                                                         { w.reply.put("executed") }
 
+func (w *watcher) Serving(WaitID, bool) {}
+
 func (w *watcher) Served(id WaitID) {
 	w.served++
 	w.events = append(w.events, fmt.Sprintf("%d.%d served", id.Origin, id.Seq))

@@ -35,6 +35,10 @@ type Observer interface {
 	// client's member has to claim or return it with a Settlement.
 	Served(WaitID)
 
+	// Serving is called around running the command of a client that waits once more: what
+	// is touched in between is that client's doing, and not of whose request it is part.
+	Serving(id WaitID, on bool)
+
 	// Claimed is called when a member has claimed what its client was served: the
 	// reply is for that client now, and nobody else will ever see it.
 	Claimed(WaitID, *command.Recorded)
