@@ -257,6 +257,55 @@ func users(addr string, auth ...string) (string, error) {
 	return strings.Join(v.Strings(), "\n"), nil
 }
 
+// TestRulesThatAreNone: what is no rule, however much of it there is, is refused with a
+// clear error and changes nothing on any member.
+func TestRulesThatAreNone(t *testing.T) {
+	c := start(t, 3)
+	conn := connect(t, c.follower().Addr)
+	must(t, conn, "ACL", "SETUSER", "alice", "on", "nopass", "~a", "+get")
+	want, err := users(c.follower().Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 10_000
+	good := make([]string, many)
+	for i := range good {
+		good[i] = fmt.Sprintf("~key:%d", i)
+	}
+	for _, x := range []struct {
+		rules []string
+		want  string
+	}{
+		{[]string{"nonsense"}, "ERR Error in ACL SETUSER modifier 'nonsense': Syntax error"},
+		{[]string{"+@nonsense"}, "ERR Error in ACL SETUSER modifier '+@nonsense': Unknown command or category name in ACL"},
+		{[]string{"off", "resetkeys", "(~a"}, "ERR Unmatched parenthesis in acl selector starting at '(~a'."},
+		{[]string{strings.Repeat("(", 1<<20)}, "ERR Unmatched parenthesis in acl selector starting at '" + strings.Repeat("(", 40)},
+		{[]string{strings.Repeat("x", 8<<20)}, "ERR Error in ACL SETUSER modifier '" + strings.Repeat("x", 40)},
+		{[]string{"%" + strings.Repeat("RW", 1<<20) + "~a"}, "ERR Error in ACL SETUSER modifier '%RWRW"},
+		{[]string{"+get|" + strings.Repeat("a|", 1<<20)}, "ERR Error in ACL SETUSER modifier '+get|"},
+		{append(slices.Clone(good), "off", "nonsense"), "ERR Error in ACL SETUSER modifier 'nonsense': Syntax error"},
+	} {
+		if got := refusal(t, conn, append([]string{"ACL", "SETUSER", "alice"}, x.rules...)...); !strings.HasPrefix(got, x.want) {
+			t.Errorf("%.60q is answered with %.200q", x.rules[len(x.rules)-1], got)
+		}
+	}
+	for _, n := range c.Nodes {
+		if got, err := users(n.Addr); err != nil || got != want {
+			t.Errorf("node %d has %s, %v", n.ID, got, err)
+		}
+	}
+	c.sameDigests()
+	// Many that are rules.
+	must(t, conn, append([]string{"ACL", "SETUSER", "bob", "on", "nopass", "+@all"}, good...)...)
+	bob := connect(t, c.leader().Addr)
+	must(t, bob, "AUTH", "bob", "")
+	must(t, bob, "SET", fmt.Sprintf("key:%d", many-1), "1")
+	if got := refusal(t, bob, "SET", fmt.Sprintf("key:%d", many), "1"); !strings.HasPrefix(got, "NOPERM") {
+		t.Errorf("a key that none of the patterns match: %q", got)
+	}
+	c.sameDigests()
+}
+
 // TestACLIsReplicated: a user that is changed on one node is so on all, and stays
 // so through restarts and snapshots; who is deleted is sent away everywhere.
 func TestACLIsReplicated(t *testing.T) {

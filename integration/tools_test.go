@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -73,6 +74,10 @@ func TestRedisCLIModes(t *testing.T) {
 	for i := range 500 {
 		fmt.Fprintf(&load, "SET string:%d %s\r\nRPUSH list:%d a b c\r\nHSET hash:%d f v\r\n", i, strings.Repeat("x", 1+i%50), i%20, i%10)
 	}
+	script := filepath.Join(t.TempDir(), "script.lua")
+	if err := os.WriteFile(script, []byte("redis.call('incrby', KEYS[1], ARGV[1]) return {KEYS[2], ARGV[1], redis.call('get', KEYS[1])}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	run := func(stdin string, limit time.Duration, args ...string) string {
 		t.Helper()
 		wait := patience
@@ -111,6 +116,11 @@ func TestRedisCLIModes(t *testing.T) {
 		{[]string{"--intrinsic-latency", "1"}, "", 0, []string{"total runs"}},
 		{[]string{"-3", "MEMORY", "DOCTOR"}, "", 0, []string{"Sam"}},
 		{[]string{"MODULE", "LIST"}, "", 0, []string{""}},
+		{[]string{"--eval", script, "evaluated", "other", ",", "7"}, "", 0, []string{"other\n7\n7\n"}},
+		// There is no debugger, and redis-cli does not look at what SCRIPT DEBUG answers.
+		{[]string{"--ldb", "--eval", script, "evaluated", "other", ",", "7"}, "", 0, []string{"session can't start", "ERR SCRIPT DEBUG is not supported: scripts are replicated"}},
+		{[]string{"--ldb-sync-mode", "--eval", script, "evaluated", "other", ",", "7"}, "", 0, []string{"session can't start", "ERR SCRIPT DEBUG is not supported: scripts are replicated"}},
+		{[]string{"GET", "evaluated"}, "", 0, []string{"7\n"}},
 	} {
 		out := run(x.stdin, x.limit, x.args...)
 		for _, want := range x.want {

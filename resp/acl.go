@@ -209,7 +209,7 @@ func (c *conn) login(cm *cmd, argv [][]byte, name, password []byte) bool {
 		c.be(users, u, true)
 		return true
 	}
-	c.denied(cm, "auth", string(argv[0]), string(name))
+	c.denied(cm, c.where(), "auth", string(argv[0]), string(name))
 	return false
 }
 
@@ -292,7 +292,7 @@ func (c *conn) permitted(cm *cmd, argv [][]byte) (line string, ok bool) {
 	default:
 		line = fmt.Sprintf(errNoPermCommand, cm.name)
 	}
-	c.logVerdict(cm, argv, v)
+	c.logVerdict(cm, c.where(), argv, v)
 	return line, false
 }
 
@@ -321,7 +321,7 @@ func (c *conn) refusedInside(cm *cmd, all []acl.Refusal) {
 		case acl.DeniedChannel:
 			reason = "channel"
 		}
-		c.deniedIn(cm, "lua", reason, why.Object, c.who.policy.User.Name)
+		c.denied(cm, "lua", reason, why.Object, c.who.policy.User.Name)
 	}
 }
 
@@ -345,19 +345,19 @@ func (c *conn) deniedNow(cm *cmd, argv [][]byte) (line string) {
 	default:
 		line = errNoPermExec + "no permission to execute the command or subcommand"
 	}
-	c.logVerdict(cm, argv, v)
+	c.logVerdict(cm, "multi", argv, v)
 	return line
 }
 
-func (c *conn) logVerdict(cm *cmd, argv [][]byte, v acl.Verdict) {
+func (c *conn) logVerdict(cm *cmd, where string, argv [][]byte, v acl.Verdict) {
 	user := c.who.policy.User.Name
 	switch v.Denied {
 	case acl.DeniedKey:
-		c.denied(cm, "key", string(argv[v.Arg]), user)
+		c.denied(cm, where, "key", string(argv[v.Arg]), user)
 	case acl.DeniedChannel:
-		c.denied(cm, "channel", string(argv[v.Arg]), user)
+		c.denied(cm, where, "channel", string(argv[v.Arg]), user)
 	default:
-		c.denied(cm, "command", cm.name, user)
+		c.denied(cm, where, "command", cm.name, user)
 	}
 }
 

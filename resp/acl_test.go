@@ -53,9 +53,14 @@ func TestACLLog(t *testing.T) {
 	now.Store(1_700_000_000_000)
 	s, _ := newServer(t, func(o *Options) { o.Now = func() time.Time { return time.UnixMilli(now.Load()) } })
 	c := dial(t, s)
-	c.ask("ACL SETUSER bob on nopass ~a +get +multi +discard\r\nAUTH nobody x\r\nAUTH nobody x\r\nAUTH bob x\r\n", "+OK\r\n-"+errWrongPass+"\r\n-"+errWrongPass+"\r\n+OK\r\n")
+	c.ask("ACL SETUSER bob on nopass ~a +get +multi +discard +exec\r\nAUTH nobody x\r\nAUTH nobody x\r\nAUTH bob x\r\n", "+OK\r\n-"+errWrongPass+"\r\n-"+errWrongPass+"\r\n+OK\r\n")
 	c.ask("GET b\r\n", "-"+errNoPermKey+"\r\n")
 	c.ask("SET a 1\r\nMULTI\r\nSET a 1\r\nDISCARD\r\nGET b\r\n", fmt.Sprintf("-"+errNoPermCommand+"\r\n", "set")+"+OK\r\n"+fmt.Sprintf("-"+errNoPermCommand+"\r\n", "set")+"+OK\r\n-"+errNoPermKey+"\r\n")
+	admin := dial(t, s)
+	c.ask("MULTI\r\nGET a\r\n", "+OK\r\n+QUEUED\r\n")
+	admin.ask("ACL SETUSER bob -get\r\n", "+OK\r\n")
+	c.ask("EXEC\r\n", "*1\r\n-"+errNoPermExec+"no permission to execute the command or subcommand\r\n")
+	admin.ask("ACL SETUSER bob +get\r\n", "+OK\r\n")
 	var got []string
 	for _, e := range s.aclLog.latest(100) {
 		got = append(got, fmt.Sprintf("%d %s %s %s %s", e.count, e.reason, e.where, e.object, e.user))
@@ -63,13 +68,13 @@ func TestACLLog(t *testing.T) {
 			t.Error(e.client)
 		}
 	}
-	want := "2 key toplevel b bob, 1 command multi set bob, 1 command toplevel set bob, 2 auth toplevel AUTH nobody"
+	want := "1 command multi get bob, 2 key toplevel b bob, 1 command multi set bob, 1 command toplevel set bob, 2 auth toplevel AUTH nobody"
 	if strings.Join(got, ", ") != want {
 		t.Errorf("%q", got)
 	}
 	now.Add(61_000) // too late to be the same
 	c.ask("GET b\r\nRESET\r\n", "-"+errNoPermKey+"\r\n+RESET\r\n")
-	if all := s.aclLog.latest(100); len(all) != 5 || all[0].count != 1 {
+	if all := s.aclLog.latest(100); len(all) != 6 || all[0].count != 1 {
 		t.Errorf("%+v", all)
 	}
 	c.ask("CONFIG SET acllog-max-len 2\r\nAUTH a a\r\nACL LOG RESET\r\n", "+OK\r\n-"+errWrongPass+"\r\n+OK\r\n")

@@ -72,16 +72,16 @@ func (l *aclLog) reset() {
 	l.entries = nil
 }
 
-// denied logs a refusal.
-func (c *conn) denied(cm *cmd, reason, object, user string) {
-	where := "toplevel"
+// where says in what a command stands that is answered as it comes.
+func (c *conn) where() string {
 	if c.multi.on || c.executing {
-		where = "multi"
+		return "multi"
 	}
-	c.deniedIn(cm, where, reason, object, user)
+	return "toplevel"
 }
 
-func (c *conn) deniedIn(cm *cmd, where, reason, object, user string) {
+// denied logs a refusal.
+func (c *conn) denied(cm *cmd, where, reason, object, user string) {
 	c.publish()
 	c.face.mu.Lock()
 	c.face.lastCmd = cm

@@ -99,6 +99,7 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 	all := s.settings()
 	type change struct {
 		setting *setting
+		name    string // that it was called by
 		value   string
 	}
 	var changes []change
@@ -111,7 +112,10 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 			c.enc.Error(oneLine(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", name)))
 			return
 		}
-		changes = append(changes, change{&all[at], string(argv[i+1])})
+		if all[at].Owner == directive.Nobody && all[at].Says(string(argv[i+1])) {
+			continue // it is so anyway: programs ask for save "" and for noeviction
+		}
+		changes = append(changes, change{&all[at], name, string(argv[i+1])})
 	}
 	fail := func(name, why string) {
 		c.enc.Error(oneLine(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", name, why)))
@@ -119,11 +123,11 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 	next := *s.config()
 	for i, ch := range changes {
 		if ch.setting.Immutable {
-			fail(string(argv[2+2*i]), "can't set immutable config")
+			fail(ch.name, "can't set immutable config")
 			return
 		}
 		if slices.ContainsFunc(changes[:i], func(o change) bool { return o.setting == ch.setting }) {
-			fail(string(argv[2+2*i]), "duplicate parameter")
+			fail(ch.name, "duplicate parameter")
 			return
 		}
 	}
@@ -157,7 +161,7 @@ func (c *conn) cmdConfigSet(argv [][]byte) {
 			fail(ch.setting.Name, err.Error())
 			return
 		}
-		done = append(done, change{ch.setting, old})
+		done = append(done, change{setting: ch.setting, value: old})
 	}
 	if i := slices.IndexFunc(changes, func(ch change) bool { return ch.setting.Name == "requirepass" }); i >= 0 {
 		old := s.users().Default().PasswordRules()

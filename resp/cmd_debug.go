@@ -31,6 +31,10 @@ func (c *conn) cmdDebug(argv [][]byte) {
 		c.debugObject(argv[2])
 	case sub == "protocol" && len(argv) == 3:
 		c.debugProtocol(strings.ToLower(string(argv[2])))
+	case sub == "set-active-expire" && len(argv) == 3:
+		n, _ := strconv.Atoi(string(argv[2])) // as C's atoi
+		c.srv.store.ActiveExpire(n != 0)
+		c.enc.Status("OK")
 	case sub == "help" && len(argv) == 2:
 		command.Help("debug", "server", "4.0.0",
 			"DIGEST",
@@ -44,8 +48,11 @@ func (c *conn) cmdDebug(argv [][]byte) {
 			"    Show low level info about `key` and associated value.",
 			"PROTOCOL <type>",
 			"    Reply with a test value of the specified type. <type> can be: string,",
-			"    integer, double, bignum, null, array, set, map, push, verbatim,",
+			"    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
 			"    true, false.",
+			"SET-ACTIVE-EXPIRE <0|1>",
+			"    Setting it to 0 keeps this node, when it leads, from having keys deleted that",
+			"    have expired. They go when they are written to.",
 			"SLEEP <seconds>",
 			"    Have this connection wait for <seconds>. Decimals allowed.").Answer(c.enc)
 	default:
@@ -143,6 +150,15 @@ func (c *conn) debugProtocol(kind string) {
 		e.Push(2)
 		e.BulkString("server-cpu-usage")
 		e.Int(42)
+	case "attrib":
+		if e.RESP3() {
+			e.Raw([]byte("|1\r\n"))
+			e.BulkString("key-popularity")
+			e.Array(2)
+			e.BulkString("key:123")
+			e.Int(90)
+		}
+		e.BulkString("Some real reply following the attribute")
 	case "true", "false":
 		e.Bool(kind == "true")
 	case "verbatim":

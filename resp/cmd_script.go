@@ -25,6 +25,8 @@ func scriptingFamily() []local {
 	return []local{
 		{spec: command.Spec{Name: "script", Arity: -2, Script: true, Group: group, Since: "2.6.0", Complexity: "Depends on subcommand.", Summary: "A container for Lua scripts management commands"},
 			subs: []local{
+				{spec: command.Spec{Name: "debug", Arity: 3, Flags: command.NoScript, Script: true, Since: "3.2.0", Complexity: "O(1)", Summary: "Set the debug mode for executed scripts.", Syntax: "<YES | SYNC | NO>"},
+					when: inOrder, run: (*conn).cmdScriptDebug},
 				{spec: command.Spec{Name: "kill", Arity: 2, Flags: flags, Script: true, Tips: tips, Since: "2.6.0", Complexity: "O(1)", Summary: "Kill the script currently in execution."},
 					when: anytime, run: func(c *conn, _ [][]byte) { c.killScript(false) }},
 			}},
@@ -61,6 +63,9 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.last = cm
 	errs := c.enc.Errs
 	next, args := c.reader.Script(c.db, cm.spec, argv, c.enc)
+	if next != store.Answered {
+		c.inside = nil // it is run once more
+	}
 	switch next {
 	case store.ToWrite:
 		c.endRead()
@@ -78,6 +83,42 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	return false
 }
 
+const errNoDebugger = "ERR SCRIPT DEBUG is not supported: scripts are replicated, and cannot stop in the middle"
+
+// cmdScriptDebug refuses the debugger: it would stop a script at one node in the middle of an
+// entry, or of a read that others wait behind. redis-cli --ldb does not look at the answer and
+// goes on to EVAL, of which its user expects that nothing comes of it: see undebugged.
+func (c *conn) cmdScriptDebug(argv [][]byte) {
+	switch {
+	case command.EqualFold(argv[2], "no"):
+		c.debugging = false
+		c.enc.Status("OK")
+	case command.EqualFold(argv[2], "yes"), command.EqualFold(argv[2], "sync"):
+		c.debugging = true
+		c.enc.Error(errNoDebugger)
+	default:
+		c.enc.Error("ERR Use SCRIPT DEBUG YES/SYNC/NO")
+	}
+}
+
+// undebugged refuses a script that is to be debugged, as Redis does one that its debugger
+// cannot begin with: the session ends, the reason follows, and the connection is closed.
+func (c *conn) undebugged(cm *cmd) bool {
+	switch {
+	case cm.spec.Runs == command.BySHA:
+		return c.reject(cm, "ERR Please use EVAL instead of EVALSHA for debugging")
+	case c.multi.on:
+		return c.reject(cm, errNoDebugger)
+	}
+	c.literal(func() {
+		c.enc.Array(1)
+		c.enc.Status("<endsession>")
+	})
+	c.reject(cm, errNoDebugger)
+	c.closing = true
+	return false
+}
+
 // longScript runs a script on a goroutine of its own, which has the connection until
 // the script has ended, or has been applied.
 func (c *conn) longScript(cm *cmd, argv [][]byte) {
@@ -92,6 +133,9 @@ func (c *conn) longScript(cm *cmd, argv [][]byte) {
 		c.clock = c.srv.nanotime()
 		next, args := c.srv.store.RunLong(by, db, cm.spec, own, c.enc, c.gone.Load, c.srv.busy,
 			func(all []acl.Refusal) { c.refusedInside(cm, all) })
+		if next == store.ToWrite {
+			c.inside = nil
+		}
 		switch {
 		case next == store.ToWrite && !c.srv.cluster.RefusesWrites():
 			c.toWrite = &longWrite{queuedCommand{cm, args}, by}

@@ -33,7 +33,8 @@ type Config struct {
 	LatencyLimit     Millis // 0: off
 	BusyThreshold    Millis // that a script may take before others are told, 0: never
 	LatencyTracking  bool
-	TrackingKeys     int64 // most keys that CLIENT TRACKING remembers for all clients, 0: any number
+	Percentiles      []float64 // of latencies, in INFO
+	TrackingKeys     int64     // most keys that CLIENT TRACKING remembers for all clients, 0: any number
 	Databases        int
 	ShutdownTimeout  int // seconds that clients get for their last replies
 	IOThreads        int // event loops, 0: one for each two CPUs

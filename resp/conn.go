@@ -60,6 +60,7 @@ type conn struct {
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
+	debugging           bool // SCRIPT DEBUG
 	monitor             bool
 	subscriber          store.Subscriber
 	listen              listening

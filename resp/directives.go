@@ -57,6 +57,7 @@ func Directives() []Directive {
 		number("tracking-table-max-keys", "1000000", 0, math.MaxInt64, "keys that are remembered for clients which cache them, 0 for any number", func(c *Config) *int64 { return &c.TrackingKeys }),
 		number("busy-reply-threshold", "5000", 0, math.MaxInt64, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *Millis { return &c.BusyThreshold }).alias("lua-time-limit"),
 		yesno("latency-tracking", "yes", "keep a histogram of each command's latency", func(c *Config) *bool { return &c.LatencyTracking }),
+		text("latency-tracking-info-percentiles", "50 99 99.9", "percentiles of commands' latencies that INFO shows", setPercentiles, func(c *Config) string { return formatPercentiles(c.Percentiles) }),
 		number("databases", "16", 16, 16, "databases to SELECT from", func(c *Config) *int { return &c.Databases }).immutable(),
 		number("shutdown-timeout", "10", 0, math.MaxInt32, "seconds that clients get to take their last replies", func(c *Config) *int { return &c.ShutdownTimeout }),
 		number("io-threads", "0", 0, 128, "event loops for clients, 0 to follow the number of CPUs", func(c *Config) *int { return &c.IOThreads }).immutable().redis("1"),
@@ -139,6 +140,38 @@ func put[T any](parse func(string) (T, error), v string, at *T) error {
 		*at = value
 	}
 	return err
+}
+
+// setPercentiles reads numbers that single spaces part.
+func setPercentiles(c *Config, v string) error {
+	var all []float64
+	if v != "" {
+		for _, word := range strings.Split(v, " ") {
+			p, err := strconv.ParseFloat(word, 64)
+			switch {
+			case err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(p):
+				return errors.New("Invalid latency-tracking-info-percentiles parameters")
+			case p < 0 || p > 100:
+				return errors.New("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+			}
+			all = append(all, p)
+		}
+	}
+	c.Percentiles = all
+	return nil
+}
+
+func formatPercentiles(all []float64) string {
+	words := make([]string, len(all))
+	for i, p := range all {
+		words[i] = formatPercentile(p)
+	}
+	return strings.Join(words, " ")
+}
+
+// formatPercentile is C's %f without what it has of zeros at the end.
+func formatPercentile(p float64) string {
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(p, 'f', 6, 64), "0"), ".")
 }
 
 // setOutputLimits reads groups of four words; classes that are not named keep

@@ -231,6 +231,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.state = forPause
 		return true
 	}
+	if c.debugging && (cm.spec.Runs == command.BySource || cm.spec.Runs == command.BySHA) {
+		return c.undebugged(cm)
+	}
 	if c.multi.on && !cm.is(unqueued) {
 		if blocked := c.oversized(); blocked {
 			return false

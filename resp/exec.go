@@ -234,7 +234,7 @@ func (c *conn) exec(t *transaction) {
 
 // byExec says who runs the commands of a transaction.
 func (c *conn) byExec(remember bool) store.By {
-	by := store.By{Policy: c.scriptPolicy()}
+	by := store.By{Policy: c.scriptPolicy(), Inside: c.showInside()}
 	if c.tracking.on {
 		by.Tracker, by.Remember = c.tracking.tracker, remember
 	}

@@ -277,6 +277,38 @@ func TestMonitor(t *testing.T) {
 	})
 }
 
+// Monitors see what scripts run behind the script itself, each once, however often the
+// script is run: it is tried as a read, it takes long, and it is applied.
+func TestMonitorScripts(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
+		m, c := dial(t, s), dial(t, s)
+		m.ask("MONITOR\r\n", "+OK\r\n")
+		const (
+			get  = " redis.call('get','a') "
+			loop = " for i=1,3e6 do end "
+			set  = " redis.call('set','a','1') "
+		)
+		for _, script := range []string{get, get + set, get + loop + get, get + loop + set, set + "redis.pcall('get')"} {
+			c.ask("EVAL \""+script+"\" 0\r\n", "$-1\r\n")
+		}
+		c.ask("MULTI\r\nEVAL_RO \""+get+"\" 0\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*1\r\n$-1\r\n")
+		c.ask("SELECT 3\r\nMULTI\r\nEVAL \""+set+get+"\" 0\r\nSET b 1\r\nEXEC\r\n", "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$-1\r\n+OK\r\n")
+		for _, want := range []string{
+			"EVAL", `lua] "get" "a"`,
+			"EVAL", `lua] "get" "a"`, `lua] "set" "a" "1"`,
+			"EVAL", `lua] "get" "a"`, `lua] "get" "a"`,
+			"EVAL", `lua] "get" "a"`, `lua] "set" "a" "1"`,
+			"EVAL", `lua] "set" "a" "1"`,
+			"MULTI", "EVAL_RO", ` [0 lua] "get" "a"`, "EXEC",
+			"SELECT", "MULTI", "EVAL", ` [3 lua] "set" "a" "1"`, ` [3 lua] "get" "a"`, `"SET" "b" "1"`, "EXEC",
+		} {
+			if line := m.line(); !strings.Contains(line, want) {
+				t.Fatalf("%q, want %s", line, want)
+			}
+		}
+	})
+}
+
 // While there is no leader a write has a definite end, and what does not need
 // one goes on.
 func TestNoLeader(t *testing.T) {
@@ -373,5 +405,24 @@ func TestHalfClosed(t *testing.T) {
 		if got := string(c.expectEOF()); got != "+OK\r\n$1\r\n1\r\n" {
 			t.Fatalf("%q", got)
 		}
+	})
+}
+
+// TestActiveExpire: DEBUG SET-ACTIVE-EXPIRE 0 leaves expired keys where nobody sees them.
+func TestActiveExpire(t *testing.T) {
+	s, _ := newServer(t, nil)
+	c := dial(t, s)
+	c.ask("DEBUG SET-ACTIVE-EXPIRE 0\r\nSET a 1 PX 1\r\nSET b 1\r\n", "+OK\r\n+OK\r\n+OK\r\n")
+	eventually(t, "the key expires", func() bool {
+		c.send("EXISTS a\r\n")
+		return c.line() == ":0"
+	})
+	for range 100 { // a loop that did not obey would have deleted it at once
+		c.ask("PING\r\n", "+PONG\r\n")
+	}
+	c.ask("DBSIZE\r\nDEBUG SET-ACTIVE-EXPIRE 1\r\n", ":2\r\n+OK\r\n")
+	eventually(t, "the key is deleted", func() bool {
+		c.send("DBSIZE\r\n")
+		return c.line() == ":1"
 	})
 }

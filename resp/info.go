@@ -447,9 +447,16 @@ func (t *infoText) commandStats() {
 // perCall is a mean in microseconds.
 func perCall(nanos, calls int64) float64 { return float64(nanos) / 1000 / float64(max(calls, 1)) }
 
-// percentiles writes what latency-tracking-info-percentiles asks for by default.
-func percentiles(h *histogram) string {
-	return fmt.Sprintf("p50=%.3f,p99=%.3f,p99.9=%.3f", h.percentile(50), h.percentile(99), h.percentile(99.9))
+// percentiles writes those of latency-tracking-info-percentiles.
+func (t *infoText) percentiles(h *histogram) string {
+	var b strings.Builder
+	for i, p := range t.srv.config().Percentiles {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "p%s=%.3f", formatPercentile(p), h.percentile(p))
+	}
+	return b.String()
 }
 
 // waitStats shows what clients waited for commands that go through the log: from
@@ -460,7 +467,7 @@ func (t *infoText) waitStats() {
 	t.srv.eachCommand(func(cm *cmd) {
 		calls, nanos := cm.waited.calls.Load(), cm.waited.nanos.Load()
 		if calls > 0 {
-			t.line("waitstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,%s", calls, nanos/1000, perCall(nanos, calls), percentiles(&cm.waited.latency)))
+			t.line("waitstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,%s", calls, nanos/1000, perCall(nanos, calls), t.percentiles(&cm.waited.latency)))
 		}
 	})
 }
@@ -477,7 +484,7 @@ func (t *infoText) latencyStats() {
 	t.section("Latencystats")
 	t.srv.eachCommand(func(cm *cmd) {
 		if cm.latency.total() > 0 {
-			t.line("latency_percentiles_usec_"+cm.name, percentiles(&cm.latency))
+			t.line("latency_percentiles_usec_"+cm.name, t.percentiles(&cm.latency))
 		}
 	})
 }

@@ -30,6 +30,7 @@ type record struct {
 	txArgv   [][]byte // EXEC, of the latest transaction
 	txDB     int      // the database at its end
 	notes    []byte   // for monitors: commands that have run
+	inside   []byte   // and those of the script that runs
 	ended    atomic.Bool
 }
 
@@ -183,7 +184,24 @@ func (r *record) waited(err store.Error) {
 // in the order in which this connection's commands have been executed.
 func (c *conn) note(cm *cmd, argv [][]byte, db int) {
 	if c.srv.monitors.Load() > 0 && cm.monitored() {
-		c.notes = c.srv.appendNote(c.notes, c.addr, db, cm, argv)
+		c.notes = append(c.srv.appendNote(c.notes, c.addr, db, cm, argv), c.inside...)
+	}
+	c.inside = nil
+}
+
+// maxInside is how many bytes monitors see of what one script runs. A script may run
+// many millions of commands, and all of it is kept until it has ended.
+const maxInside = 1 << 20
+
+// showInside is store.By.Inside.
+func (c *conn) showInside() func(db int, spec *command.Spec, argv [][]byte) {
+	if c.srv.monitors.Load() == 0 {
+		return nil
+	}
+	return func(db int, spec *command.Spec, argv [][]byte) {
+		if cm := c.srv.bySpec[spec]; cm.monitored() && len(c.inside) < maxInside {
+			c.inside = c.srv.appendNote(c.inside, "lua", db, cm, argv)
+		}
 	}
 }
 

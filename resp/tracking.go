@@ -49,7 +49,7 @@ type invalidations struct {
 func (c *conn) by(cm *cmd) store.By {
 	by := store.By{}
 	if cm.spec.Runs != 0 {
-		by.Policy = c.scriptPolicy()
+		by.Policy, by.Inside = c.scriptPolicy(), c.showInside()
 	}
 	if c.tracking.on {
 		by.Tracker, by.Remember = c.tracking.tracker, c.caches(cm, c.tracking.caching)

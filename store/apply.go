@@ -439,13 +439,17 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 // Called counts.
 func (k *asker) Called(c command.Called, n int64) { k.a.s.called(c, n) }
 
-// RanInside counts lookups, and notes what a script has read.
-func (k *asker) RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View) {
+// RanInside counts lookups, and notes the keys of a script that reads. As in Redis these are
+// the keys that it was given, whichever it reads: they are what its client knows of.
+func (k *asker) RanInside(script [][]byte, db int, spec *command.Spec, argv [][]byte, view *keyspace.View) {
+	if k.b.inside != nil {
+		k.b.inside(db, spec, argv)
+	}
 	if spec.Write == nil || spec.CountLookups {
 		k.a.read.count(view)
 	}
 	if k.remember && spec.AllFlags()&command.Readonly != 0 {
-		k.a.s.tracking.remember(k.b.tracker, spec, argv)
+		k.a.s.tracking.remember(k.b.tracker, k.a.s.cfg.Table.Resolve(script), script)
 	}
 }
 

@@ -36,6 +36,7 @@ type Batch struct {
 	policy   *acl.Policy // of its user, nil: may do everything
 	scriptAs uint64      // whose the request's scripts are as of its last op, see machine.Request.As
 	refusals []acl.Refusal
+	inside   func(db int, spec *command.Spec, argv [][]byte) // see By.Inside
 
 	// While submitted the batch is also its own entry in the registry of
 	// requests in flight, so that a write needs no allocation for one.
@@ -141,7 +142,7 @@ func (b *Batch) Reset() {
 	b.args, b.plan = b.args[:0], b.plan[:0]
 	b.ops, b.writes, b.wait, b.blocked = 0, false, nil, false
 	b.tracker, b.remember, b.policy, b.scriptAs = nil, false, nil, 0
-	b.refusals = nil
+	b.refusals, b.inside = nil, nil
 }
 
 // Expect says that commands of about n bytes in all are coming, so that room for
@@ -161,7 +162,12 @@ func (b *Batch) HasWrites() bool { return b.writes }
 
 // By says who runs the commands that are added from here on, all of which are one
 // client's.
-func (b *Batch) By(by By) { b.tracker, b.remember, b.policy = by.Tracker, by.Remember, by.Policy }
+func (b *Batch) By(by By) {
+	b.tracker, b.remember, b.policy = by.Tracker, by.Remember, by.Policy
+	if by.Inside != nil {
+		b.inside = by.Inside
+	}
+}
 
 // as has the request's next scripts run on behalf of the client's user.
 func (b *Batch) as() {

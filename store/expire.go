@@ -38,6 +38,7 @@ type expiry struct {
 	next  atomic.Int64  // earliest deadline of any key, ms, 0 if there is none
 	until atomic.Int64  // what the loop sleeps until
 	wakeC chan struct{} // has room for one
+	off   atomic.Bool   // see Store.ActiveExpire
 }
 
 // changed notes that the state is another one. The apply loop calls it under Store.mu.
@@ -78,7 +79,7 @@ func (s *Store) runExpire() {
 			next, wait = math.MaxInt64, time.Hour
 		case next > now:
 			wait = time.Duration(min(next-now, time.Hour.Milliseconds())) * time.Millisecond
-		case !n.IsLeader(), n.RefusesWrites():
+		case !n.IsLeader(), n.RefusesWrites(), e.off.Load():
 			wait = expirePause // nobody sees the keys; that they are still there does no harm
 		default:
 			if s.proposeExpired(&b, now, doneC) {
@@ -99,6 +100,10 @@ func (s *Store) runExpire() {
 		}
 	}
 }
+
+// ActiveExpire says whether this node, when it leads, has keys deleted whose deadline has
+// passed. It is for tests: without that they stay until a write comes by.
+func (s *Store) ActiveExpire(on bool) { s.expiry.off.Store(!on) }
 
 // proposeExpired proposes the deletion of keys that are due, waits for the
 // outcome, and reports whether that got us any further.

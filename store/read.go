@@ -141,7 +141,7 @@ func (s *Store) tellMissed(keys []dbKey) {
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
 func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
-	r.by = By{b.tracker, st.remember, st.policy}
+	r.by = By{b.tracker, st.remember, st.policy, b.inside}
 	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
 	for _, why := range r.takeRefusals() {
 		b.refused(why)

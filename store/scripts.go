@@ -250,8 +250,11 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 			} else {
 				r.count(&r.innerView)
 			}
+			if r.by.Inside != nil {
+				r.by.Inside(db, spec, argv)
+			}
 			if r.by.Remember && spec.AllFlags()&command.Readonly != 0 {
-				s.tracking.remember(r.by.Tracker, spec, argv)
+				s.tracking.remember(r.by.Tracker, s.cfg.Table.Resolve(r.call.Args), r.call.Args) // see asker.RanInside
 			}
 		}
 		return err
@@ -338,7 +341,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 	s.scripts.running.Store(run)
 	defer s.scripts.running.Store(nil)
 	r := newReading(s)
-	r.by.Policy = by.Policy
+	r.by.Policy, r.by.Inside = by.Policy, by.Inside
 	defer func() {
 		s.countLookups(r)
 		refused(r.refusals)
@@ -356,16 +359,17 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 		}
 		return nil
 	}
-	var keys oldKeys
 	if by.Remember {
-		keys = make(oldKeys)
-		defer func() { s.tracking.rememberOld(s, by.Tracker, keys, p.Revision()) }()
+		reads := false
+		defer func() {
+			if reads {
+				s.tracking.rememberOld(s, by.Tracker, spec, argv, p.Revision())
+			}
+		}()
 		exec := h.Exec
 		h.Exec = func(spec *command.Spec, db int, argv [][]byte, reply command.Reply) error {
 			err := exec(spec, db, argv, reply)
-			if err == nil && spec.AllFlags()&command.Readonly != 0 {
-				keys.add(spec, argv)
-			}
+			reads = reads || err == nil && spec.AllFlags()&command.Readonly != 0
 			return err
 		}
 	}

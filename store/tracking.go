@@ -1,7 +1,6 @@
 package store
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +49,11 @@ type By struct {
 	// Policy is what the client's user may do, if that is not everything: what its
 	// scripts do is checked against it. The user must be one of Store.Users.
 	Policy *acl.Policy
+
+	// Inside, if not nil, is told of every command that a script of the client has run,
+	// in front of what is told of the script. If the script is run once more, because it
+	// writes or takes long, it is told of all of them again. argv is valid during the call.
+	Inside func(db int, spec *command.Spec, argv [][]byte)
 }
 
 // tracking is which clients of this node may have which keys in their caches. As in
@@ -151,7 +155,12 @@ func (s *Store) Track(t *Tracker, m TrackingMode) {
 func (s *Store) Untrack(t *Tracker) {
 	s.tracking.mu.Lock()
 	defer s.tracking.mu.Unlock()
-	s.tracking.drop(t)
+	tr := &s.tracking
+	tr.drop(t)
+	if len(tr.trackers) == 0 { // from here on writes do not look at the table
+		clear(tr.keys)
+		tr.items = 0
+	}
 }
 
 func (tr *tracking) drop(t *Tracker) {
@@ -221,38 +230,29 @@ func (tr *tracking) remember(t *Tracker, spec *command.Spec, argv [][]byte) {
 	tr.evict(100)
 }
 
-// oldKeys are keys that were read from a picture of the state.
-type oldKeys map[string]struct{}
-
-func (o oldKeys) add(spec *command.Spec, argv [][]byte) {
-	refs, err := command.Keys(spec, argv)
-	if err != nil {
-		return // it was answered with an error
-	}
-	for _, ref := range refs {
-		o[string(argv[ref.Pos])] = struct{}{}
-	}
-}
-
-// rememberOld is remember for keys that were read from a picture. If anything has been
-// applied since, its writes have come by without finding them here, and the client is
+// rememberOld is remember for a command that has read from a picture. If anything has been
+// applied since, its writes have come by without finding the keys here, and the client is
 // told at once: behind the reply, because its connection waits for that.
-func (tr *tracking) rememberOld(s *Store, t *Tracker, keys oldKeys, revision uint64) {
+func (tr *tracking) rememberOld(s *Store, t *Tracker, spec *command.Spec, argv [][]byte, revision uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if s.m.Revision() == revision {
+		tr.remember(t, spec, argv)
+		return
+	}
+	refs, err := command.Keys(spec, argv)
+	if err != nil || len(refs) == 0 {
+		return
+	}
+	keys := make([]string, len(refs))
+	for i, ref := range refs {
+		keys[i] = string(argv[ref.Pos])
+	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	if tr.trackers[t.ID] != t || len(keys) == 0 {
-		return
+	if tr.trackers[t.ID] == t {
+		t.Tell(keys, nil)
 	}
-	if s.m.Revision() != revision {
-		t.Tell(slices.Sorted(maps.Keys(keys)), nil)
-		return
-	}
-	for key := range keys {
-		tr.add(t.ID, []byte(key))
-	}
-	tr.evict(100)
 }
 
 func (tr *tracking) add(id int64, key []byte) {
@@ -301,6 +301,8 @@ func (tr *tracking) take(key string, visit func(*Tracker)) {
 type caller struct {
 	tracker *Tracker
 	pending [][]string // nil among them: everything
+	serving bool       // what is being applied is a command of one who waited,
+	served  *Tracker   // whose this is, if it is a client of this node
 	swept   bool       // the command that is being run has emptied or exchanged databases
 }
 
@@ -338,6 +340,9 @@ func (tr *tracking) invalidate(touch keyspace.Touch, c *caller) {
 		return
 	}
 	by := c.tracker
+	if c.serving {
+		by = c.served
+	}
 	if touch.Change == keyspace.Expired {
 		by = nil // whoever came by: it was none of its doing
 	}

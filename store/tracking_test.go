@@ -108,9 +108,12 @@ func TestTracking(t *testing.T) {
 	c.read("get k")
 	apply(t, s, "swapdb 0 1")
 	expect("exchanging databases", `read "1", all`, "all", "all")
-	c.read("eval return(redis.call('get','inner')) 1 declared")
-	apply(t, s, "set declared 1", "eval redis.call('set','inner',1) 0")
-	expect("what a script has read", "read nil, inner", "declared inner", "")
+	c.read("eval return(redis.call('get','inner')) 2 declared other")
+	apply(t, s, "set declared 1", "eval redis.call('set','inner',1) 0", "set other 1")
+	expect("what a script that reads was given", "read nil, declared, other", "declared inner other", "")
+	c.read("eval return(1) 1 declared")
+	apply(t, s, "set declared 1")
+	expect("what a script that reads nothing was given", "read 1", "declared", "")
 	if got, want := s.TrackingStats(), (TrackingStats{Clients: 3, Prefixes: 3}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -177,6 +180,23 @@ func TestTrackingTable(t *testing.T) {
 	apply(t, s, "set hot 1")
 	if st := s.TrackingStats(); st.Keys != 1 || st.Items != 1 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// TestTrackingEnds: what nobody looks at while no client tracks is not there when the
+// next one does.
+func TestTrackingEnds(t *testing.T) {
+	s := offline(t, Config{Member: 9}, 1)
+	c := newCacher(s, 1, TrackingMode{})
+	c.read("get k")
+	s.Track(&c.Tracker, TrackingMode{NoLoop: true}) // changes how: it has the key still
+	if st := s.TrackingStats(); st.Keys != 1 || st.Items != 1 {
+		t.Errorf("%+v of a client that goes on", st)
+	}
+	s.Untrack(&c.Tracker)
+	apply(t, s, "flushall")
+	if got, want := s.TrackingStats(), (TrackingStats{}); got != want {
+		t.Errorf("%+v is left", got)
 	}
 }
 

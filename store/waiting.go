@@ -289,6 +289,16 @@ func (r *room) leave(w *Wait) {
 	}
 }
 
+// tracker returns that of a client who waits, nil if there is none.
+func (r *room) tracker(seq uint64) *Tracker {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w := r.waits[seq]; w != nil {
+		return w.by.Tracker
+	}
+	return nil
+}
+
 // served claims what was taken for a client, or returns it. The apply loop calls it.
 // The client is not answered yet, though the reply is known: the leader may have given
 // this node up in an entry that is not applied here, and the element may be another
@@ -466,6 +476,15 @@ func (r *room) stop() {
 // own reports whether a client is one of this run of this node.
 func (a *applier) own(id machine.WaitID) bool {
 	return id.Origin == a.s.cfg.Member && id.Incarnation == a.s.node.Load().incarnation
+}
+
+// Serving says whose doing it is what is touched: of somebody who caches, if a client of
+// this node is served who does.
+func (a *applier) Serving(id machine.WaitID, on bool) {
+	a.caller.serving, a.caller.served = on, nil
+	if on && a.own(id) {
+		a.caller.served = a.s.room.tracker(id.Seq)
+	}
 }
 
 // Served claims what was taken for a client of this node.

@@ -63,7 +63,6 @@ func foreignDirectives() []directive.Directive {
 		{Name: "loadmodule", Why: noModules, Refuse: true},
 
 		{Name: "bind-source-addr", Why: "the system chooses where connections to members come from", Is: []string{""}},
-		{Name: "latency-tracking-info-percentiles", Why: "INFO has 50, 99 and 99.9", Is: []string{"50 99 99.9"}},
 
 		{Name: "tls-replication", Why: "see tls-cluster", Is: []string{"no"}, Refuse: true},
 		{Name: "tls-ciphers", Why: goTLS, Is: []string{""}, Refuse: true},

@@ -129,13 +129,6 @@ func (st *started) workloads(o options, only *regexp.Regexp, r *report) error {
 		}
 		r.rows = append(r.rows, row)
 	}
-	if name := "GET c50 P1 while 10 connections SET"; only.MatchString(name) {
-		row := row{name: name, systems: []string{redisAOF, raft3}}
-		if err := st.row(o, &row, func(port int) (figure, error) { return mixed(port, o.scale) }); err != nil {
-			return err
-		}
-		r.rows = append(r.rows, row)
-	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -29,7 +30,14 @@ type workload struct {
 	depth   int // pipeline
 	n       int // requests of one run at scale 1: a second or two
 	systems []string
+
+	script string // EVALSHA runs it: it is loaded first
+	beside beside // what goes on meanwhile
 }
+
+// beside starts what goes on while n requests are made of the port. end stops it, or
+// waits for it, and says whether it was as it should be.
+type beside func(port, n int) (end func() error, err error)
 
 var reads = []string{redisMemory, raft3}
 
@@ -39,25 +47,46 @@ func workloads() []workload {
 	typed := []string{redisAOF, redisReplica, raft3}
 	set := []string{"-t", "set"}
 	get := []string{"-t", "get"}
+	tracked := []string{"-t", "get", "--enable-tracking"}
+	row := func(name string, args []string, clients, depth, n int, systems []string) workload {
+		return workload{name: name, args: args, clients: clients, depth: depth, n: n, systems: systems}
+	}
 	w := []workload{
-		{"GET c50 P1", get, 50, 1, 150_000, reads},
-		{"GET c50 P16", get, 50, 16, 1_000_000, reads},
-		{"GET c50 P100", get, 50, 100, 2_000_000, reads},
-		{"GET linearizable, leader, c50 P1", get, 50, 1, 100_000, []string{redisMemory, raft3Quorum}},
-		{"GET linearizable, leader, c50 P16", get, 50, 16, 600_000, []string{redisMemory, raft3Quorum}},
-		{"SET c1 P1", set, 1, 1, 4_000, all},
-		{"SET c50 P1", set, 50, 1, 60_000, all},
-		{"SET c200 P1", set, 200, 1, 80_000, all},
-		{"SET c50 P16", set, 50, 16, 320_000, all},
-		{"SET through a follower, c50 P1", set, 50, 1, 40_000, []string{redisAOF, raft3 + ", follower"}},
-		{"MSET (10 keys) c50 P1", []string{"-t", "mset"}, 50, 1, 30_000, typed},
-		{"LRANGE_100 c50 P1", []string{"-t", "lrange_100"}, 50, 1, 40_000, []string{redisMemory, raft3}},
+		row("GET c50 P1", get, 50, 1, 150_000, reads),
+		row("GET c50 P16", get, 50, 16, 1_000_000, reads),
+		row("GET c50 P100", get, 50, 100, 2_000_000, reads),
+		row("GET c50 P1, CLIENT TRACKING on", tracked, 50, 1, 150_000, reads),
+		row("GET c50 P16, CLIENT TRACKING on", tracked, 50, 16, 600_000, reads),
+		row("GET linearizable, leader, c50 P1", get, 50, 1, 100_000, []string{redisMemory, raft3Quorum}),
+		row("GET linearizable, leader, c50 P16", get, 50, 16, 600_000, []string{redisMemory, raft3Quorum}),
+		row("SET c1 P1", set, 1, 1, 4_000, all),
+		row("SET c50 P1", set, 50, 1, 60_000, all),
+		row("SET c200 P1", set, 200, 1, 80_000, all),
+		row("SET c50 P16", set, 50, 16, 320_000, all),
+		row("SET through a follower, c50 P1", set, 50, 1, 40_000, []string{redisAOF, raft3 + ", follower"}),
+		row("MSET (10 keys) c50 P1", []string{"-t", "mset"}, 50, 1, 30_000, typed),
+		row("LRANGE_100 c50 P1", []string{"-t", "lrange_100"}, 50, 1, 40_000, []string{redisMemory, raft3}),
 	}
 	for _, t := range []string{"lpush", "lpop", "sadd", "hset", "zadd", "zpopmin", "incr"} {
-		w = append(w, workload{strings.ToUpper(t) + " c50 P16", []string{"-t", t}, 50, 16, 160_000, typed})
+		w = append(w, row(strings.ToUpper(t)+" c50 P16", []string{"-t", t}, 50, 16, 160_000, typed))
 	}
-	return w
+	for _, depth := range []int{1, 16} {
+		r := row(fmt.Sprintf("EVALSHA (a GET and a SET) c50 P%d", depth), []string{"1", "key:__rand_int__", value}, 50, depth, 40_000*min(depth, 4), all)
+		r.script = getAndSet
+		w = append(w, r)
+	}
+	publish := row("PUBLISH c50 P1 to 50 subscribers", []string{"PUBLISH", channel, value}, 50, 1, 20_000, all)
+	publish.beside = subscribers
+	mixed := row("GET c50 P1 while 10 connections SET", get, 50, 1, 100_000, []string{redisAOF, raft3})
+	mixed.beside = writers
+	return append(w, publish, mixed)
 }
+
+// value is what redis-benchmark's -d 64 would send, for commands that are spelled out.
+var value = strings.Repeat("x", 64)
+
+// getAndSet is the script of the rows for EVALSHA.
+const getAndSet = `local was = redis.call('get', KEYS[1]) redis.call('set', KEYS[1], ARGV[1]) return was`
 
 // figure is what one run gave.
 type figure struct {
@@ -71,8 +100,23 @@ type figure struct {
 // run lets redis-benchmark run once against the port.
 func (w *workload) run(port int, scale float64) (figure, error) {
 	n := int(float64(w.n) * scale)
-	args := append([]string{"-p", strconv.Itoa(port), "-c", strconv.Itoa(w.clients), "-P", strconv.Itoa(w.depth),
-		"-n", strconv.Itoa(n), "-r", strconv.Itoa(rowKeys), "-d", "64", "--csv"}, w.args...)
+	args := []string{"-p", strconv.Itoa(port), "-c", strconv.Itoa(w.clients), "-P", strconv.Itoa(w.depth),
+		"-n", strconv.Itoa(n), "-r", strconv.Itoa(rowKeys), "-d", "64", "--csv"}
+	if w.script != "" {
+		sha, err := command(port, "SCRIPT", "LOAD", w.script)
+		if err != nil {
+			return figure{}, err
+		}
+		args = append(args, "EVALSHA", sha)
+	}
+	args = append(args, w.args...)
+	end := func() error { return nil }
+	if w.beside != nil {
+		var err error
+		if end, err = w.beside(port, n); err != nil {
+			return figure{}, err
+		}
+	}
 	var errs bytes.Buffer
 	cmd := exec.Command("redis-benchmark", args...)
 	cmd.Stderr = &errs
@@ -80,7 +124,10 @@ func (w *workload) run(port int, scale float64) (figure, error) {
 	out, err := cmd.Output()
 	elapsed := time.Since(began)
 	if err != nil {
-		return figure{}, fmt.Errorf("redis-benchmark %s: %w: %s", strings.Join(args, " "), err, errs.String())
+		err = fmt.Errorf("redis-benchmark %s: %w: %s", strings.Join(args, " "), err, errs.String())
+	}
+	if err := errors.Join(err, end()); err != nil {
+		return figure{}, err
 	}
 	// LRANGE_100 comes with a line for its own LPUSHes; the last line is the test.
 	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
@@ -95,19 +142,4 @@ func (w *workload) run(port int, scale float64) (figure, error) {
 		}
 	}
 	return f, nil
-}
-
-// mixed measures GETs of 50 connections while 10 others SET.
-func mixed(port int, scale float64) (figure, error) {
-	set := exec.Command("redis-benchmark", "-p", strconv.Itoa(port), "-c", "10", "-n", "100000000", "-r", "100000", "-d", "64", "-t", "set", "-q")
-	if err := set.Start(); err != nil {
-		return figure{}, err
-	}
-	defer func() {
-		set.Process.Kill()
-		set.Wait()
-	}()
-	time.Sleep(200 * time.Millisecond) // let the writers get going
-	w := workload{args: []string{"-t", "get"}, clients: 50, depth: 1, n: 100_000}
-	return w.run(port, scale)
 }

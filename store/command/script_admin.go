@@ -60,19 +60,6 @@ func scriptFlush(w *Write) {
 	}
 }
 
-// scriptDebug refuses the debugger: it would stop the script at one node in the middle
-// of an entry, or of a read that others wait behind.
-func scriptDebug(r *Read) {
-	switch {
-	case r.Is(2, "no"):
-		r.OK()
-	case r.Is(2, "yes"), r.Is(2, "sync"):
-		r.Reply.Error("ERR SCRIPT DEBUG is not supported: scripts are replicated, and cannot stop in the middle")
-	default:
-		r.Reply.Error("ERR Use SCRIPT DEBUG YES/SYNC/NO")
-	}
-}
-
 func functionLoad(w *Write) {
 	replace := false
 	for i := 2; i < len(w.Args)-1; i++ {

@@ -48,13 +48,6 @@ func scriptContainer() *Spec {
 		Summary: "A container for Lua scripts management commands",
 		Subcommands: []*Spec{
 			{
-				Name: "debug", Arity: 3, Flags: NoScript, Script: true,
-				Group: group, Since: "3.2.0", Complexity: "O(1)",
-				Summary: "Set the debug mode for executed scripts.",
-				Syntax:  "<YES | SYNC | NO>",
-				Read:    scriptDebug,
-			},
-			{
 				Name: "exists", Arity: -3, Flags: NoScript, Script: true, Tips: "request_policy:all_shards response_policy:agg_logical_and",
 				Group: group, Since: "2.6.0", Complexity: "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
 				Summary: "Check existence of scripts in the script cache.",

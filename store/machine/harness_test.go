@@ -87,16 +87,18 @@ func (w *watcher) Published(m Message) {
 	shard := map[bool]string{true: "s"}[m.Shard]
 	w.heard = append(w.heard, fmt.Sprintf("%s%s=%s", shard, m.Channel, m.Payload))
 }
-func (w *watcher) UsersChanged(*acl.Users)                           { w.users++ }
-func (w *watcher) Script(bool)                                       {}
-func (w *watcher) Pause(int)                                         { w.paused++ }
-func (w *watcher) Command() command.Reply                            { return &w.reply }
-func (w *watcher) RanInside(*command.Spec, [][]byte, *keyspace.View) { w.inside++ }
-func (w *watcher) Refused(why acl.Refusal)                           { w.refused = append(w.refused, why) }
-func (w *watcher) Called(command.Called, int64)                      {}
-func (w *watcher) Blocked()                                          { w.reply.put("waits"); w.waits++ }
-func (w *watcher) Exec(run bool)                                     { w.reply.put("exec=%v", run) }
-func (w *watcher) EndExec()                                          { w.reply.put("executed") }
+func (w *watcher) UsersChanged(*acl.Users)                                          { w.users++ }
+func (w *watcher) Script(bool)                                                      {}
+func (w *watcher) Pause(int)                                                        { w.paused++ }
+func (w *watcher) Command() command.Reply                                           { return &w.reply }
+func (w *watcher) RanInside([][]byte, int, *command.Spec, [][]byte, *keyspace.View) { w.inside++ }
+func (w *watcher) Refused(why acl.Refusal)                                          { w.refused = append(w.refused, why) }
+func (w *watcher) Called(command.Called, int64)                                     {}
+func (w *watcher) Blocked()                                                         { w.reply.put("waits"); w.waits++ }
+func (w *watcher) Exec(run bool)                                                    { w.reply.put("exec=%v", run) }
+func (w *watcher) EndExec()                                                         { w.reply.put("executed") }
+
+func (w *watcher) Serving(WaitID, bool) {}
 
 func (w *watcher) Served(id WaitID) {
 	w.served++

@@ -156,7 +156,7 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 		tellMissed(f)
 		m.obs.Executed()
 	}
-	m.asker.RanInside(spec, argv, &f.db.View)
+	m.asker.RanInside(m.frames[m.depth-2].call.Args, db, spec, argv, &f.db.View)
 	return nil
 }
 

@@ -35,6 +35,10 @@ type Observer interface {
 	// client's member has to claim or return it with a Settlement.
 	Served(WaitID)
 
+	// Serving is called around running the command of a client that waits once more: what
+	// is touched in between is that client's doing, and not of whose request it is part.
+	Serving(id WaitID, on bool)
+
 	// Claimed is called when a member has claimed what its client was served: the
 	// reply is for that client now, and nobody else will ever see it.
 	Claimed(WaitID, *command.Recorded)
@@ -84,9 +88,9 @@ type Asker interface {
 	Ran(db int, spec *command.Spec, call *command.Write)
 
 	// RanInside is called when a command of a script has run, in front of Ran for the
-	// script. view has what it has looked up. argv and view are valid during RanInside
-	// only.
-	RanInside(spec *command.Spec, argv [][]byte, view *keyspace.View)
+	// script, whose own arguments script is. view has what the command has looked up.
+	// script, argv and view are valid during RanInside only.
+	RanInside(script [][]byte, db int, spec *command.Spec, argv [][]byte, view *keyspace.View)
 
 	// Refused is called when a script was not let make a call that its user may not
 	// make.
@@ -121,7 +125,7 @@ func (Nobody) Command() command.Reply { return command.Discard{} }
 func (Nobody) Ran(int, *command.Spec, *command.Write) {}
 
 // RanInside does nothing.
-func (Nobody) RanInside(*command.Spec, [][]byte, *keyspace.View) {}
+func (Nobody) RanInside([][]byte, int, *command.Spec, [][]byte, *keyspace.View) {}
 
 // Refused does nothing.
 func (Nobody) Refused(acl.Refusal) {}

@@ -401,7 +401,9 @@ func (m *Machine) serveOne(w *waiter, key string) bool {
 	// it cannot depend on what the client's own node knows by now.
 	reply := command.NewRecorded(w.resp3)
 	f.call.Call = command.Call{Args: w.argv, Reply: reply, MayBlock: true, Ready: []byte(key)}
+	m.obs.Serving(w.id, true)
 	m.call(f, w.spec, w.db)
+	m.obs.Serving(w.id, false)
 	if f.call.Blocked() {
 		return false // it found nothing, and whoever is behind it in the queue would not either
 	}
