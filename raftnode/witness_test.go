@@ -173,6 +173,7 @@ func (st *witness) Swapping(int, int)                         {}
 func (st *witness) Executed()                                 {}
 func (st *witness) Script(bool)                               {}
 func (st *witness) Served(machine.WaitID)                     {}
+func (st *witness) Serving(machine.WaitID, bool)              {}
 func (st *witness) Claimed(machine.WaitID, *command.Recorded) {}
 func (st *witness) Ended(machine.WaitID, machine.Ended)       {}
 func (*witness) Published(machine.Message)                    {}
