@@ -48,6 +48,8 @@ func serverFamily() []local {
 			Summary: "Take a snapshot of the data and wait for it"}, when: slow, run: (*conn).cmdSave},
 		{spec: command.Spec{Name: "bgsave", Arity: -1, Flags: admin | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Take a snapshot of the data in the background", Syntax: "[SCHEDULE]"}, when: inOrder, run: (*conn).cmdBgsave},
+		{spec: command.Spec{Name: "bgrewriteaof", Arity: 1, Flags: admin | command.NoAsyncLoading, Group: group, Since: "1.0.0", Complexity: "O(1)",
+			Summary: "Take a snapshot, behind which the log can be cut off, in the background"}, when: inOrder, run: (*conn).cmdBgrewriteaof},
 		{spec: command.Spec{Name: "shutdown", Arity: -1, Flags: admin | command.NoMulti | command.Loading | command.Stale | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
 			Summary: "Shut this node down", Syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]"}, when: inOrder, run: (*conn).cmdShutdown},
 		{spec: command.Spec{Name: "monitor", Arity: 1, Flags: admin | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "O(1)",
@@ -238,12 +240,27 @@ func (c *conn) cmdBgsave(argv [][]byte) {
 		c.enc.Error("ERR Background save already in progress")
 		return
 	}
+	s.snapshotAside()
+	c.enc.Status("Background saving started")
+}
+
+// cmdBgrewriteaof makes the log shorter. What takes the place of the commands that go is a
+// snapshot, as in Redis's AOF.
+func (c *conn) cmdBgrewriteaof([][]byte) {
+	if c.srv.saving.Load() > 0 {
+		c.enc.Error("ERR Background append only file rewriting already in progress")
+		return
+	}
+	c.srv.snapshotAside()
+	c.enc.Status("Background append only file rewriting started")
+}
+
+func (s *Server) snapshotAside() {
 	go func() {
 		if err := s.takeSnapshot(); err != nil {
 			s.log.Warn("background save", zap.Error(err))
 		}
 	}()
-	c.enc.Status("Background saving started")
 }
 
 // done answers a command that something was asked of.

@@ -43,3 +43,22 @@ func TestTransactions(t *testing.T) {
 		c.ask("MULTI\r\nfoo\r\nEXEC\r\n", "+OK\r\n-ERR unknown command 'foo', with args beginning with: \r\n-EXECABORT Transaction discarded because of previous errors.\r\n")
 	})
 }
+
+// TestSnapshotsAside: by either name a snapshot is taken and not waited for.
+func TestSnapshotsAside(t *testing.T) {
+	s, _ := newServer(t, nil)
+	c := dial(t, s)
+	for i, x := range []struct{ ask, want string }{
+		{"BGSAVE", "+Background saving started\r\n"},
+		{"BGSAVE SCHEDULE", "+Background saving started\r\n"},
+		{"BGREWRITEAOF", "+Background append only file rewriting started\r\n"},
+	} {
+		c.ask(x.ask+"\r\n", x.want)
+		eventually(t, x.ask+" has written a snapshot", func() bool {
+			return s.store.Stats().Snapshots == uint64(i+1) && s.saving.Load() == 0
+		})
+	}
+	s.saving.Add(1)
+	defer s.saving.Add(-1)
+	c.ask("BGSAVE\r\nBGREWRITEAOF\r\n", "-ERR Background save already in progress\r\n-ERR Background append only file rewriting already in progress\r\n")
+}
