@@ -105,7 +105,8 @@ type face struct {
 	redirect int64
 	lastCmd  *cmd
 	active   int64 // ms
-	blocked  bool
+	blocked  bool  // it waits for keys, or is paused
+	paused   bool
 	subs     [3]int // channels, patterns, shard channels
 	working  bool   // has input to answer, or replies to send
 }
@@ -306,7 +307,7 @@ func (c *conn) publish() {
 		f.lastCmd = c.last
 	}
 	f.active = c.srv.coarse.Load()
-	f.blocked = c.state == forKeys
+	f.blocked, f.paused = c.state == forKeys || c.state == forPause, c.state == forPause
 	f.subs = c.listen.counts
 	f.working = c.state == forBatch || c.state == forBarrier || c.state == forTask || c.state == forAudience || c.runnable()
 	f.mu.Unlock()
@@ -314,7 +315,7 @@ func (c *conn) publish() {
 
 // flags are CLIENT LIST's letters.
 func (c *conn) flags() string {
-	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys {
+	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys && c.state != forPause {
 		return "N" // the common case, without an allocation
 	}
 	var f []byte
@@ -327,7 +328,7 @@ func (c *conn) flags() string {
 	if c.multi.on {
 		f = append(f, 'x')
 	}
-	if c.state == forKeys {
+	if c.state == forKeys || c.state == forPause {
 		f = append(f, 'b')
 	}
 	f = c.trackingFlags(f)

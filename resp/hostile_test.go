@@ -251,6 +251,17 @@ func TestPause(t *testing.T) {
 		c.ask("CLIENT PAUSE 100000 WRITE\r\nGET a\r\n", "+OK\r\n$-1\r\n")
 		other.send("GET a\r\nSET a 1\r\nGET a\r\n")
 		other.expect("$-1\r\n")
+		eventually(t, "the client counts as blocked", func() bool {
+			blocked := 0
+			s.eachClient(func(c *conn) {
+				if strings.Contains(c.info(s.now()), " flags=b ") {
+					blocked++
+				}
+			})
+			info := infoText{srv: s}
+			info.clients()
+			return blocked == 1 && strings.Contains(info.String(), "blocked_clients:1\r\n")
+		})
 		c.ask("GET a\r\nCLIENT UNPAUSE\r\n", "$-1\r\n+OK\r\n")
 		other.expect("+OK\r\n$1\r\n1\r\n")
 		c.ask("CLIENT PAUSE 50\r\nGET a\r\n", "+OK\r\n$1\r\n1\r\n") // by itself

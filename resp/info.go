@@ -129,13 +129,16 @@ func (t *infoText) clients() {
 	s := t.srv
 	var maxIn int
 	var maxOut int64
-	n := 0
+	n, paused := 0, 0
 	s.eachClient(func(c *conn) {
 		n++
 		_, _, omem := c.pending()
 		c.face.mu.Lock()
 		defer c.face.mu.Unlock()
 		maxIn, maxOut = max(maxIn, c.face.qbuf+c.face.qbufFree), max(maxOut, omem)
+		if c.face.paused {
+			paused++
+		}
 	})
 	t.section("Clients")
 	t.line("connected_clients", n)
@@ -144,7 +147,7 @@ func (t *infoText) clients() {
 	t.line("client_recent_max_input_buffer", maxIn)
 	t.line("client_recent_max_output_buffer", maxOut)
 	blocked := s.store.Blocked()
-	t.line("blocked_clients", blocked)
+	t.line("blocked_clients", blocked+paused)
 	t.line("tracking_clients", s.store.TrackingStats().Clients)
 	t.line("clients_in_timeout_table", blocked)
 }
