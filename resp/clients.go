@@ -190,12 +190,18 @@ type pause struct {
 }
 
 // holds reports whether the pause stops the command.
-func (p *pause) holds(c *conn, cm *cmd, now time.Time) bool {
+func (p *pause) holds(c *conn, cm *cmd, argv [][]byte, now time.Time) bool {
 	if now.UnixMilli() >= p.until {
 		return false
 	}
 	if p.all {
 		return true
+	}
+	if cm.spec.Runs != 0 {
+		c.endRead() // the store takes the lock
+		if c.srv.store.ScriptReads(cm.spec, argv) {
+			return false
+		}
 	}
 	return c.writes(cm) || cm.flags&command.MayReplicate != 0
 }

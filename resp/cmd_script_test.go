@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // call is a command in RESP.
@@ -103,5 +105,29 @@ func TestScriptsInPipelines(t *testing.T) {
 			fmt.Fprintf(&want, ":%s\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", n, len(n), n, len(n), n)
 		}
 		c.ask(send.String(), want.String())
+	})
+}
+
+// A script that is known to write stands behind reads of the same pipeline, while others
+// write: the connection must not hold the store's lock when the script asks for it.
+func TestScriptsBehindReads(t *testing.T) {
+	drivers(t, func(t *testing.T, s *Server, l *single) {
+		const script, rounds = "return redis.call('incr', KEYS[1])", 300
+		evalsha := call("EVALSHA", command.SHA([]byte(script)), "1", "n")
+		doneC := make(chan struct{})
+		go func() {
+			defer close(doneC)
+			other := dial(t, s)
+			for range rounds {
+				other.send(strings.Repeat("SET other x\r\n", 50))
+				other.expect(strings.Repeat("+OK\r\n", 50))
+			}
+		}()
+		c := dial(t, s)
+		c.ask("RPUSH long"+strings.Repeat(" x", 20_000)+"\r\n"+call("EVAL", script, "1", "n"), ":20000\r\n:1\r\n")
+		for i := range rounds {
+			c.ask("LPOS long y\r\n"+evalsha, fmt.Sprintf("$-1\r\n:%d\r\n", i+2))
+		}
+		<-doneC
 	})
 }

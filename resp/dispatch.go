@@ -222,7 +222,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 			return c.reject(cm, line)
 		}
 	}
-	if p := s.pause.Load(); p != nil && p.holds(c, cm, s.now()) {
+	if p := s.pause.Load(); p != nil && p.holds(c, cm, argv, s.now()) {
 		if c.batch.Len() > 0 {
 			c.submit()
 			return true

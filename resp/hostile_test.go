@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // A client that announces much and sends little must not cost more than it has
@@ -249,7 +250,9 @@ func TestPause(t *testing.T) {
 	drivers(t, func(t *testing.T, s *Server, l *single) {
 		c, other := dial(t, s), dial(t, s)
 		c.ask("CLIENT PAUSE 100000 WRITE\r\nGET a\r\n", "+OK\r\n$-1\r\n")
-		other.send("GET a\r\nSET a 1\r\nGET a\r\n")
+		const reads = "#!lua flags=no-writes\nreturn redis.call('get', 'a')"
+		other.ask(call("GET", "a")+call("EVAL", reads, "0")+call("EVALSHA", command.SHA([]byte(reads)), "0"), "$-1\r\n$-1\r\n$-1\r\n")
+		other.send("GET a\r\n" + call("EVAL", "return redis.call('set', 'a', 1)", "0") + "GET a\r\n")
 		other.expect("$-1\r\n")
 		eventually(t, "the client counts as blocked", func() bool {
 			blocked := 0

@@ -163,6 +163,29 @@ func (s *Store) ScriptWrites(spec *command.Spec, argv [][]byte) bool {
 	return spec.Flags&command.Readonly == 0 && s.scripts.sureWrite(scriptName(spec, argv))
 }
 
+// ScriptReads reports whether a call runs a script, or a function, that says of itself
+// that it does not write (the flag no-writes). Of one that this node does not know it
+// does not.
+func (s *Store) ScriptReads(spec *command.Spec, argv [][]byte) bool {
+	if spec.Runs == command.BySource {
+		flags, err := script.FlagsOf(argv[1])
+		return err == nil && flags.NoWrites
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	lib := s.m.Library()
+	if spec.Runs == command.ByName {
+		fn, found := lib.Function(string(argv[1]))
+		return found && fn.Flags.NoWrites
+	}
+	sha := scriptName(spec, argv)
+	e := lib.Script(sha)
+	if e == nil {
+		e = s.scripts.compiled(lib, sha)
+	}
+	return e != nil && e.Flags.NoWrites
+}
+
 // ScriptArgs returns the arguments with which a call of a script has to go into the log:
 // one that was only evaluated on this node is sent along.
 func (s *Store) ScriptArgs(spec *command.Spec, argv [][]byte) [][]byte {

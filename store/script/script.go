@@ -82,6 +82,12 @@ func Compile(source []byte) (*Script, error) {
 	return s, nil
 }
 
+// FlagsOf reads the flags of a script. The error is the reply that Compile gives too.
+func FlagsOf(source []byte) (f Flags, err error) {
+	_, err = f.shebang(source)
+	return f, err
+}
+
 // shebang reads the flags and returns what is to be compiled: all but the first
 // line, whose end stays for the sake of line numbers.
 func (f *Flags) shebang(source []byte) ([]byte, error) {
