@@ -124,22 +124,7 @@ func testSubscriptions(t *testing.T, seed uint64) {
 			})
 		}
 		group.Go(func() {
-			rnd := rand.New(rand.NewPCG(seed, 101))
-			for range 20 {
-				time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
-				switch n := members[rnd.IntN(3)]; rnd.IntN(4) {
-				case 0:
-					log.Elect(uint64(rnd.IntN(4)))
-				case 1:
-					n.Hold(true)
-				default:
-					n.Hold(false)
-				}
-			}
-			log.Elect(1)
-			for _, n := range members {
-				n.Hold(false)
-			}
+			unsettle(log, members, seed, 20)
 		})
 		c := client{t: t, s: members[0].store}
 		for i := range 200 {

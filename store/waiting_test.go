@@ -365,22 +365,7 @@ func testEveryElementOnce(t *testing.T, seed uint64) {
 			}
 		})
 		rest.Go(func() { // leaders come and go, members are cut off
-			rnd := rand.New(rand.NewPCG(seed, 101))
-			for range 40 {
-				time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
-				switch n := members[rnd.IntN(3)]; rnd.IntN(4) {
-				case 0:
-					log.Elect(uint64(rnd.IntN(4)))
-				case 1:
-					n.Hold(true)
-				default:
-					n.Hold(false)
-				}
-			}
-			log.Elect(1)
-			for _, n := range members {
-				n.Hold(false)
-			}
+			unsettle(log, members, seed, 40)
 		})
 		rest.Wait()
 		close(stopC)
