@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,27 +89,6 @@ type cluster struct {
 	*committest.Log
 	t       testing.TB
 	members []*member
-}
-
-// unsettle has leaders come and go, and members be cut off, so many times at random, and
-// heals all that in the end.
-func unsettle(log *cluster, members []*member, seed uint64, times int) {
-	rnd := rand.New(rand.NewPCG(seed, 101))
-	for range times {
-		time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
-		switch n := members[rnd.IntN(3)]; rnd.IntN(4) {
-		case 0:
-			log.Elect(uint64(rnd.IntN(4)))
-		case 1:
-			n.Hold(true)
-		default:
-			n.Hold(false)
-		}
-	}
-	log.Elect(1)
-	for _, n := range members {
-		n.Hold(false)
-	}
 }
 
 func newCluster(t testing.TB, seed uint64) *cluster { return &cluster{Log: committest.New(seed), t: t} }

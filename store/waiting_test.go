@@ -402,3 +402,24 @@ func testEveryElementOnce(t *testing.T, seed uint64) {
 		}
 	})
 }
+
+// unsettle has leaders come and go, and members be cut off, so many times at random, and
+// heals all that in the end.
+func unsettle(log *cluster, members []*member, seed uint64, times int) {
+	rnd := rand.New(rand.NewPCG(seed, 101))
+	for range times {
+		time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
+		switch n := members[rnd.IntN(3)]; rnd.IntN(4) {
+		case 0:
+			log.Elect(uint64(rnd.IntN(4)))
+		case 1:
+			n.Hold(true)
+		default:
+			n.Hold(false)
+		}
+	}
+	log.Elect(1)
+	for _, n := range members {
+		n.Hold(false)
+	}
+}
