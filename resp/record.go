@@ -62,8 +62,14 @@ func (c *conn) count(cm *cmd, argv [][]byte, took int64, failed bool) {
 	}
 }
 
-// exactFrom: if slowlog-log-slower-than is less, every read is timed.
+// exactFrom: if slowlog-log-slower-than is less, every command is timed by itself.
 const exactFrom Micros = 1000
+
+// exact reports whether somebody wants to know of each command by itself.
+func (s *Server) exact() bool {
+	slower := s.config().SlowlogSlower
+	return slower >= 0 && slower < exactFrom || s.monitors.Load() > 0
+}
 
 // smallReply is the size up to which the reply of a fast command cannot have taken
 // long to write.
@@ -73,9 +79,8 @@ const smallReply = 4 << 10
 // that follow another of their kind under the same lock are timed together, unless
 // somebody wants to know more.
 func (c *conn) ranRead(cm *cmd, argv [][]byte, replySize int, failed bool) {
-	cfg := c.srv.config()
-	if cm.flags&command.Fast == 0 || c.tally.cmd != cm || replySize > smallReply ||
-		cfg.SlowlogSlower >= 0 && cfg.SlowlogSlower < exactFrom || c.srv.monitors.Load() > 0 {
+	if cm.flags&command.Fast == 0 || c.tally.cmd != cm || replySize > smallReply || c.srv.exact() {
+		cfg := c.srv.config()
 		if n := c.untimed; n > 0 { // of cm: next to nothing against this one
 			c.untimed = 0
 			c.tally.add(c.srv, cm, 0, n, cfg.LatencyTracking)
@@ -99,21 +104,30 @@ func (r *record) endTogether() {
 
 // executed is the batch's observer: the store calls it for each command, while it
 // owns the connection's replies and statistics.
-func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, took time.Duration) {
-	failed := c.batchTo.Errs > c.errsSeen
+func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, n int, took time.Duration) {
+	failed := c.batchTo.Errs - c.errsSeen
 	c.errsSeen = c.batchTo.Errs
 	switch {
 	case took < 0:
 		return // see waited
 	case spec == nil:
-		c.ran(c.srv.execCmd, c.txArgv, c.txDB, int64(took), failed)
+		c.ran(c.srv.execCmd, c.txArgv, c.txDB, int64(took), failed > 0)
 		return
 	}
 	cm := c.tally.cmd
 	if cm == nil || cm.spec != spec {
 		cm = c.srv.bySpec[spec]
 	}
-	c.ran(cm, argv, db, int64(took), failed)
+	if n == 1 {
+		c.ran(cm, argv, db, int64(took), failed > 0)
+		return
+	}
+	cfg := c.srv.config()
+	c.tally.add(c.srv, cm, int64(took), int64(n), cfg.LatencyTracking)
+	c.tally.failed += int64(failed)
+	if cfg.slow(int64(took)) { // as a whole, so one of them was
+		c.srv.observeSlow(c, cm, argv, int64(took))
+	}
 }
 
 // startedWaiting records a blocking command whose client has begun to wait: it is

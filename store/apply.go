@@ -141,8 +141,9 @@ type applier struct {
 	stamp   machine.Millis // of the entry being applied
 	sent    micros         // when the latest of this node's requests in the entry was sent, -1 if there is none
 
-	started time.Time // of this hold of the lock
+	started time.Duration // of read.watch: when this hold of the lock began
 	work    int
+	fresh   bool // nothing has been executed since read.watch was looked at
 
 	asker    asker
 	orphan   orphan
@@ -162,14 +163,17 @@ var _ machine.Observer = (*applier)(nil)
 
 func (a *applier) lock() {
 	a.s.mu.Lock()
-	a.started = time.Now() //nolint:forbidigo // how long readers wait is no state
-	a.work = 0
 	a.read.watch.start() // nobody executes while they wait for the lock
+	a.started, a.work = a.read.watch.last, 0
+	a.fresh = true
 }
 
 func (a *applier) unlock() {
+	if b := a.asker.b; b != nil {
+		b.endRun(&a.read.watch) // its time does not go on without the lock
+	}
 	a.s.tracking.broadcast()
-	held := int64(time.Since(a.started))
+	held := int64(a.read.watch.elapsed() - a.started)
 	a.s.mu.Unlock()
 	a.s.countLookups(a.read)
 	if held > a.s.stats.longestHold.Load() {
@@ -219,7 +223,7 @@ func (a *applier) Pause(work int) {
 		return
 	}
 	a.work = 0
-	if time.Since(a.started) < maxHold {
+	if a.read.watch.elapsed()-a.started < maxHold {
 		return
 	}
 	// Readers come in between two ops of an entry. That shows nobody half a command or
@@ -286,6 +290,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	}
 	s.stats.requests.Add(1)
 	if !own {
+		a.fresh = false
 		return machine.Nobody{}, nil
 	}
 	s.hearing.Store(true)
@@ -293,7 +298,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 	// the reply: a timeout at the same moment finds nothing any more.
 	b := s.outbox.take(h.Seq)
 	if b == nil { // given up: the client was told that the outcome is unknown
-		a.orphan = orphan{a: a, seq: h.Seq}
+		a.orphan, a.fresh = orphan{a: a, seq: h.Seq}, false
 		return &a.orphan, nil
 	}
 	a.sent = max(a.sent, b.sent) // the latest gives the narrowest bracket for the clock
@@ -359,7 +364,10 @@ var _ machine.Asker = (*asker)(nil)
 
 func (k *asker) begin(a *applier, b *Batch) {
 	*k = asker{a: a, b: b}
-	a.read.watch.start()
+	if !a.fresh {
+		a.read.watch.start()
+		a.fresh = true
+	}
 	a.caller.tracker = b.tracker
 	if len(b.plan) > 1 { // there may be a read
 		k.now = a.s.Now()
@@ -430,7 +438,7 @@ func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 	if spec.CountLookups {
 		k.a.read.count(&w.DB.View)
 	}
-	k.b.observe(&k.a.read.watch, db, spec, w.Args)
+	k.b.observeWrite(&k.a.read.watch, db, spec, w.Args)
 	if k.remember && !spec.Script {
 		k.a.s.tracking.remember(k.b.tracker, spec, w.Args)
 	}
@@ -471,6 +479,7 @@ func (k *asker) Exec(run bool) {
 	case k.left > 0 || st == nil || st.kind != stepExec:
 		panic("store: not the request that was sent")
 	case run:
+		k.b.endRun(&k.a.read.watch)
 		k.exec = k.a.read.watch.last
 		k.b.reply.Array(st.n)
 		k.end = k.next + st.n
@@ -495,6 +504,8 @@ func (k *asker) End() {
 	if k.left > 0 || k.advance() != nil {
 		panic("store: not the request that was sent")
 	}
+	k.b.endRun(&k.a.read.watch)
+	k.a.fresh = k.b.Observe != nil
 	k.a.caller.tracker = nil
 	// Told by tell, once the lock is released: that may run whatever comes next on the
 	// connection.

@@ -26,6 +26,11 @@ type Batch struct {
 	// this node, right after its reply: see Observer. It stays when the batch is
 	// reset.
 	Observe Observer
+	// Exact, if not nil, says whether each command is to be timed by itself, as without
+	// it: see Observer. It stays, too, and is asked where Observe is told.
+	Exact func() bool
+
+	run     run // what Observe has not been told of yet
 	writes  bool
 	wait    *Wait // what a stepBlock is for
 	blocked bool  // it has ended without a reply
@@ -43,27 +48,84 @@ type Batch struct {
 	flight
 }
 
-// Observer is told of a command that has been run, and how long it took on this
-// node: the time for which it held the state, not what its client waited. After
+// Observer is told of a command that has been run n times, and how long that took on
+// this node: the time for which it held the state, not what its client waited. After
 // the commands of a transaction, or instead of them if a watched key had changed,
 // it is told of the whole with a nil spec. A negative took is a write that came to
 // nothing (see Err) and has been answered with that. It is called under the store's lock, so
 // it must be quick and must not call the store; argv is valid until it returns.
-type Observer func(db int, spec *command.Spec, argv [][]byte, took time.Duration)
+//
+// Looking at the clock costs a twentieth of a small write. So those that follow
+// another of their kind and cannot take long are timed together where Batch.Exact
+// says no; argv is that of the first then.
+type Observer func(db int, spec *command.Spec, argv [][]byte, n int, took time.Duration)
+
+// maxRun quick writes take some ten microseconds: if they have taken milliseconds,
+// something was in the way of one of them.
+const maxRun = 64
+
+// run is writes of one kind that are timed together.
+type run struct {
+	n    int
+	db   int
+	spec *command.Spec
+	argv [][]byte // of the first; not to be used once the entry has been applied
+}
 
 // observe tells the observer of a command that has run since the watch's last
 // lap.
 func (b *Batch) observe(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
 	if b.Observe != nil {
-		b.Observe(db, spec, argv, w.lap())
+		b.endRun(w)
+		b.Observe(db, spec, argv, 1, w.lap())
 	}
+}
+
+// observeWrite is observe for a write, which may be one of a run.
+func (b *Batch) observeWrite(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
+	switch {
+	case b.Observe == nil:
+	case b.Exact == nil || b.Exact() || !quick(spec, argv):
+		b.observe(w, db, spec, argv)
+	case b.run.n > 0 && b.run.n < maxRun && b.run.spec == spec && b.run.db == db:
+		b.run.n++
+	default:
+		b.endRun(w)
+		b.run.n, b.run.db, b.run.spec = 1, db, spec
+		b.run.argv = append(b.run.argv, argv...)
+	}
+}
+
+// endRun ends a run: whatever comes next is not of it.
+func (b *Batch) endRun(w *stopwatch) {
+	r := &b.run
+	if r.n == 0 {
+		return
+	}
+	b.Observe(r.db, r.spec, r.argv, r.n, w.lap())
+	clear(r.argv)
+	r.n, r.argv = 0, r.argv[:0]
+}
+
+// quick reports whether the command takes as long whatever it finds.
+func quick(spec *command.Spec, argv [][]byte) bool {
+	const few, small = 16, 4 << 10
+	if len(argv) > few || spec.Flags&command.Fast == 0 && spec.Complexity != "O(1)" {
+		return false
+	}
+	size := 0
+	for _, arg := range argv {
+		size += len(arg)
+	}
+	return size <= small
 }
 
 // observeExec tells the observer of a transaction that began at started.
 func (b *Batch) observeExec(w *stopwatch, started time.Duration) {
 	if b.Observe != nil {
+		b.endRun(w)
 		w.start()
-		b.Observe(0, nil, nil, w.last-started)
+		b.Observe(0, nil, nil, 1, w.last-started)
 	}
 }
 
@@ -71,7 +133,7 @@ func (b *Batch) observeExec(w *stopwatch, started time.Duration) {
 func (b *Batch) answerFailed() {
 	b.reply.Error(string(b.err))
 	if b.Observe != nil {
-		b.Observe(0, nil, nil, -1)
+		b.Observe(0, nil, nil, 1, -1)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 // The state clock counts in machine.Millis; what is this node's own counts in micros.
 type clock struct {
 	source func() time.Time
+	real   bool // source is the machine's own clock
 	start  time.Time
 
 	// ahead is what the estimate is ahead of the time since start (micros), hold a
@@ -72,15 +73,25 @@ func (m micros) millis() machine.Millis { return machine.Millis(m / 1000) }
 // stampedAt is the earliest time at which a leader's clock made a stamp.
 func stampedAt(stamp machine.Millis) micros { return micros(stamp) * 1000 }
 
+// newClock returns a clock that goes by source or, if that is nil, by the machine's.
 func newClock(source func() time.Time) *clock {
-	c := &clock{source: source, start: source()}
+	c := &clock{source: source, real: source == nil}
+	if c.real {
+		c.source = time.Now //nolint:forbidigo // the one place where the wall clock comes in
+	}
+	c.start = c.source()
 	// Until the first stamp there is nothing better than our own wall clock.
 	c.ahead.Store(c.start.UnixMicro())
 	return c
 }
 
 // mono is the time since start, by the machine's monotonic clock.
-func (c *clock) mono() micros { return microsOf(c.source().Sub(c.start)) }
+func (c *clock) mono() micros {
+	if c.real {
+		return microsOf(time.Since(c.start)) // without asking for the wall clock, too
+	}
+	return microsOf(c.source().Sub(c.start))
+}
 
 // offset is ahead as what it is.
 func (c *clock) offset() micros { return micros(c.ahead.Load()) }

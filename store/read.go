@@ -58,7 +58,9 @@ func (w *stopwatch) lap() time.Duration {
 	return w.last - was
 }
 
-func (w *stopwatch) start() { w.last = time.Since(w.base) }
+func (w *stopwatch) start() { w.last = w.elapsed() }
+
+func (w *stopwatch) elapsed() time.Duration { return time.Since(w.base) }
 
 func newReading(s *Store) *reading {
 	// Chance that nothing replicated depends on: any will do.

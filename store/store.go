@@ -129,9 +129,6 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 	if cfg.MaxPendingBytes == 0 {
 		cfg.MaxPendingBytes = DefaultMaxPendingBytes
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now //nolint:forbidigo // the one place where the wall clock comes in
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
@@ -139,6 +136,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 		cfg.seed = rand.Uint64
 	}
 	c := newClock(cfg.Now)
+	cfg.Now = c.source
 	s := &Store{
 		cfg:      cfg,
 		logger:   cfg.Logger,

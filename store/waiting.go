@@ -140,7 +140,7 @@ func (s *Store) proposeWait(w *Wait) {
 
 // ran is the batch's observer. A client that is entered once more has been told of
 // already.
-func (w *Wait) ran(_ int, _ *command.Spec, _ [][]byte, took time.Duration) {
+func (w *Wait) ran(_ int, _ *command.Spec, _ [][]byte, _ int, took time.Duration) {
 	if took >= 0 && !w.Blocked {
 		w.Took = took
 		w.begins(w.batch.blocked)

@@ -86,7 +86,7 @@ func (m *Machine) write(c *cursor, db int, reply command.Reply, asker Asker) err
 	if err != nil {
 		return err
 	}
-	f.call.Call = command.Call{Args: f.argv, Reply: reply, KeepFrom: m.keep}
+	f.call.Args, f.call.Reply, f.call.KeepFrom = f.argv, reply, m.keep // the rest is as pop left it
 	m.call(f, spec, db)
 	asker.Ran(db, spec, &f.call)
 	return nil
@@ -148,7 +148,7 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 		f.reply.Replay(reply)
 	} else {
 		f.call.Call = command.Call{Args: argv, Reply: reply, InScript: true}
-		f.db = m.ks.DB(db)
+		m.ks.Use(&f.db, db)
 		m.prepare(&f.call.Call, db)
 		f.read = command.Read{Call: f.call.Call, DB: &f.db.View}
 		spec.Read(&f.read)
@@ -172,7 +172,7 @@ func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
 
 // call runs the handler on the call in f.
 func (m *Machine) call(f *frame, spec *command.Spec, db int) {
-	f.db = m.ks.DB(db)
+	m.ks.Use(&f.db, db)
 	call := &f.call
 	call.Space = m.ks
 	m.prepare(&call.Call, db)
