@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 )
 
@@ -100,6 +102,9 @@ func (d *disk) promiseSegment() error {
 	if d.cfg.Durability == No {
 		return nil // nothing is durable before the node stops
 	}
+	if d.room > 0 {
+		return nil // to ask the file system each time costs a twentieth of a write
+	}
 	// The WAL does not say that it has begun a segment, but the name follows from what was
 	// written last. It cuts only between two writes, so what is in front is complete.
 	if !fileutil.Exist(filepath.Join(walDir(d.cfg), fmt.Sprintf("%016x-%016x.wal", d.seq+1, d.last+1))) {
@@ -113,8 +118,24 @@ func (d *disk) promiseSegment() error {
 	// Offset 0 of the new one: all of the segment before it, whose end is known by what
 	// this one says it goes on from.
 	d.seq++
+	d.room = wal.SegmentSizeBytes - segmentHead
 	d.promised.Seq, d.promised.Offset, d.promised.CRC = d.seq, 0, 0
 	return d.renewPromise()
+}
+
+// The WAL begins a segment when one is full, and does not say how full it is. These are
+// the most that it writes.
+const (
+	segmentHead    = 4 << 10 // what a segment begins with: checksum, identity, hard state
+	recordOverhead = 64      // a record's length, checksum and padding, an entry's index and term, or a hard state
+)
+
+// fill counts what the WAL has been given to write.
+func (d *disk) fill(entries []*raftpb.Entry) {
+	d.room -= recordOverhead
+	for _, e := range entries {
+		d.room -= int64(len(e.GetData())) + recordOverhead
+	}
 }
 
 // promiseSnapshot promises the record of a snapshot, which is synced. The log before it

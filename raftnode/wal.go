@@ -38,6 +38,7 @@ type disk struct {
 	term, vote uint64
 	last       uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
 	seq        uint64 // number of the newest segment
+	room       int64  // as much fits into that at least before it is full
 	// written is the index of the last entry written.
 	written uint64
 	// segments is held while old segments are removed, and while the WAL is opened
@@ -129,7 +130,7 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create WAL: %w", err)
 	}
-	d := &disk{cfg: cfg, lg: cfg.Logger, wal: w, snap: snap.New(cfg.Logger, snapDir(cfg))}
+	d := &disk{cfg: cfg, lg: cfg.Logger, wal: w, snap: snap.New(cfg.Logger, snapDir(cfg)), room: wal.SegmentSizeBytes - segmentHead}
 	if !first.empty() {
 		// Before anything is relaxed: who is in the cluster is agreed on with others,
 		// who count on it.
@@ -166,7 +167,7 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, who, from, err
 	}
 	tail := v.tail
-	d.seq = tail.seq
+	d.seq, d.room = tail.seq, wal.SegmentSizeBytes-tail.end-segmentHead
 	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Seq: tail.seq, Offset: tail.end, CRC: tail.crc,
 		Snapshot: v.history.newest, Synced: cfg.Durability == Always}
 	if v.promised != nil {
@@ -292,6 +293,7 @@ func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) 
 	if err := d.wal.Save(hard, entries); err != nil {
 		return fmt.Errorf("the log in %s cannot be written: %w", d.cfg.Dir, err)
 	}
+	d.fill(entries)
 	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
 	// Not max: a new leader's entries may overwrite, and then the log ends sooner. The
@@ -368,6 +370,7 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 			return err
 		}
 	}
+	d.room -= segmentHead
 	d.last = max(d.last, m.GetIndex())
 	if err := d.promiseSnapshot(m.GetIndex()); err != nil {
 		return err
