@@ -21,6 +21,8 @@ type view struct {
 	settled *membership
 	// refusing says that the leader wants writes to be refused.
 	refusing bool
+	// reign is what clients may be told of who leads.
+	reign reign
 }
 
 // Leader returns the id of the leader and where clients reach it: 0 and "" if

@@ -52,6 +52,11 @@ type Member struct {
 	PeerURL    string // where rafthttp reaches it: http://host:port
 	ClientAddr string // where clients reach it: host:port, empty until it has announced itself
 	Learner    bool
+	// ClientTLSPort and Hostname are announced together with ClientAddr: the port for
+	// clients that speak TLS, 0 if there is none, and a name for the host of ClientAddr, ""
+	// if it has none to be told.
+	ClientTLSPort int    `json:",omitempty"`
+	Hostname      string `json:",omitempty"`
 	// Instance is a random number that a joining node keeps in its data directory, and
 	// that nobody can take over: it tells the member from one of the same id that has
 	// lost its data. 0 for those that founded the cluster or have not joined yet.
