@@ -179,7 +179,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 		proto = 3
 	}
 	role := "replica"
-	if c.srv.cluster.IsLeader() {
+	if t := c.srv.topology(); t.leads() {
 		role = "master"
 	}
 	c.enc.Map(7)
@@ -192,7 +192,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 	c.enc.BulkString("id")
 	c.enc.Int(c.id)
 	c.enc.BulkString("mode")
-	c.enc.BulkString("standalone")
+	c.enc.BulkString(c.srv.mode())
 	c.enc.BulkString("role")
 	c.enc.BulkString(role)
 	c.enc.BulkString("modules")

@@ -38,6 +38,7 @@ type conn struct {
 	laddr   string // ours
 	fd      int
 	isLocal bool // the client is on this host
+	tls     bool // it speaks TLS, and is told of others' TLS ports
 	created time.Time
 
 	input

@@ -82,6 +82,8 @@ type Status struct {
 	SnapshotsSent uint64              // to other members, since the start
 	Incoming      Transfer            // the latest snapshot that was sent to this node
 	Progress      map[uint64]Progress // only on the leader
+	// Links has since when the links to other members work, without those to whom none does.
+	Links map[uint64]time.Time
 }
 
 // Progress is what the leader knows of one follower.

@@ -1,0 +1,101 @@
+package resp
+
+import (
+	"strings"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// The rules that clients of Redis Cluster count on, which hold if cluster-enabled is
+// set. They are this node's, and about what clients send: what a script calls is not
+// held to them, since it runs alike on all nodes.
+
+// mode is what INFO and HELLO call the server.
+func (s *Server) mode() string {
+	if s.config().ClusterEnabled {
+		return "cluster"
+	}
+	return "standalone"
+}
+
+const errCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot"
+
+// oneDatabase returns the error for a call that is about another database than 0.
+func (c *conn) oneDatabase(cm *cmd, argv [][]byte) string {
+	if !c.srv.config().ClusterEnabled {
+		return ""
+	}
+	switch cm.name {
+	case "move", "swapdb":
+		return "ERR " + strings.ToUpper(cm.name) + " is not allowed in cluster mode"
+	case "select":
+		if n, ok := command.ParseInt(argv[1]); ok && n != 0 {
+			return "ERR SELECT is not allowed in cluster mode"
+		}
+	case "copy":
+		for i := 3; i+1 < len(argv); i++ {
+			if !command.EqualFold(argv[i], "db") {
+				continue
+			}
+			if n, ok := command.ParseInt(argv[i+1]); ok && n != 0 {
+				return "ERR Copying to another database is not allowed in cluster mode"
+			}
+			i++
+		}
+	}
+	return ""
+}
+
+// slotKeys are the keys of a call as far as slots are concerned: shard channels have
+// slots as well.
+func slotKeys(spec *command.Spec, argv [][]byte) [][]byte {
+	var keys [][]byte
+	if spec.Channels != command.NoChannels && len(spec.Keys) > 0 {
+		from, to := spec.Channels.Among(len(argv))
+		return argv[from:to]
+	}
+	refs, err := command.Keys(spec, argv)
+	if err != nil {
+		return nil // its own error is more to the point
+	}
+	for _, r := range refs {
+		keys = append(keys, argv[r.Pos])
+	}
+	return keys
+}
+
+// slotted looks at one call after another, and remembers the slot of their keys.
+type slotted struct {
+	slot  int
+	known bool
+}
+
+// crosses reports whether a call has keys of another slot than those before it.
+func (s *slotted) crosses(spec *command.Spec, argv [][]byte) bool {
+	for _, key := range slotKeys(spec, argv) {
+		slot := slotOf(key)
+		if s.known && slot != s.slot {
+			return true
+		}
+		s.slot, s.known = slot, true
+	}
+	return false
+}
+
+// oneSlot reports whether calls must keep to one slot.
+func (c *Config) oneSlot() bool { return c.ClusterEnabled && !c.CrossSlot }
+
+// crossesSlots reports whether a call, or a transaction that it runs, has keys of several
+// slots and is refused for that.
+func (c *conn) crossesSlots(cm *cmd, argv [][]byte) bool {
+	var s slotted
+	if !cm.is(executes) {
+		return s.crosses(cm.spec, argv)
+	}
+	for _, q := range c.multi.queue {
+		if s.crosses(q.cmd.spec, q.argv) {
+			return true
+		}
+	}
+	return false
+}
