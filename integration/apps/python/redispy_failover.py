@@ -3,6 +3,7 @@
 import sys
 
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 from program import hosts, keep_writing, run
@@ -15,9 +16,24 @@ def connect():
     return Sentinel(hosts(), socket_timeout=1).master_for("mymaster", **options)
 
 
+class Client:
+    """A client that is made anew when it gives up: once a node that 4.3 has asked for the
+    slots has died, it fails to copy its own options for a new connection, for ever."""
+
+    def __init__(self):
+        self.client = connect()
+
+    def do(self, command, *args):
+        try:
+            return getattr(self.client, command)(*args)
+        except RedisClusterException:
+            self.client = connect()
+            raise
+
+
 def main():
-    client = connect()
-    keep_writing(client.set, client.get)
+    client = Client()
+    keep_writing(lambda key, value: client.do("set", key, value), lambda key: client.do("get", key))
 
 
 run(main)
