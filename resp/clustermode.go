@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/raftredis/raftredis/store/command"
@@ -98,4 +99,41 @@ func (c *conn) crossesSlots(cm *cmd, argv [][]byte) bool {
 		}
 	}
 	return false
+}
+
+// What begins the errors that send a client to the leader: Redis Cluster's, and Valkey's
+// for other clients.
+const (
+	moved    = "MOVED "
+	redirect = "REDIRECT "
+)
+
+// elsewhere returns the error for a call that is about data, by a client that wants to be
+// sent to the leader (CLIENT CAPA redirect). It is "" if this node leads or does not
+// know who does, and for what only reads if the client has said READONLY.
+func (c *conn) elsewhere(cm *cmd, argv [][]byte) string {
+	data := cm.spec.Read != nil || cm.spec.Write != nil || cm.spec.Runs != 0 || cm.is(executes) && len(c.multi.queue) > 0
+	reads := cm.flags&command.Readonly != 0 || cm.is(executes) && !c.multi.writes
+	if !data || reads && c.modeSet && !c.linear {
+		return ""
+	}
+	t := c.srv.topology()
+	m := t.master()
+	if m == nil || m.id == t.self {
+		return ""
+	}
+	addr := m.addr(c.tls)
+	if !c.srv.config().ClusterEnabled {
+		return redirect + addr
+	}
+	keys := slotKeys(cm.spec, argv)
+	for _, q := range c.multi.queue {
+		if cm.is(executes) && len(keys) == 0 {
+			keys = slotKeys(q.cmd.spec, q.argv)
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s%d %s", moved, slotOf(keys[0]), addr)
 }

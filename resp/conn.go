@@ -62,6 +62,7 @@ type conn struct {
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
 	debugging           bool // SCRIPT DEBUG
+	redirects           bool // the client wants to be sent to the leader, rather than its requests
 	monitor             bool
 	subscriber          store.Subscriber
 	listen              listening

@@ -211,6 +211,11 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if cfg.oneSlot() && c.crossesSlots(cm, argv) {
 		return c.reject(cm, errCrossSlot)
 	}
+	if c.redirects {
+		if line := c.elsewhere(cm, argv); line != "" {
+			return c.reject(cm, line)
+		}
+	}
 	if c.writes(cm) && s.cluster.RefusesWrites() {
 		return c.reject(cm, string(store.ErrDiskFull))
 	}
@@ -279,7 +284,7 @@ func (c *conn) reject(cm *cmd, line string) bool {
 		// Redis: the transaction is over, and the answer says why.
 		c.discard()
 		c.note(cm, c.args, c.db)
-		if line != errExecAbort && line != errCrossSlot {
+		if line != errExecAbort && line != errCrossSlot && !strings.HasPrefix(line, moved) && !strings.HasPrefix(line, redirect) {
 			line = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(line, "ERR ")
 		}
 	} else if c.multi.on {

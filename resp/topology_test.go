@@ -350,3 +350,38 @@ func TestFailovers(t *testing.T) {
 	expect(1, "FAILOVER", "-ERR FAILOVER requires connected replicas.")
 	expect(1, "SENTINEL CKQUORUM mymaster", "-NOQUORUM 1 usable Sentinels. Not enough available Sentinels to reach the specified quorum for this master. Not enough available Sentinels to reach the majority and authorize a failover")
 }
+
+// TestRedirects: only a client that asks for it is sent to the leader.
+func TestRedirects(t *testing.T) {
+	for _, enabled := range []bool{false, true} {
+		c := newTrio(t, func(o *Options) { o.Config.ClusterEnabled = enabled })
+		a := newAsker(t, c.servers[1]) // member 1 leads
+		want := map[bool]string{false: "-REDIRECT 127.0.0.1:6379", true: "-MOVED 15495 127.0.0.1:6379"}[enabled]
+		for _, step := range []struct{ command, want string }{
+			{"SET a 1", "OK"},
+			{"CLIENT CAPA nonsense redirect", "OK"},
+			{"SET a 2", want},
+			{"GET a", want},
+			{"EVAL return(1) 1 a", want},
+			{"PING", "PONG"},
+			{"READONLY", "OK"},
+			{"GET a", "1"},
+			{"SET a 2", want},
+			{"READWRITE", "OK"},
+			{"MULTI", "OK"},
+			{"GET a", want},
+			{"EXEC", "-EXECABORT Transaction discarded because of previous errors."},
+			{"RESET", "RESET"},
+			{"SET a 3", "OK"},
+		} {
+			if got := fmt.Sprint(a.ask(step.command)); got != step.want {
+				t.Errorf("cluster-enabled %v: %s: %s, want %s", enabled, step.command, got, step.want)
+			}
+		}
+		a.ask("CLIENT CAPA redirect")
+		c.Elect(2)
+		if got := fmt.Sprint(a.ask("SET a 4")); got != "OK" {
+			t.Errorf("on the leader: %s", got)
+		}
+	}
+}
