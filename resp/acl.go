@@ -364,7 +364,7 @@ func (c *conn) logVerdict(cm *cmd, where string, argv [][]byte, v acl.Verdict) {
 // deniedInside returns the error for a call that Redis lets run, and that finds out itself
 // that it may not go on.
 func (c *conn) deniedInside(cm *cmd, argv [][]byte) string {
-	if line := c.oneDatabase(cm, argv); line != "" {
+	if line := c.otherDatabase(cm, argv); line != "" {
 		return line
 	}
 	return c.foreignDenied(cm, argv)

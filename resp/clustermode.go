@@ -2,7 +2,6 @@ package resp
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -21,30 +20,13 @@ func (s *Server) mode() string {
 
 const errCrossSlot = "CROSSSLOT Keys in request don't hash to the same slot"
 
-// oneDatabase returns the error for a call that is about another database than 0.
-func (c *conn) oneDatabase(cm *cmd, argv [][]byte) string {
-	if !c.srv.config().ClusterEnabled {
+// otherDatabase returns the error for a call that is about another database than 0, where
+// the rules hold.
+func (c *conn) otherDatabase(cm *cmd, argv [][]byte) string {
+	if cm.spec.OtherDatabase == nil || !c.srv.config().ClusterEnabled {
 		return ""
 	}
-	switch cm.name {
-	case "move", "swapdb":
-		return "ERR " + strings.ToUpper(cm.name) + " is not allowed in cluster mode"
-	case "select":
-		if n, ok := command.ParseInt(argv[1]); ok && n != 0 {
-			return "ERR SELECT is not allowed in cluster mode"
-		}
-	case "copy":
-		for i := 3; i+1 < len(argv); i++ {
-			if !command.EqualFold(argv[i], "db") {
-				continue
-			}
-			if n, ok := command.ParseInt(argv[i+1]); ok && n != 0 {
-				return "ERR Copying to another database is not allowed in cluster mode"
-			}
-			i++
-		}
-	}
-	return ""
+	return cm.spec.OtherDatabase(argv)
 }
 
 // slotKeys are the keys of a call as far as slots are concerned: shard channels have

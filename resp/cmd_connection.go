@@ -22,7 +22,12 @@ func connectionFamily() []local {
 		local{spec: command.Spec{Name: "auth", Arity: -2, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the number of passwords defined for the user",
 			Summary: "Authenticate to the server", Syntax: "[username] password"}, when: inOrder, run: (*conn).cmdAuth}.hiding(1),
 		{spec: command.Spec{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
-			Summary: "Change the selected database for the current connection", Syntax: "index"}, when: anytime, run: (*conn).cmdSelect, role: selects},
+			Summary: "Change the selected database for the current connection", Syntax: "index", OtherDatabase: func(argv [][]byte) string {
+				if n, ok := command.ParseInt(argv[1]); ok && n != 0 {
+					return "ERR SELECT is not allowed in cluster mode"
+				}
+				return ""
+			}}, when: anytime, run: (*conn).cmdSelect, role: selects},
 		{spec: command.Spec{Name: "quit", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Close the connection"}, when: inOrder, run: (*conn).cmdQuit, role: unqueued | whileListens},
 		{spec: command.Spec{Name: "reset", Arity: 1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.2.0", Complexity: "O(1)",
