@@ -24,7 +24,7 @@ func (r reign) equal(o reign) bool {
 // leaves time for answers that were long on their way. (Voters that find nobody
 // listening where the leader was are faster, see suspicion; but that leader is dead, or
 // reaches nobody.)
-func (at situation) lease() ticks { return at.pace.election / 2 }
+func (s situation) lease() ticks { return s.pace.election / 2 }
 
 // reigning says whom clients may be told of. heard is when each voter last answered this
 // node, if it leads; handing says that it hands leadership over, and stranded that it

@@ -24,7 +24,7 @@
 // library that looks for the leader by itself in one of two dialects: Redis Cluster's or
 // Sentinel's. Then it reads those keys that it was told are written. Meanwhile the leader dies,
 // hands over, and every node is restarted; after each of these it has to write again
-// within two seconds of the new leader. The addresses are in the place of the one, the number of jobs does not
+// soon after there is a new leader. The addresses are in the place of the one, the number of jobs does not
 // matter, and the dialect follows:
 //
 //	(cd node && sleep 10 | node ioredis_failover.js 127.0.0.1:6379,127.0.0.1:6380 0 sentinel)
