@@ -17,6 +17,7 @@ type lookout struct {
 	master place           // the last that could be named; id 0: none yet
 	since  int64           // ms, when it became the master
 	lost   absence         // of a master
+	agreed bool            // a majority was there to say so: subscribers were told +odown
 	seen   map[uint64]seen // the others, by id
 }
 
@@ -113,7 +114,7 @@ func (l *lookout) lookAtMaster(t *topology, w *watcher) {
 	down, up := l.lost.look(m != nil, w.now, w.limit)
 	if down {
 		w.tell("+sdown", "%s", w.instance("master", &old, &old))
-		if t.quorum {
+		if l.agreed = t.quorum; l.agreed {
 			w.tell("+odown", "%s #quorum %d/%d", w.instance("master", &old, &old), t.needed, w.quorum)
 		}
 	}
@@ -134,7 +135,9 @@ func (l *lookout) lookAtMaster(t *topology, w *watcher) {
 		}
 	case up:
 		w.tell("-sdown", "%s", w.instance("master", m, m))
-		w.tell("-odown", "%s", w.instance("master", m, m))
+		if l.agreed {
+			w.tell("-odown", "%s", w.instance("master", m, m))
+		}
 	}
 }
 

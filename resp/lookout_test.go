@@ -62,6 +62,12 @@ func TestLookout(t *testing.T) {
 			{800, 5, 3, "", nil, []string{"+new-epoch 5", "+switch-master mymaster 10.0.0.2 6379 10.0.0.3 6379", "+slave " + slave(1, 3), "+slave " + slave(2, 3),
 				"-sdown " + slave(2, 3), "-sdown " + sentinel(2, 3), "-sdown " + sentinel(3, 3)}},
 		},
+		"a node is cut off, and nothing has happened": {
+			{0, 2, 2, "", nil, nil},
+			{100, 2, 0, "23", nil, nil},
+			{700, 2, 0, "23", nil, []string{"+sdown " + master(2), "+sdown " + sentinel(2, 2), "+sdown " + slave(3, 2), "+sdown " + sentinel(3, 2)}},
+			{800, 2, 2, "", nil, []string{"-sdown " + master(2), "-sdown " + sentinel(2, 2), "-sdown " + slave(3, 2), "-sdown " + sentinel(3, 2)}},
+		},
 		"a hand-over": {
 			{0, 2, 2, "", nil, nil},
 			{100, 3, 1, "", nil, []string{"+new-epoch 3", "+switch-master mymaster 10.0.0.2 6379 10.0.0.1 6379", "+slave " + slave(2, 1), "+slave " + slave(3, 1)}},
