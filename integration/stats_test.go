@@ -264,6 +264,7 @@ func TestInfoFields(t *testing.T) {
 		return nil
 	})
 	c := start(t, 3)
+	announced(t, c)
 	number := regexp.MustCompile(`^-?[0-9]+(\.[0-9]+)?$`)
 	for _, pair := range []struct{ name, ours, real string }{
 		{"leader", c.leader().Addr, master},

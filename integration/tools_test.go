@@ -166,3 +166,32 @@ func TestRedisBenchmark(t *testing.T) {
 	}
 	c.sameDigests()
 }
+
+// TestRedisCLICluster runs what redis-cli does with a Redis Cluster. (redis-benchmark
+// --cluster refuses a cluster of one master, Redis's as well.)
+func TestRedisCLICluster(t *testing.T) {
+	cli := tool(t, "redis-cli")
+	c := start(t, 3, "--cluster-enabled", "yes")
+	announced(t, c)
+	for _, n := range []*cluster.Node{c.leader(), c.follower()} {
+		_, port, _ := strings.Cut(n.Addr, ":")
+		for _, x := range []struct {
+			args []string
+			want []string
+		}{
+			{[]string{"--cluster", "check", n.Addr}, []string{"[OK] All nodes agree about slots configuration.", "[OK] All 16384 slots covered.", "2 additional replica(s)"}},
+			{[]string{"--cluster", "info", n.Addr}, []string{"in 1 masters.", "| 16384 slots | 2 slaves."}},
+			{[]string{"--cluster", "call", n.Addr, "PING"}, []string{"PONG"}},
+			{[]string{"-c", "-p", port, "SET", "greeting", "hello"}, []string{"OK"}},
+			{[]string{"-c", "-p", port, "MGET", "greeting", "another"}, []string{"hello"}},
+			{[]string{"-p", port, "CLUSTER", "INFO"}, []string{"cluster_state:ok", "cluster_known_nodes:3"}},
+		} {
+			out, err := exec.Command(cli, x.args...).CombinedOutput()
+			for _, want := range x.want {
+				if err != nil || !strings.Contains(string(out), want) {
+					t.Errorf("redis-cli %v: %v: %q is not in\n%s", x.args, err, want, out)
+				}
+			}
+		}
+	}
+}

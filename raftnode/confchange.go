@@ -167,8 +167,7 @@ func (cs *changes) check(ch change, members *membership, at situation, followers
 				return false, fmt.Errorf("%w: member %d (%s) has taken part before; %s", ErrDataLost, id, m.PeerURL, newIDWayOut(id))
 			}
 			return false, nil
-		case (ch.Member.PeerURL == "" || ch.Member.PeerURL == m.PeerURL) &&
-			(ch.Member.ClientAddr == "" || ch.Member.ClientAddr == m.ClientAddr):
+		case (ch.Member.PeerURL == "" || ch.Member.PeerURL == m.PeerURL) && announces(m, ch.Member):
 			return true, nil
 		}
 	default:

@@ -75,6 +75,9 @@ type Config struct {
 	// ClientAddr is announced to the other members as the place where clients
 	// reach this node.
 	ClientAddr string
+	// ClientTLSPort and Hostname are announced with it: see commit.Member.
+	ClientTLSPort int
+	Hostname      string
 	// PeerTLS secures the links between members.
 	PeerTLS TLS
 

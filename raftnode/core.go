@@ -49,6 +49,7 @@ type core struct {
 	confState *raftpb.ConfState // the same, in raft's words
 
 	lastHeard map[uint64]ticks // member id -> when it last answered this leader
+	told      reign            // as last published
 	peers     []follower       // the memory of followers
 	entry     []byte           // the memory of the entry last proposed
 
@@ -267,13 +268,14 @@ func (c *core) tick() {
 	c.promoteLearner()
 	again, done := c.transfers.tick(c.situation())
 	for _, to := range again {
-		c.rn.TransferLeader(to)
+		c.transferLeader(to)
 	}
 	deliverTransfers(done)
 	if c.snapshots.tick(c.now) {
 		c.requestSnapshot()
 	}
 	c.weighRoom()
+	c.tellReign() // clients are told by the clock, too
 }
 
 // step takes in a message, from another member or from the own storage.
@@ -322,6 +324,9 @@ func (c *core) step(m *raftpb.Message) {
 	if err := c.rn.Step(m); err != nil {
 		c.lg.Debug("message ignored", zap.Stringer("type", m.GetType()), zap.Uint64("from", m.GetFrom()), zap.Error(err))
 	}
+	if m.GetType() == raftpb.MsgTransferLeader {
+		c.tellReign() // before the successor hears of it
+	}
 }
 
 // unreachable takes the network's word that it has lost a message to a member: raft stops
@@ -366,7 +371,11 @@ func (c *core) campaign() {
 func (c *core) isLeader() bool { return c.soft.RaftState == raft.StateLeader }
 
 func (c *core) publish() {
-	c.env.publish(view{leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settlement.members, refusing: c.room.refusing})
+	c.told = c.reign()
+	c.env.publish(view{
+		leader: c.soft.Lead, isLeader: c.isLeader(), members: c.members, settled: c.settlement.members, refusing: c.room.refusing,
+		reign: c.told,
+	})
 }
 
 // raftLogger gives raft's own messages to zap, one level down: what raft calls

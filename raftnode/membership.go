@@ -78,7 +78,7 @@ func (ms *membership) apply(ch change) *membership {
 			m.PeerURL = ch.Member.PeerURL
 		}
 		if ch.Member.ClientAddr != "" {
-			m.ClientAddr = ch.Member.ClientAddr
+			m.ClientAddr, m.ClientTLSPort, m.Hostname = ch.Member.ClientAddr, ch.Member.ClientTLSPort, ch.Member.Hostname
 		}
 		if ch.Member.Instance != 0 {
 			m.Instance = ch.Member.Instance
@@ -188,4 +188,10 @@ func (d descriptor) membership() *membership {
 		ms.removed[id] = struct{}{}
 	}
 	return ms
+}
+
+// announces reports whether a node that announces itself as a says what is known of m
+// already. One that says nothing does.
+func announces(m, a commit.Member) bool {
+	return a.ClientAddr == "" || m.ClientAddr == a.ClientAddr && m.ClientTLSPort == a.ClientTLSPort && m.Hostname == a.Hostname
 }

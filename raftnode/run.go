@@ -380,12 +380,11 @@ func (n *Node) runAnnounce() {
 	for {
 		v := n.view.Load()
 		m, ok := v.members.members[n.cfg.ID]
-		stale := ok && n.cfg.ClientAddr != "" && m.ClientAddr != n.cfg.ClientAddr
+		self := commit.Member{ID: n.cfg.ID, ClientAddr: n.cfg.ClientAddr, ClientTLSPort: n.cfg.ClientTLSPort, Hostname: n.cfg.Hostname}
+		stale := ok && !announces(m, self)
 		if stale && v.leader != 0 {
 			ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
-			err := n.changeMembership(ctx, change{Op: commit.Update, Member: commit.Member{
-				ID: n.cfg.ID, ClientAddr: n.cfg.ClientAddr,
-			}})
+			err := n.changeMembership(ctx, change{Op: commit.Update, Member: self})
 			cancel()
 			if err != nil {
 				n.cfg.Logger.Debug("addresses not announced yet", zap.Error(err))

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
@@ -21,6 +22,8 @@ type view struct {
 	settled *membership
 	// refusing says that the leader wants writes to be refused.
 	refusing bool
+	// reign is what clients may be told of who leads.
+	reign reign
 }
 
 // Leader returns the id of the leader and where clients reach it: 0 and "" if
@@ -76,6 +79,7 @@ func (n *Node) Status() commit.Status {
 		s := c.status()
 		s.ClusterID = n.cluster
 		s.Incoming = n.Incoming()
+		s.Links = n.links(s.Members)
 		statusC <- s
 	})
 	select {
@@ -84,6 +88,20 @@ func (n *Node) Status() commit.Status {
 	case <-n.doneC:
 		return commit.Status{ID: n.cfg.ID, ClusterID: n.cluster, Members: n.Members()}
 	}
+}
+
+// links looks at the links to the other members.
+func (n *Node) links(members []commit.Member) map[uint64]time.Time {
+	links := map[uint64]time.Time{}
+	for _, m := range members {
+		if n.network == nil || m.ID == n.cfg.ID {
+			continue
+		}
+		if since := n.network.since(m.ID); !since.IsZero() {
+			links[m.ID] = since
+		}
+	}
+	return links
 }
 
 func (c *core) status() commit.Status {

@@ -59,7 +59,14 @@ func (c *core) transfer(to uint64, answer func(error)) {
 	}
 	c.lg.Info("transferring leadership", zap.Uint64("member", c.id), zap.Uint64("from", at.leader), zap.Uint64("to", to))
 	c.transfers.begin(at, to, answer)
+	c.transferLeader(to)
+}
+
+// transferLeader has raft hand leadership over. From here on this node does not say that
+// it leads, until it is over: the successor may do before this one hears of it.
+func (c *core) transferLeader(to uint64) {
 	c.rn.TransferLeader(to)
+	c.tellReign()
 }
 
 // successor says who is to lead when somebody asks for it: to, or the best if to is 0.

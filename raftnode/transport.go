@@ -132,6 +132,16 @@ func (nw *network) reachable(id uint64) bool {
 	return !nw.tr.ActiveSince(types.ID(id)).IsZero()
 }
 
+// since is when the links to a member began to work, the zero time if they do not.
+func (nw *network) since(id uint64) time.Time {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	if nw.removing { // rafthttp's lock is taken
+		return time.Time{}
+	}
+	return nw.tr.ActiveSince(types.ID(id))
+}
+
 // sendSnapshot sends a MsgSnap with the body of its index, straight from the
 // file. The transport reports what became of it.
 func (nw *network) sendSnapshot(m *raftpb.Message, report func(raft.SnapshotStatus)) {

@@ -361,6 +361,15 @@ func (c *conn) logVerdict(cm *cmd, where string, argv [][]byte, v acl.Verdict) {
 	}
 }
 
+// deniedInside returns the error for a call that Redis lets run, and that finds out itself
+// that it may not go on.
+func (c *conn) deniedInside(cm *cmd, argv [][]byte) string {
+	if line := c.otherDatabase(cm, argv); line != "" {
+		return line
+	}
+	return c.foreignDenied(cm, argv)
+}
+
 // foreignDenied returns the error for a call that reads what its user may not beside
 // its keys: see acl.Policy.Foreign.
 func (c *conn) foreignDenied(cm *cmd, argv [][]byte) string {

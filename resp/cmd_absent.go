@@ -8,7 +8,6 @@ const (
 	errNoModules   = "ERR modules cannot be loaded: what they do to data could not be repeated on every node"
 	errNoSuchMod   = "ERR Error unloading module: no such module with that name"
 	errNoReplicaOf = "ERR a node cannot be made a replica by hand: members join and leave their cluster with RAFT ADD and RAFT REMOVE"
-	errFailover    = "ERR there is no FAILOVER to order: a majority elects the leader, and RAFT TRANSFER hands leadership over"
 )
 
 // refused is the handler of a command that is always answered with an error.

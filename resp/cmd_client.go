@@ -20,6 +20,7 @@ func clientContainer() local {
 			sub("getname", 2, "2.6.9", "Get the name of the current connection", "", anytime, (*conn).cmdGetName),
 			sub("setname", 3, "2.6.9", "Set the name of the current connection", "connection-name", anytime, (*conn).cmdSetName),
 			sub("setinfo", 4, "7.2.0", "Set what the client library says of itself", "attr value", anytime, (*conn).cmdSetInfo),
+			sub("capa", -3, "8.0.0", "Say what the client library can do: redirect has it sent to the leader", "capability [capability ...]", anytime, (*conn).cmdClientCapa),
 			sub("info", 2, "6.2.0", "Get information about the current connection", "", inOrder, (*conn).cmdClientInfo).tips("nondeterministic_output"),
 			admin(sub("list", -2, "2.4.0", "Get the list of client connections", "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]", inOrder, (*conn).cmdClientList)).tips("nondeterministic_output"),
 			admin(sub("kill", -3, "2.4.0", "Close connections", "[ip:port] [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes/no]", inOrder, (*conn).cmdClientKill)),
@@ -357,6 +358,14 @@ func (c *conn) cmdClientNoEvict(argv [][]byte) {
 		c.noEvict = on
 		c.enc.Status("OK")
 	}
+}
+
+// cmdClientCapa is Valkey's. What is not known is ignored, as there.
+func (c *conn) cmdClientCapa(argv [][]byte) {
+	for _, a := range argv[2:] {
+		c.redirects = c.redirects || command.EqualFold(a, "redirect")
+	}
+	c.enc.Status("OK")
 }
 
 // cmdClientNoTouch has nothing to switch: a local read leaves no trace on a key

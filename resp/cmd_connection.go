@@ -22,7 +22,12 @@ func connectionFamily() []local {
 		local{spec: command.Spec{Name: "auth", Arity: -2, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(N) where N is the number of passwords defined for the user",
 			Summary: "Authenticate to the server", Syntax: "[username] password"}, when: inOrder, run: (*conn).cmdAuth}.hiding(1),
 		{spec: command.Spec{Name: "select", Arity: 2, Flags: command.Loading | command.Stale | command.Fast, Group: group, Since: "1.0.0", Complexity: "O(1)",
-			Summary: "Change the selected database for the current connection", Syntax: "index"}, when: anytime, run: (*conn).cmdSelect, role: selects},
+			Summary: "Change the selected database for the current connection", Syntax: "index", OtherDatabase: func(argv [][]byte) string {
+				if n, ok := command.ParseInt(argv[1]); ok && n != 0 {
+					return "ERR SELECT is not allowed in cluster mode"
+				}
+				return ""
+			}}, when: anytime, run: (*conn).cmdSelect, role: selects},
 		{spec: command.Spec{Name: "quit", Arity: -1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "1.0.0", Complexity: "O(1)",
 			Summary: "Close the connection"}, when: inOrder, run: (*conn).cmdQuit, role: unqueued | whileListens},
 		{spec: command.Spec{Name: "reset", Arity: 1, Flags: connFlags | command.Fast | command.NoAuth | command.AllowBusy, Group: group, Since: "6.2.0", Complexity: "O(1)",
@@ -89,7 +94,7 @@ func (c *conn) cmdReset([][]byte) {
 	c.sink.setRESP3(false)
 	c.beDefault()
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
-	c.noEvict, c.debugging = false, false
+	c.noEvict, c.debugging, c.redirects = false, false, false
 	if c.sink.off { // as in Redis, a SKIP before holds for RESET itself
 		c.sink.off, c.enc = false, &c.sink.client
 	}
@@ -179,7 +184,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 		proto = 3
 	}
 	role := "replica"
-	if c.srv.cluster.IsLeader() {
+	if t := c.srv.topology(); t.leads() {
 		role = "master"
 	}
 	c.enc.Map(7)
@@ -192,7 +197,7 @@ func (c *conn) cmdHello(argv [][]byte) {
 	c.enc.BulkString("id")
 	c.enc.Int(c.id)
 	c.enc.BulkString("mode")
-	c.enc.BulkString("standalone")
+	c.enc.BulkString(c.srv.mode())
 	c.enc.BulkString("role")
 	c.enc.BulkString(role)
 	c.enc.BulkString("modules")

@@ -185,35 +185,3 @@ func (c *conn) cmdRaftDigest([][]byte) {
 	c.enc.Int(int64(index))
 	c.enc.BulkString(digest)
 }
-
-// clusterFamily answers as a Redis without Redis Cluster does: every node here
-// has all the data, so there are no slots to ask about.
-func clusterFamily() []local {
-	const flags = command.Stale
-	disabled := func(c *conn, _ [][]byte) { c.enc.Error(errNoCluster) }
-	sub := func(name string, arity int, since, summary, syntax string) local {
-		return local{spec: command.Spec{Name: name, Arity: arity, Flags: flags, Since: since, Complexity: "O(1)", Summary: summary, Syntax: syntax}, when: anytime, run: disabled}
-	}
-	flagged := func(more command.Flags, l local) local { l.spec.Flags |= more; return l }
-	return []local{
-		{
-			spec: command.Spec{Name: "cluster", Arity: -2, Group: "cluster", Since: "3.0.0", Complexity: "Depends on subcommand.", Summary: "A container for cluster commands"},
-			subs: []local{
-				sub("info", 2, "3.0.0", "Provides info about Redis Cluster node state", "").tips("nondeterministic_output"),
-				sub("myid", 2, "3.0.0", "Return the node id", ""),
-				sub("nodes", 2, "3.0.0", "Get Cluster config for the node", "").tips("nondeterministic_output"),
-				sub("slots", 2, "3.0.0", "Get array of Cluster slot to node mappings", "").tips("nondeterministic_output"),
-				sub("shards", 2, "7.0.0", "Get array of cluster slots to node mappings", "").tips("nondeterministic_output"),
-				sub("links", 2, "7.0.0", "Returns a list of all TCP links to and from peer nodes in cluster", "").tips("nondeterministic_output"),
-				sub("keyslot", 3, "3.0.0", "Returns the hash slot of the specified key", "key"),
-				sub("countkeysinslot", 3, "3.0.0", "Return the number of local keys in the specified hash slot", "slot"),
-				sub("getkeysinslot", 4, "3.0.0", "Return local key names in the specified hash slot", "slot count").tips("nondeterministic_output"),
-				flagged(command.Admin|command.NoScript, sub("reset", -2, "3.0.0", "Reset a Redis Cluster node", "[HARD | SOFT]")),
-				flagged(command.Admin, sub("replicas", 3, "5.0.0", "List replica nodes of the specified master node", "node-id").tips("nondeterministic_output")),
-				flagged(command.Loading, sub("help", 2, "5.0.0", "Show helpful text about the different subcommands", "")),
-			},
-		},
-		{spec: command.Spec{Name: "asking", ACL: "connection", Arity: 1, Flags: command.Fast, Group: "cluster", Since: "3.0.0", Complexity: "O(1)",
-			Summary: "Sent by cluster clients after an -ASK redirect"}, when: anytime, run: disabled},
-	}
-}

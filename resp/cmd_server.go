@@ -3,6 +3,7 @@ package resp
 import (
 	"context"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -27,8 +28,7 @@ func serverFamily() []local {
 		moduleContainer(),
 		replicaof("replicaof", "5.0.0"),
 		replicaof("slaveof", "1.0.0"),
-		{spec: command.Spec{Name: "failover", Arity: -1, Flags: command.Admin | command.NoScript | command.Stale, Group: group, Since: "6.2.0", Complexity: "O(1)",
-			Summary: "Hand leadership over; see RAFT TRANSFER", Syntax: "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]"}, when: inOrder, run: refused(errFailover)},
+		failover(),
 		{spec: migrateSpec(), when: slow, run: (*conn).cmdMigrate, secret: migrateSecret},
 		{spec: command.Spec{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Loading | command.Stale, Group: group, Since: "1.0.0", Complexity: "Depends on subcommand.",
 			Summary: "A container for debugging commands"}, when: slow, run: (*conn).cmdDebug, role: guarded},
@@ -72,39 +72,33 @@ func (c *conn) cmdTime([][]byte) {
 // proxies that look for the primary find the leader.
 func (c *conn) cmdRole([][]byte) {
 	s := c.srv
-	if s.cluster.IsLeader() {
-		replicas := s.replicas()
+	t, applied := s.topology(), int64(s.store.AppliedIndex())
+	m := t.master()
+	if t.leads() {
+		far := s.progress()
+		replicas := slices.DeleteFunc(t.replicas(), func(p place) bool { return !far.online(&p) })
 		c.enc.Array(3)
 		c.enc.BulkString("master")
-		c.enc.Int(int64(s.store.AppliedIndex()))
-		online := replicas[:0]
+		c.enc.Int(applied)
+		c.enc.Array(len(replicas))
 		for _, r := range replicas {
-			if r.state == "online" {
-				online = append(online, r)
-			}
-		}
-		c.enc.Array(len(online))
-		for _, r := range online {
-			c.enc.Strings(r.host, r.port, strconv.FormatUint(r.offset, 10))
+			c.enc.Strings(r.host, strconv.Itoa(r.reach(c.tls)), strconv.FormatUint(far.offset(r.id), 10))
 		}
 		return
 	}
-	id, addr := s.cluster.Leader()
-	host, port := splitAddr(addr)
-	portNumber, _ := command.ParseInt([]byte(port))
-	state := "connected"
-	switch {
-	case id == 0:
-		state = "connect"
-	case !s.store.Ready():
-		state = "sync"
+	host, port, state := "", 0, "connect"
+	if m != nil {
+		host, port, state = m.host, m.reach(c.tls), "connected"
+		if !s.store.Ready() {
+			state = "sync"
+		}
 	}
 	c.enc.Array(5)
 	c.enc.BulkString("slave")
 	c.enc.BulkString(host)
-	c.enc.Int(portNumber)
+	c.enc.Int(int64(port))
 	c.enc.BulkString(state)
-	c.enc.Int(int64(s.store.AppliedIndex()))
+	c.enc.Int(applied)
 }
 
 // cmdWait answers how many members beside the leader are known to hold what

@@ -41,6 +41,7 @@ const (
 	subscribes                    // it changes what the client listens to
 	whileListens                  // a RESP2 client that listens may call it, as it may what subscribes
 	guarded                       // it is refused unless enable-debug-command allows it
+	always                        // it is about who leads: whether the node loads, or knows a leader, does not matter
 	harmless                      // an @admin command that only shows what this node's part in the cluster is
 )
 
@@ -60,7 +61,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily(), scriptingFamily()}
+	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily(), sentinelFamily(), scriptingFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for

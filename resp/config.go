@@ -36,8 +36,12 @@ type Config struct {
 	Percentiles      []float64 // of latencies, in INFO
 	TrackingKeys     int64     // most keys that CLIENT TRACKING remembers for all clients, 0: any number
 	Databases        int
-	ShutdownTimeout  int // seconds that clients get for their last replies
-	IOThreads        int // event loops, 0: one for each two CPUs
+	ClusterEnabled   bool   // clients are told that this is Redis Cluster, and its rules hold
+	CrossSlot        bool   // a command may have keys of several slots, where the rules hold
+	EndpointType     string // what of a member's address CLUSTER prefers: "ip", "hostname" or "unknown-endpoint"
+	SentinelMaster   string // the name that SENTINEL knows this cluster by
+	ShutdownTimeout  int    // seconds that clients get for their last replies
+	IOThreads        int    // event loops, 0: one for each two CPUs
 	Driver           string
 }
 

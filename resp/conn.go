@@ -38,6 +38,7 @@ type conn struct {
 	laddr   string // ours
 	fd      int
 	isLocal bool // the client is on this host
+	tls     bool // it speaks TLS, and is told of others' TLS ports
 	created time.Time
 
 	input
@@ -61,6 +62,7 @@ type conn struct {
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
 	debugging           bool // SCRIPT DEBUG
+	redirects           bool // the client wants to be sent to the leader, rather than its requests
 	monitor             bool
 	subscriber          store.Subscriber
 	listen              listening

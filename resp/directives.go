@@ -58,6 +58,16 @@ func Directives() []Directive {
 		number("busy-reply-threshold", "5000", 0, math.MaxInt64, "milliseconds after which a script that has not written keeps this node busy for its other clients, 0 for never", func(c *Config) *Millis { return &c.BusyThreshold }).alias("lua-time-limit"),
 		yesno("latency-tracking", "yes", "keep a histogram of each command's latency", func(c *Config) *bool { return &c.LatencyTracking }),
 		text("latency-tracking-info-percentiles", "50 99 99.9", "percentiles of commands' latencies that INFO shows", setPercentiles, func(c *Config) string { return formatPercentiles(c.Percentiles) }),
+		yesno("cluster-enabled", "no", "tell clients that this is Redis Cluster and keep to its rules, such as only database 0; its commands are there in any case", func(c *Config) *bool { return &c.ClusterEnabled }).immutable(),
+		yesno("cluster-allow-cross-slot", "yes", "with cluster-enabled, let commands have keys of several slots, which Redis Cluster refuses", func(c *Config) *bool { return &c.CrossSlot }),
+		enum("cluster-preferred-endpoint-type", "ip", []string{"ip", "hostname", "unknown-endpoint"}, "what CLUSTER SLOTS and SHARDS tell clients to connect to", func(c *Config) *string { return &c.EndpointType }),
+		text("sentinel-master-name", "mymaster", "name under which clients of Sentinel ask for the leader", func(c *Config, v string) error {
+			if v == "" || strings.ContainsAny(v, " \t\r\n\x00") {
+				return errors.New("the name must be a word")
+			}
+			c.SentinelMaster = v
+			return nil
+		}, func(c *Config) string { return c.SentinelMaster }),
 		number("databases", "16", 16, 16, "databases to SELECT from", func(c *Config) *int { return &c.Databases }).immutable(),
 		number("shutdown-timeout", "10", 0, math.MaxInt32, "seconds that clients get to take their last replies", func(c *Config) *int { return &c.ShutdownTimeout }),
 		number("io-threads", "0", 0, 128, "event loops for clients, 0 to follow the number of CPUs", func(c *Config) *int { return &c.IOThreads }).immutable().redis("1"),

@@ -208,13 +208,21 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if c.inSubscribedMode() && !cm.is(subscribes|whileListens) {
 		return c.reject(cm, errSubscribed(cm.name))
 	}
+	if cfg.oneSlot() && c.crossesSlots(cm, argv) {
+		return c.reject(cm, errCrossSlot)
+	}
+	if c.redirects {
+		if line := c.elsewhere(cm, argv); line != "" {
+			return c.reject(cm, line)
+		}
+	}
 	if c.writes(cm) && s.cluster.RefusesWrites() {
 		return c.reject(cm, string(store.ErrDiskFull))
 	}
-	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !s.hasLeader() {
+	if !cfg.ServeStale && cm.flags&command.Stale == 0 && !cm.is(always) && !s.hasLeader() {
 		return c.reject(cm, errMasterDown)
 	}
-	if cm.flags&command.Loading == 0 && !c.serving {
+	if cm.flags&command.Loading == 0 && !cm.is(always) && !c.serving {
 		return c.reject(cm, loadingError(s.store.Readiness()))
 	}
 	if cm.flags&command.AllowBusy == 0 {
@@ -242,7 +250,7 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false
 	}
-	if line := c.foreignDenied(cm, argv); line != "" {
+	if line := c.deniedInside(cm, argv); line != "" {
 		c.ran(cm, argv, c.db, 0, true)
 		return c.literal(func() { c.enc.Error(line) })
 	}
@@ -276,7 +284,7 @@ func (c *conn) reject(cm *cmd, line string) bool {
 		// Redis: the transaction is over, and the answer says why.
 		c.discard()
 		c.note(cm, c.args, c.db)
-		if line != errExecAbort {
+		if line != errExecAbort && line != errCrossSlot && !strings.HasPrefix(line, moved) && !strings.HasPrefix(line, redirect) {
 			line = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(line, "ERR ")
 		}
 	} else if c.multi.on {

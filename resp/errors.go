@@ -27,7 +27,6 @@ const (
 	errLoading        = "LOADING Redis is loading the dataset in memory"
 	errNotInMulti     = "ERR Command not allowed inside a transaction"
 	errMaxClients     = "ERR max number of clients reached"
-	errNoCluster      = "ERR This instance has cluster support disabled"
 	errNoConfigFile   = "ERR The server is running without a config file"
 	errClientName     = "ERR Client names cannot contain spaces, newlines or special characters."
 	errUnblocked      = "UNBLOCKED client unblocked via CLIENT UNBLOCK"

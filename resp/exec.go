@@ -179,7 +179,7 @@ func (c *conn) exec(t *transaction) {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
 			continue
 		}
-		if line := c.foreignDenied(q.cmd, q.argv); line != "" { // Redis's SORT runs, and finds out
+		if line := c.deniedInside(q.cmd, q.argv); line != "" {
 			at := db
 			cmds[i] = store.Queued{Local: func(reply command.Reply) {
 				reply.Error(line)

@@ -20,6 +20,7 @@ import (
 type infoText struct {
 	strings.Builder
 	srv *Server
+	tls bool // who asks has come over TLS, and is told those ports
 }
 
 func (t *infoText) section(name string) {
@@ -42,26 +43,28 @@ type infoSection struct {
 	name      string
 	byDefault bool
 	write     func(*infoText)
+	asked     bool // shown only to who names it
 }
 
 // infoSections are INFO's sections in order.
 func infoSections() []infoSection {
 	return []infoSection{
-		{"server", true, (*infoText).server},
-		{"clients", true, (*infoText).clients},
-		{"memory", true, (*infoText).memory},
-		{"persistence", true, (*infoText).persistence},
-		{"stats", true, (*infoText).stats},
-		{"replication", true, (*infoText).replication},
-		{"cpu", true, (*infoText).cpu},
-		{"modules", true, func(t *infoText) { t.section("Modules") }},
-		{"commandstats", false, (*infoText).commandStats},
-		{"errorstats", true, (*infoText).errorStats},
-		{"latencystats", false, (*infoText).latencyStats},
-		{"cluster", true, (*infoText).cluster},
-		{"keyspace", true, (*infoText).keyspace},
-		{"waitstats", false, (*infoText).waitStats},
-		{"raft", true, (*infoText).raft},
+		{name: "server", byDefault: true, write: (*infoText).server},
+		{name: "clients", byDefault: true, write: (*infoText).clients},
+		{name: "memory", byDefault: true, write: (*infoText).memory},
+		{name: "persistence", byDefault: true, write: (*infoText).persistence},
+		{name: "stats", byDefault: true, write: (*infoText).stats},
+		{name: "replication", byDefault: true, write: (*infoText).replication},
+		{name: "cpu", byDefault: true, write: (*infoText).cpu},
+		{name: "modules", byDefault: true, write: func(t *infoText) { t.section("Modules") }},
+		{name: "commandstats", write: (*infoText).commandStats},
+		{name: "errorstats", byDefault: true, write: (*infoText).errorStats},
+		{name: "latencystats", write: (*infoText).latencyStats},
+		{name: "cluster", byDefault: true, write: (*infoText).cluster},
+		{name: "keyspace", byDefault: true, write: (*infoText).keyspace},
+		{name: "waitstats", write: (*infoText).waitStats},
+		{name: "raft", byDefault: true, write: (*infoText).raft},
+		{name: "sentinel", asked: true, write: (*infoText).sentinel}, // of a Sentinel, which this is beside everything else
 	}
 }
 
@@ -70,16 +73,16 @@ func (c *conn) cmdInfo(argv [][]byte) {
 	for _, a := range argv[1:] {
 		names = append(names, strings.ToLower(string(a)))
 	}
-	c.enc.Verbatim("txt", c.srv.info(names))
+	c.enc.Verbatim("txt", c.srv.info(names, c.tls))
 }
 
 // info writes the named sections; none: the default ones.
-func (s *Server) info(names []string) string {
-	t := &infoText{srv: s}
+func (s *Server) info(names []string, tls bool) string {
+	t := &infoText{srv: s, tls: tls}
 	all := slices.Contains(names, "all") || slices.Contains(names, "everything")
 	def := len(names) == 0 || slices.Contains(names, "default")
 	for _, sec := range infoSections() {
-		if all || def && sec.byDefault || slices.Contains(names, sec.name) {
+		if all && !sec.asked || def && sec.byDefault || slices.Contains(names, sec.name) {
 			sec.write(t)
 		}
 	}
@@ -101,7 +104,7 @@ func (t *infoText) server() {
 	t.line("redis_git_sha1", "00000000")
 	t.line("redis_git_dirty", 0)
 	t.line("redis_build_id", "0")
-	t.line("redis_mode", "standalone")
+	t.line("redis_mode", s.mode())
 	t.line("os", system+" "+release+" "+machine)
 	t.line("arch_bits", strconv.IntSize)
 	t.line("monotonic_clock", "Go runtime")
@@ -368,21 +371,29 @@ func (s *Server) clientMemory() (n int64) {
 // the leader is the master, and the applied index is the offset.
 func (t *infoText) replication() {
 	s := t.srv
-	st, applied := s.cluster.Status(), s.store.AppliedIndex()
+	at, far := s.topology(), s.progress()
+	st, applied := far.Status, far.applied
 	t.section("Replication")
-	if s.cluster.IsLeader() {
+	if at.leads() {
+		replicas := at.replicas()
 		t.line("role", "master")
-		slaves := s.replicas()
-		t.line("connected_slaves", len(slaves))
-		for i, r := range slaves {
-			t.line(fmt.Sprintf("slave%d", i), fmt.Sprintf("ip=%s,port=%s,state=%s,offset=%d,lag=%d", r.host, r.port, r.state, r.offset, r.lag))
+		t.line("connected_slaves", len(replicas))
+		for i := range replicas {
+			r := &replicas[i]
+			state := "wait_bgsave"
+			if far.online(r) {
+				state = "online"
+			}
+			t.line(fmt.Sprintf("slave%d", i), fmt.Sprintf("ip=%s,port=%d,state=%s,offset=%d,lag=%d", r.host, r.reach(t.tls), state, far.offset(r.id), oneIf(!r.up)))
 		}
 	} else {
-		_, addr := s.cluster.Leader()
-		host, port := splitAddr(addr)
+		host, port := "", 0
+		if m := at.master(); m != nil {
+			host, port = m.host, m.reach(t.tls)
+		}
 		in, behind := st.Incoming, st.Incoming.Index > applied
 		up, heard := "down", -1
-		if s.store.Ready() {
+		if s.store.Ready() && host != "" {
 			up, heard = "up", 0
 		}
 		t.line("role", "slave")
@@ -408,7 +419,7 @@ func (t *infoText) replication() {
 		t.line("replica_announced", 1)
 		t.line("connected_slaves", 0)
 	}
-	t.line("master_failover_state", "no-failover")
+	t.line("master_failover_state", s.failoverState())
 	t.line("master_replid", fmt.Sprintf("%040x", st.ClusterID))
 	t.line("master_replid2", strings.Repeat("0", 40))
 	t.line("master_repl_offset", applied)
@@ -494,7 +505,7 @@ func (t *infoText) latencyStats() {
 
 func (t *infoText) cluster() {
 	t.section("Cluster")
-	t.line("cluster_enabled", 0)
+	t.line("cluster_enabled", oneIf(t.srv.config().ClusterEnabled))
 }
 
 func (t *infoText) keyspace() {
@@ -570,37 +581,7 @@ func (s *Server) raftStatus() []pair {
 	}
 }
 
-// replica is a follower, as Redis would show one.
-type replica struct {
-	id         uint64
-	host, port string
-	state      string
-	offset     uint64
-	lag        int
-}
-
-// replicas lists the other members, as the leader sees them.
-func (s *Server) replicas() []replica {
-	st := s.cluster.Status()
-	var all []replica
-	for _, m := range st.Members {
-		if m.ID == st.ID {
-			continue
-		}
-		p, known := st.Progress[m.ID]
-		r := replica{id: m.ID, state: "wait_bgsave", offset: p.Match}
-		r.host, r.port = splitAddr(m.ClientAddr)
-		if known && p.RecentActive && p.State != "snapshot" {
-			r.state = "online"
-		}
-		if known && !p.RecentActive {
-			r.lag = 1
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
+// splitAddr splits host:port, and returns "" and "0" of what is not known.
 func splitAddr(addr string) (host, port string) {
 	i := strings.LastIndexByte(addr, ':')
 	if i < 0 {

@@ -8,7 +8,7 @@ import (
 
 // cmdstat is a command's line in INFO commandstats, without its times.
 func cmdstat(s *Server, name string) string {
-	for line := range strings.Lines(s.info([]string{"commandstats"})) {
+	for line := range strings.Lines(s.info([]string{"commandstats"}, false)) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "cmdstat_"+name+":"); ok {
 			parts := strings.Split(rest, ",")
 			return parts[0] + "," + parts[3] + "," + parts[4]

@@ -115,6 +115,7 @@ type Server struct {
 	peak     atomic.Int64 // most memory seen in use
 
 	startMemory int64        // in use when the server was made: not data
+	handing     atomic.Bool  // leadership is being handed over for a client
 	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
 	saveErr     atomic.Bool  // the last of them failed
 
@@ -125,6 +126,7 @@ type Server struct {
 	closing      bool
 
 	secrets secrets
+	lookout *lookout // for changes that subscribers of Sentinel's channels are told of
 
 	plain driver.Driver // of plain TCP connections
 	tls   driver.Driver
@@ -162,6 +164,7 @@ func New(opts Options) (*Server, error) {
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
 		stopC:   make(chan struct{}),
+		lookout: newLookout(),
 
 		startMemory: memoryUse().used,
 	}
@@ -364,7 +367,9 @@ func isLoopback(a net.Addr) bool {
 // connect makes the state machine of an accepted connection, for its driver.
 func (s *Server) connect(l driver.Link, nc net.Conn, fd int) driver.Conn {
 	remote := nc.RemoteAddr()
-	return newConn(s, l, remote.String(), nc.LocalAddr().String(), fd, isLoopback(remote))
+	c := newConn(s, l, remote.String(), nc.LocalAddr().String(), fd, isLoopback(remote))
+	_, c.tls = nc.(*tls.Conn)
+	return c
 }
 
 // remember adds a connection to those that CLIENT LIST shows.
@@ -445,6 +450,7 @@ func (s *Server) cron() {
 		if p := s.pause.Load(); p != nil && now >= p.until {
 			s.unpause(p)
 		}
+		s.tellChanges(now)
 		if s.store.Ready() {
 			s.downFrom.Store(0)
 		} else {

@@ -6,11 +6,17 @@ import (
 	"testing"
 )
 
-// drivers runs a test with every driver of this platform.
-func drivers(t *testing.T, test func(t *testing.T, s *Server, l *single)) {
+// drivers runs a test with every driver of this platform, with other options if they are
+// given.
+func drivers(t *testing.T, test func(t *testing.T, s *Server, l *single), change ...func(*Options)) {
 	for _, name := range []string{"goroutine", "auto"} {
 		t.Run(name, func(t *testing.T) {
-			s, l := newServer(t, func(o *Options) { o.Config.Driver = name })
+			s, l := newServer(t, func(o *Options) {
+				o.Config.Driver = name
+				for _, ch := range change {
+					ch(o)
+				}
+			})
 			test(t, s, l)
 		})
 	}

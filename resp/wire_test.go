@@ -13,8 +13,11 @@ import (
 	"time"
 )
 
-// oracle rewrites the expectations of testdata/redis from a real Redis 7.0.15.
-var oracle = flag.String("oracle", "", "address of a redis-server 7.0.15 to rewrite testdata/redis from")
+// The oracles rewrite expectations from a real Redis 7.0.15.
+var (
+	oracle        = flag.String("oracle", "", "address of a redis-server 7.0.15 to rewrite testdata/redis from")
+	clusterOracle = flag.String("cluster-oracle", "", "address of one that is all of a Redis Cluster, to rewrite testdata/cluster from")
+)
 
 // TestWire plays scripts of what goes over the wire. In a script
 //
@@ -27,7 +30,9 @@ var oracle = flag.String("oracle", "", "address of a redis-server 7.0.15 to rewr
 //	hear       what follows comes without anything being sent
 //
 // with Go's escapes in bytes. A # begins a comment. What scripts in
-// testdata/redis expect is what a redis-server 7.0.15 answered.
+// testdata/redis expect is what a redis-server 7.0.15 answered, and in testdata/cluster
+// one that is a cluster of its own, as we are with cluster-enabled and without
+// cluster-allow-cross-slot.
 func TestWire(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/*.txt")
 	if err != nil || len(files) == 0 {
@@ -39,8 +44,9 @@ func TestWire(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if *oracle != "" && strings.Contains(file, "/redis/") {
-				rewriteWire(t, file, string(script))
+			kind := filepath.Base(filepath.Dir(file))
+			if from := map[string]string{"redis": *oracle, "cluster": *clusterOracle}[kind]; from != "" {
+				rewriteWire(t, file, string(script), from)
 				return
 			}
 			drivers(t, func(t *testing.T, s *Server, l *single) {
@@ -50,6 +56,10 @@ func TestWire(t *testing.T) {
 					}
 				}
 				playWire(t, s, file, string(script))
+			}, func(o *Options) {
+				if kind == "cluster" {
+					o.Config.ClusterEnabled, o.Config.CrossSlot = true, false
+				}
 			})
 		})
 	}
@@ -125,10 +135,10 @@ func (named cast) fold(s string) string {
 }
 
 // rewriteWire replaces what is expected by what a real server answers.
-func rewriteWire(t *testing.T, file, script string) {
+func rewriteWire(t *testing.T, file, script, from string) {
 	var out strings.Builder
 	dialReal := func() net.Conn {
-		nc, err := net.Dial("tcp", *oracle)
+		nc, err := net.Dial("tcp", from)
 		if err != nil {
 			t.Fatal(err)
 		}

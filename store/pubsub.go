@@ -33,8 +33,8 @@ type Message struct {
 }
 
 // Subscriber is a client of this node that may subscribe. The functions are set before
-// it does, are called by the apply loop while hub.mu is held, and must be quick and not
-// call the store.
+// it does, are called by the apply loop, or by who calls Tell, while hub.mu is held, and
+// must be quick and not call the store.
 type Subscriber struct {
 	// Deliver gets each message once, in the order of the log.
 	Deliver func(*Message)
@@ -367,7 +367,7 @@ func (h *hub) stop() {
 	}
 }
 
-// deliver hands a message to whoever it is for. The apply loop calls it, without
+// deliver hands a message to whoever it is for. The apply loop and Tell call it, without
 // Store.mu: readers go on, however many subscribers there are.
 func (h *hub) deliver(shard bool, channel string, payload []byte) {
 	h.mu.Lock()
@@ -386,6 +386,14 @@ func (h *hub) deliver(shard bool, channel string, payload []byte) {
 		if glob.MatchString([]byte(t.name), channel) {
 			h.send(t, channel, payload)
 		}
+	}
+}
+
+// Tell hands a message to the subscribers of this node alone, past the log: it is about
+// what this node sees.
+func (s *Store) Tell(channel, payload string) {
+	if s.hub.n.Load() > 0 {
+		s.hub.deliver(false, channel, []byte(payload))
 	}
 }
 

@@ -18,7 +18,7 @@ func foreignDirectives() []directive.Directive {
 		noRDB        = "there is no RDB file: snapshots are raftredis's own, with checksums"
 		noReplicas   = "members are kept up to date by raft, and there are no other replicas"
 		alike        = "the members of a cluster are all alike (see cluster and join)"
-		noSlots      = "every member has all keys: there are no hash slots"
+		noSlots      = "every member has all keys, and raft says who leads"
 		noEviction   = "nothing is evicted; give keys a time to live"
 		noModules    = "there are no modules"
 		noEncryption = "private keys must not be encrypted"
@@ -39,13 +39,9 @@ func foreignDirectives() []directive.Directive {
 
 		{Name: "replicaof", Why: alike, Is: []string{"no one"}, Refuse: true},
 		{Name: "replica-read-only", Why: "every member takes writes", Is: []string{"no"}},
-		{Name: "replica-announce-ip", Why: "see cluster-announce-ip", Is: []string{""}},
-		{Name: "replica-announce-port", Why: "see cluster-announce-port", Is: []string{"0"}},
 		{Name: "masterauth", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
 		{Name: "masteruser", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
 		{Name: "min-replicas-to-write", Why: "every write is on a majority of the members before it is acknowledged, whatever their number", Is: []string{"0"}, Refuse: true},
-
-		{Name: "cluster-enabled", Why: noSlots + " (see cluster)", Is: []string{"no"}, Refuse: true},
 
 		{Name: "maxmemory", Why: noEviction, Is: []string{"0"}, Refuse: true, Shown: true},
 		{Name: "maxmemory-policy", Why: noEviction, Is: []string{"noeviction"}, Refuse: true, Shown: true},
@@ -78,7 +74,7 @@ func foreignDirectives() []directive.Directive {
 		{noAOF, "no-appendfsync-on-rewrite auto-aof-rewrite-percentage auto-aof-rewrite-min-size aof-use-rdb-preamble aof-timestamp-enabled aof-rewrite-incremental-fsync aof-disable-auto-gc aof_rewrite_cpulist"},
 		{noRDB, "stop-writes-on-bgsave-error rdbcompression rdbchecksum dbfilename rdb-del-sync-files rdb-save-incremental-fsync bgsave_cpulist"},
 		{noReplicas, "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-load repl-disable-tcp-nodelay repl-backlog-size repl-backlog-ttl repl-ping-replica-period repl-timeout replica-priority replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush min-replicas-max-lag propagation-error-behavior"},
-		{noSlots, "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port cluster-announce-hostname cluster-announce-tls-port cluster-preferred-endpoint-type"},
+		{noSlots, "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port"},
 		{noEviction, "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time"},
 		{noModules, "enable-module-command"},
 		{goTLS, "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout"},

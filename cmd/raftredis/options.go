@@ -34,6 +34,8 @@ type options struct {
 
 	announceIP   text
 	announcePort number
+	announceTLS  number
+	announceName text
 	clusterPort  number
 	peerListen   text
 	tlsCluster   yesNo
@@ -84,6 +86,8 @@ func newOptions() *options {
 
 		announceIP:   text{kind: "host"},
 		announcePort: number{0, 0, 65535},
+		announceTLS:  number{0, 0, 65535},
+		announceName: text{kind: "name"},
 		clusterPort:  number{0, 0, 65535},
 		peerListen:   text{kind: "address"},
 
@@ -118,8 +122,8 @@ func (o *options) declare() {
 	fs.Usage = func() {} // main prints errors, and --help is an option like others
 	o.flags = fs
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if opt := o.registry.byName[name]; opt != nil {
-			name = opt.Name // it may have been the alias
+		if opt := o.registry.find(name); opt != nil && opt.Owner != directive.Nobody {
+			name = opt.Name // it may have been another name of it
 		}
 		return pflag.NormalizedName(name)
 	})

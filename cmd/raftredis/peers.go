@@ -119,11 +119,23 @@ func (o *options) host() string {
 	return "127.0.0.1"
 }
 
-// clientAddr is where clients reach this node, as the other members will know it.
+// clientAddr is where clients reach this node, as the other members will know it. If
+// there is no port for clients without TLS, it is the one for those with.
 func (o *options) clientAddr() string {
 	port := int64(o.front.Port)
+	if port == 0 {
+		port = o.clientTLSPort()
+	}
 	if o.announcePort.value != 0 {
 		port = o.announcePort.value
 	}
 	return net.JoinHostPort(o.host(), strconv.FormatInt(port, 10))
+}
+
+// clientTLSPort is where clients reach it that speak TLS, 0 if they do not.
+func (o *options) clientTLSPort() int64 {
+	if o.announceTLS.value != 0 {
+		return o.announceTLS.value
+	}
+	return int64(o.front.TLSPort)
 }

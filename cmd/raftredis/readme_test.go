@@ -69,7 +69,7 @@ func commandTable(table *command.Table) string {
 		groups[s.Group] = append(groups[s.Group], name)
 		count++
 	}
-	order := []string{"string", "generic", "list", "hash", "set", "sorted-set", "stream", "bitmap", "hyperloglog", "geo", "transactions", "pubsub", "scripting", "connection", "server", "cluster", "raft"}
+	order := []string{"string", "generic", "list", "hash", "set", "sorted-set", "stream", "bitmap", "hyperloglog", "geo", "transactions", "pubsub", "scripting", "connection", "server", "cluster", "sentinel", "raft"}
 	var names []string
 	for g := range groups {
 		names = append(names, g)

@@ -308,6 +308,8 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 
 		ListenURL:     o.peerListen.value,
 		ClientAddr:    o.clientAddr(),
+		ClientTLSPort: int(o.clientTLSPort()),
+		Hostname:      o.announceName.value,
 		SnapshotBytes: uint64(o.snapshotBytes),
 		CatchUpBytes:  uint64(o.catchUpBytes),
 		TickInterval:  o.nodeTimeout.value / electionTicks,

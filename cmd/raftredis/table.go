@@ -34,8 +34,10 @@ func (r *registry) find(name string) *option {
 	if opt := r.byName[name]; opt != nil {
 		return opt
 	}
-	if opt := r.byName[formerName(name)]; opt != nil && opt.Owner == directive.Nobody {
-		return opt
+	if former := formerName(name); former != name {
+		if opt := r.byName[former]; opt != nil && (opt.Owner == directive.Nobody || opt.Alias == former) {
+			return opt
+		}
 	}
 	return nil
 }
@@ -65,8 +67,14 @@ func (o *options) table() *registry {
 		own(&o.join, "join", "join a running cluster through any of the members in --cluster, instead of starting a new one").startOnly(),
 		own(&o.clusterPort, "cluster-port", "port for the other members, where --cluster does not say it; 0 is the client port plus 10000").remember(),
 		own(&o.peerListen, "peer-listen", "where to listen for the other members, if that is not this node's own URL").like("0.0.0.0:16379").startOnly().remember(),
-		own(&o.announceIP, "cluster-announce-ip", "host under which clients reach this node, told to the other members; the first of --bind by default").remember(),
-		own(&o.announcePort, "cluster-announce-port", "port under which clients reach this node; 0 is --port").remember(),
+		own(&o.announceIP, "cluster-announce-ip", "host under which clients reach this node, told to the other members; the first of --bind by default").alias("replica-announce-ip").remember(),
+		own(&o.announcePort, "cluster-announce-port", "port under which clients reach this node; 0 is --port").alias("replica-announce-port").remember(),
+		own(&o.announceTLS, "cluster-announce-tls-port", "port under which clients reach it over TLS; 0 is --tls-port").remember(),
+		own(&o.announceName, "cluster-announce-hostname", "name of this node's host that clients are told besides").remember(),
+		take("cluster-enabled"),
+		take("cluster-allow-cross-slot"),
+		take("cluster-preferred-endpoint-type"),
+		take("sentinel-master-name"),
 		own(&o.tlsCluster, "tls-cluster", "mutual TLS between the members (their URLs are then https)").remember(),
 		take("tls-cert-file"),
 		take("tls-key-file"),
@@ -142,6 +150,7 @@ func own(value pflag.Value, name, summary string) option {
 	}}
 }
 
+func (opt option) alias(name string) option   { opt.Alias = name; return opt }
 func (opt option) startOnly() option          { opt.StartOnly = true; return opt }
 func (opt option) remember() option           { opt.Remember = true; return opt }
 func (opt option) hidden() option             { opt.Hidden = true; return opt }

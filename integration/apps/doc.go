@@ -18,6 +18,17 @@
 // a program cannot pass by ending early, and a job that is lost is a line that never
 // comes. The test keeps the accounts; what a job is, the program's first comment says.
 //
+// # A program that follows the leader
+//
+// It is told several addresses, and writes a key for each job until its input ends, through a
+// library that looks for the leader by itself in one of two dialects: Redis Cluster's or
+// Sentinel's. Then it reads those keys that it was told are written. Meanwhile the leader dies,
+// hands over, and every node is restarted; after each of these it has to write again
+// soon after there is a new leader. The addresses are in the place of the one, the number of jobs does not
+// matter, and the dialect follows:
+//
+//	(cd node && sleep 10 | node ioredis_failover.js 127.0.0.1:6379,127.0.0.1:6380 0 sentinel)
+//
 // # By hand
 //
 // The end of the input (Ctrl-D) ends a program; sleep stands for it here.

@@ -160,14 +160,14 @@ func eventually(t *testing.T, what string, condition func() error) {
 // nodes is a running cluster that ends with its test.
 type nodes struct{ *cluster.Cluster }
 
-// start starts a cluster of n nodes and waits until all know a leader.
-func start(t *testing.T, n int) nodes {
+// start starts a cluster of n nodes with these options, and waits until all know a leader.
+func start(t *testing.T, n int, args ...string) nodes {
 	t.Helper()
 	path, err := built.node()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := cluster.New(path, newDir(t), n)
+	c, err := cluster.New(path, newDir(t), n, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ type View interface {
 	Leader() (id uint64, clientAddr string)
 	// IsLeader reports whether this node leads, as far as it knows.
 	IsLeader() bool
+	// Standing is what clients may be told of who leads and who the members are. It must
+	// be cheap.
+	Standing() Standing
 	// RefusesWrites reports whether clients' writes are to be refused because the disks
 	// of too many members are nearly full. It must be cheap. What the store proposes by
 	// itself, or must propose to keep a promise, goes on: it is little.

@@ -52,6 +52,11 @@ type Member struct {
 	PeerURL    string // where rafthttp reaches it: http://host:port
 	ClientAddr string // where clients reach it: host:port, empty until it has announced itself
 	Learner    bool
+	// ClientTLSPort and Hostname are announced together with ClientAddr: the port for
+	// clients that speak TLS, 0 if there is none, and a name for the host of ClientAddr, ""
+	// if it has none to be told.
+	ClientTLSPort int    `json:",omitempty"`
+	Hostname      string `json:",omitempty"`
 	// Instance is a random number that a joining node keeps in its data directory, and
 	// that nobody can take over: it tells the member from one of the same id that has
 	// lost its data. 0 for those that founded the cluster or have not joined yet.
@@ -77,6 +82,8 @@ type Status struct {
 	SnapshotsSent uint64              // to other members, since the start
 	Incoming      Transfer            // the latest snapshot that was sent to this node
 	Progress      map[uint64]Progress // only on the leader
+	// Links has since when the links to other members work, without those to whom none does.
+	Links map[uint64]time.Time
 }
 
 // Progress is what the leader knows of one follower.

@@ -83,6 +83,19 @@ func keySpecs() []*Spec {
 			Summary:    "Copy a key",
 			Syntax:     "source destination [DB destination-db] [REPLACE]",
 			Write:      copyKey,
+
+			OtherDatabase: func(argv [][]byte) string {
+				for i := 3; i+1 < len(argv); i++ {
+					if !EqualFold(argv[i], "db") {
+						continue
+					}
+					if n, ok := ParseInt(argv[i+1]); ok && n != 0 {
+						return "ERR Copying to another database is not allowed in cluster mode"
+					}
+					i++
+				}
+				return ""
+			},
 		},
 		{
 			Name: "move", Arity: 3, Group: "generic", Since: "1.0.0",
@@ -92,6 +105,8 @@ func keySpecs() []*Spec {
 			Summary:    "Move a key to another database",
 			Syntax:     "key db",
 			Write:      move,
+
+			OtherDatabase: func([][]byte) string { return "ERR MOVE is not allowed in cluster mode" },
 		},
 	}
 }
@@ -135,6 +150,8 @@ func databaseSpecs() []*Spec {
 			Summary:    "Swaps two Redis databases",
 			Syntax:     "index1 index2",
 			Write:      swapdb,
+
+			OtherDatabase: func([][]byte) string { return "ERR SWAPDB is not allowed in cluster mode" },
 		},
 	}
 }

@@ -55,6 +55,10 @@ type Spec struct {
 	// It is "" if the call does not, or is going to be refused anyway.
 	Foreign func(argv [][]byte) string
 
+	// OtherDatabase, if not nil, returns Redis's error, in a cluster, for a call that is
+	// about another database than 0, and "" for any other.
+	OtherDatabase func(argv [][]byte) string
+
 	// Internal is for what only nodes themselves propose or read: no client can
 	// call it or see it. See Table.Internal.
 	Internal bool

@@ -19,12 +19,17 @@ import (
 
 func programs() map[string]func(ctx context.Context, addr string, jobs int) error {
 	return map[string]func(context.Context, string, int) error{
-		"asynq":      runAsynq,
-		"go-redis":   runGoRedis,
-		"redigo":     runRedigo,
-		"redis_rate": runRedisRate,
-		"redsync":    runRedsync,
-		"rueidis":    runRueidis,
+		"asynq":             runAsynq,
+		"go-redis":          runGoRedis,
+		"go-redis-cluster":  runGoRedisCluster,
+		"go-redis-ring":     runGoRedisRing,
+		"go-redis-sentinel": runGoRedisSentinel,
+		"redigo":            runRedigo,
+		"redis_rate":        runRedisRate,
+		"redsync":           runRedsync,
+		"rueidis":           runRueidis,
+		"rueidis-cluster":   runRueidisCluster,
+		"rueidis-sentinel":  runRueidisSentinel,
 	}
 }
 
@@ -37,7 +42,7 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 3 {
+	if len(args) < 3 {
 		return fmt.Errorf("usage: programs NAME ADDR JOBS")
 	}
 	program, ok := programs()[args[0]]

@@ -5,6 +5,11 @@ import { isDeepStrictEqual, inspect } from 'node:util';
 export const [addr, jobs] = [process.argv[2], Number(process.argv[3])];
 export const [host, port] = [addr.slice(0, addr.lastIndexOf(':')), Number(addr.slice(addr.lastIndexOf(':') + 1))];
 
+
+/** For programs that are told several addresses, and a dialect: see failover programs. */
+export const hosts = addr.split(',').map((a) => ({ host: a.slice(0, a.lastIndexOf(':')), port: Number(a.slice(a.lastIndexOf(':') + 1)) }));
+export const dialect = process.argv[4];
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Prints one event. */
@@ -30,6 +35,28 @@ export async function produce(add) {
       say('unsure', i, err);
       await sleep(100);
     }
+  }
+}
+
+/** Writes a key for each job until told to end, and then reads those that were written. */
+export async function keepWriting(set, get) {
+  const acked = [];
+  let ending = false;
+  ended.then(() => (ending = true));
+  for (let i = 0; !ending; i++) {
+    try {
+      await set(`job:${i}`, String(i));
+      say('acked', i);
+      acked.push(i);
+      await sleep(5);
+    } catch (err) {
+      say('unsure', i, err);
+      await sleep(20);
+    }
+  }
+  for (const i of acked) {
+    expect('get', await get(`job:${i}`), String(i));
+    say('ran', i);
   }
 }
 

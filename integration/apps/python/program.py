@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 import traceback
 
@@ -9,6 +10,11 @@ import traceback
 def address():
     host, port = sys.argv[1].rsplit(":", 1)
     return host, int(port)
+
+
+def hosts():
+    """For programs that are told several addresses."""
+    return [(host, int(port)) for host, port in (a.rsplit(":", 1) for a in sys.argv[1].split(","))]
 
 
 def jobs():
@@ -45,6 +51,27 @@ def produce(add):
             added += 1
             time.sleep(0.005)
         i += 1
+
+
+def keep_writing(set, get):
+    """Writes a key for each job until told to end, and then reads those that were written."""
+    ending = threading.Event()
+    threading.Thread(target=lambda: (wait_for_end(), ending.set()), daemon=True).start()
+    acked, i = [], 0
+    while not ending.is_set():
+        try:
+            set(f"job:{i}", str(i))
+        except Exception as err:
+            say("unsure", i, repr(err))
+            time.sleep(0.02)
+        else:
+            say("acked", i)
+            acked.append(i)
+            time.sleep(0.005)
+        i += 1
+    for i in acked:
+        expect("get", get(f"job:{i}"), str(i))
+        say("ran", i)
 
 
 def wait_for_end():

@@ -131,6 +131,12 @@ func (m *Member) Hold(on bool) {
 	m.wake()
 }
 
+func (l *Log) isHeld(m *Member) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return m.held
+}
+
 // deliver is the way of entries from the log to the store.
 func (m *Member) deliver() {
 	for {
@@ -260,6 +266,19 @@ func (m *Member) IsLeader() bool {
 	m.log.mu.Lock()
 	defer m.log.mu.Unlock()
 	return m.log.leader == m.id
+}
+
+// Standing names whom Elect has named. No member is away but for those that do not take
+// entries.
+func (m *Member) Standing() commit.Standing {
+	st := m.Status()
+	s := commit.Standing{Self: m.id, Cluster: st.ClusterID, Term: st.Term, Leader: st.Leader, Members: st.Members}
+	for _, o := range m.log.Members() {
+		if m.log.isHeld(o) {
+			s.Away = append(s.Away, o.id)
+		}
+	}
+	return s
 }
 
 // Transfer makes another member the leader.
