@@ -42,6 +42,7 @@ const (
 	whileListens                  // a RESP2 client that listens may call it, as it may what subscribes
 	guarded                       // it is refused unless enable-debug-command allows it
 	always                        // it is about who leads: whether the node loads, or knows a leader, does not matter
+	wraps                         // it is about the command behind it: see once
 	harmless                      // an @admin command that only shows what this node's part in the cluster is
 )
 
@@ -61,7 +62,7 @@ type local struct {
 
 // families are all commands of the front.
 func families() [][]local {
-	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily(), sentinelFamily(), scriptingFamily()}
+	return [][]local{connectionFamily(), aclFamily(), transactionFamily(), pubsubFamily(), serverFamily(), raftFamily(), clusterFamily(), sentinelFamily(), scriptingFamily(), onceFamily()}
 }
 
 // Commands returns the Specs of the commands that the front runs itself, for
@@ -151,7 +152,7 @@ func newCommand(spec *command.Spec, parent string, handlers map[string]*local) (
 	if spec.Answer != nil && cm.run == nil {
 		cm.run = func(c *conn, _ [][]byte) { spec.Answer(c.enc) }
 	}
-	if spec.Local && cm.run == nil {
+	if spec.Local && cm.run == nil && !cm.is(wraps) {
 		return nil, fmt.Errorf("command %q is the front's, but the front does not know it", cm.name)
 	}
 	for _, s := range spec.Subcommands {

@@ -242,6 +242,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 	if c.debugging && (cm.spec.Runs == command.BySource || cm.spec.Runs == command.BySHA) {
 		return c.undebugged(cm)
 	}
+	if cm.is(wraps) {
+		return c.once(cm, argv, end)
+	}
 	if c.multi.on && !cm.is(unqueued) {
 		if blocked := c.oversized(); blocked {
 			return false
@@ -255,6 +258,8 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		return c.literal(func() { c.enc.Error(line) })
 	}
 	switch {
+	case c.attempt != nil:
+		return c.writeOnce(cm, argv)
 	case cm.spec.Runs != 0:
 		return c.script(cm, argv, end)
 	case cm.spec.Read != nil:

@@ -276,6 +276,16 @@ func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
 	b.addWrite()
 }
 
+// Once adds a command that writes, to be run once: see machine.Request.Once.
+func (b *Batch) Once(db int, spec *command.Spec, argv, sent [][]byte, id []byte, keep machine.Millis, resp3 bool) {
+	if spec.Runs != 0 {
+		b.as()
+	}
+	b.request.Once(db, argv, sent, id, keep, resp3)
+	b.ops++
+	b.addWrite()
+}
+
 // addWrite plans one more op of the request. Runs of them are one step.
 func (b *Batch) addWrite() {
 	b.writes = true

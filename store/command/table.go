@@ -36,6 +36,7 @@ func Data() []*Spec {
 		Sorting(),
 		Dump(),
 		Limits(),
+		Locks(),
 		PubSubs(),
 		Events(),
 		Scripting(),

@@ -75,6 +75,9 @@ type DB struct {
 	id int
 }
 
+// Revision is the number of the unit that is being applied: higher in each.
+func (db *DB) Revision() uint64 { return db.ks.revision }
+
 // ID is the number of the database, as SELECT knows it.
 func (db *DB) ID() int { return db.id }
 

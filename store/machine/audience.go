@@ -222,6 +222,7 @@ func (m *Machine) silence(origin uint64) {
 // Publish sends a message at this place of the log, and returns how many clients it
 // is for. It is how all messages go: of PUBLISH, of a transaction, of a script.
 func (m *Machine) Publish(shard bool, channel, payload []byte) int64 {
+	m.touches++
 	m.obs.Published(Message{shard, channel, payload})
 	if shard {
 		return m.audience.count(ShardChannels, string(channel))

@@ -23,6 +23,7 @@ import (
 //	  announce upTo names { topic(1) len name clients }
 //	  users    argc { len arg }: see acl.Change
 //	  as       id of a user, 0 for one who may do everything
+//	  once     len id keep(ms) resp3(1) digest(16) argc { len arg }
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
@@ -42,6 +43,7 @@ const (
 	opAnnounce        // how many clients of the origin subscribe to what
 	opUsers           // a change of the users
 	opAs              // on whose behalf the request's scripts run from here on
+	opOnce            // one command, unless one with its id has been run
 	opKinds           // how many kinds there are
 )
 

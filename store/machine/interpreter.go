@@ -40,6 +40,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 		switch kind {
 		case opWrite:
 			err = m.write(c, db, reply, asker)
+		case opOnce:
+			err = m.once(c, db, reply, asker)
 		case opExpire:
 			err = m.expire(c, db)
 		case opBlock:

@@ -30,6 +30,7 @@ type Machine struct {
 	audience audience
 	users    *acl.Users
 	library  library.Library // scripts and functions
+	outcomes outcomes
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -39,6 +40,8 @@ type Machine struct {
 	frames []*frame // of the commands that are being run, one inside the other
 	depth  int
 	ahead  lookahead
+
+	touches uint64 // counts what commands have changed and said
 
 	held *[]keyEvent // events that wait for the end of a command, nil: none wait
 
@@ -54,7 +57,7 @@ type Machine struct {
 // New returns a machine that has applied nothing. Entries name commands, so every
 // member's table must have every write that any member lets in.
 func New(table *command.Table, obs Observer) *Machine {
-	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), users: acl.New(), commands: acl.NewCommands(table)}
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), outcomes: newOutcomes(), users: acl.New(), commands: acl.NewCommands(table)}
 	m.publish = m.Publish
 	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor,
 		Called: func(c command.Called, n int64) { m.asker.Called(c, n) }}
@@ -64,7 +67,7 @@ func New(table *command.Table, obs Observer) *Machine {
 
 // attach has the keyspace call the machine.
 func (m *Machine) attach() {
-	m.ks.OnTouch, m.ks.OnSwap, m.ks.OnEvent = m.touched, m.obs.Swapping, m.event
+	m.ks.OnTouch, m.ks.OnSwap, m.ks.OnEvent = m.touched, m.swapping, m.event
 }
 
 // Index returns the index of the last applied entry.
@@ -172,8 +175,15 @@ func (m *Machine) entry(data []byte) error {
 	return nil
 }
 
+// swapping is the keyspace's OnSwap.
+func (m *Machine) swapping(a, b int) {
+	m.touches++
+	m.obs.Swapping(a, b)
+}
+
 // touched is the keyspace's OnTouch.
 func (m *Machine) touched(t keyspace.Touch) {
+	m.touches++
 	m.waiting.touched(t)
 	m.obs.Touched(t)
 }

@@ -83,15 +83,33 @@ func (r *Request) Write(db int, argv [][]byte) {
 	r.b = AppendArgs(r.b, argv)
 }
 
+// Once adds a command that writes, which is not run if one with the same id has been,
+// by whatever node it came: its reply is that one's then. The outcome is kept for
+// keep, which must be more than 0 and at most MaxKeep, an id at most MaxID long. resp3
+// says what the client speaks; sent is what it has sent, by which two requests with one
+// id are told apart: argv may be that, or what a script is called by.
+func (r *Request) Once(db int, argv, sent [][]byte, id []byte, keep Millis, resp3 bool) {
+	r.op(opOnce, db)
+	r.b = appendBytes(r.b, id)
+	r.b = appendUvarint(r.b, uint64(keep))
+	r.b = append(r.b, flag(resp3))
+	d := digestOf(db, sent)
+	r.b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(r.b, d.hi), d.lo)
+	r.b = AppendArgs(r.b, argv)
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // Block adds a command that waits if it finds nothing: up to timeout ms, 0 for
 // ever. It must be the last op of the request. resp3 says what the client speaks.
 func (r *Request) Block(db int, argv [][]byte, resp3 bool, timeout int64) {
 	r.op(opBlock, db)
-	b := byte(0)
-	if resp3 {
-		b = 1
-	}
-	r.b = append(r.b, b)
+	r.b = append(r.b, flag(resp3))
 	r.b = appendUvarint(r.b, uint64(timeout))
 	r.b = AppendArgs(r.b, argv)
 }

@@ -38,6 +38,7 @@ func sections() []section {
 		{"audience", 1, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
 		{"events", 1, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
 		{"users", 1, func(p *Picture, e *keyspace.Encoder) { p.users.Encode(e) }, (*Machine).decodeUsers},
+		{"outcomes", 1, func(p *Picture, e *keyspace.Encoder) { p.outcomes.encode(e) }, (*Machine).decodeOutcomes},
 		{"scripts", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeScripts(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeScripts(d) }},
 		{"functions", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeFunctions(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeFunctions(d, m.host.Engine) }},
 	}
@@ -59,6 +60,7 @@ type Picture struct {
 	events   keyspace.Events
 	users    *acl.Users
 	library  *library.Library
+	outcomes outcomes
 }
 
 // Capture freezes the state. It is called between two entries, and costs some tens
@@ -66,7 +68,7 @@ type Picture struct {
 // first changed. Waiters and what was served are shared as they are: all but their
 // links never changes. No ready key can be pending: serve has emptied that line.
 func (m *Machine) Capture() *Picture {
-	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users, m.library.Freeze()}
+	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users, m.library.Freeze(), m.outcomes.clone()}
 }
 
 // Now returns the state clock at that index.
