@@ -59,8 +59,10 @@ type torture struct {
 	clockEra atomic.Int64 // grows whenever every estimate of the leader's clock was lost
 	keys     int
 
-	lists deliveries
-	told  atomic.Int64 // what caches were told
+	lists  deliveries
+	ledger ledger
+	locks  locks
+	told   atomic.Int64 // what caches were told
 }
 
 func (t *torture) now() time.Duration { return time.Since(t.began) }
@@ -123,7 +125,8 @@ func (t *torture) key(slot int) *history {
 // run tortures a cluster and returns what it found wrong.
 func run(ctx context.Context, cfg config) error {
 	t := &torture{config: cfg, began: time.Now(), stop: make(chan struct{}), live: make([]*history, registerKeys), faults: map[string]int{},
-		lists: deliveries{pushed: map[string]bool{}, taken: map[string]int{}}}
+		lists:  deliveries{pushed: map[string]bool{}, taken: map[string]int{}},
+		ledger: ledger{done: map[string]int64{}, begun: map[string]int64{}}}
 	rng := rand.New(rand.NewPCG(cfg.seed, 0))
 	t.log("seed %d, %d nodes, %v", cfg.seed, cfg.nodes, cfg.duration)
 
@@ -149,10 +152,10 @@ func run(ctx context.Context, cfg config) error {
 		return fmt.Errorf("the cluster does not start: %w", err)
 	}
 
-	for i := range 24 {
+	for i := range 26 {
 		w := &worker{id: i, t: t, rng: rand.New(rand.NewPCG(cfg.seed, uint64(i+1)))}
 		work := []func(){w.registers, w.registers, w.registers, w.pipelines, w.monotonic, w.monotonic, w.expiring,
-			w.takes, w.takes, w.pushes, w.caches}[i%11]
+			w.takes, w.takes, w.pushes, w.caches, w.repeats, w.holds}[i%13]
 		t.wg.Add(1)
 		go func() {
 			defer t.wg.Done()
@@ -172,6 +175,8 @@ func run(ctx context.Context, cfg config) error {
 		t.log("all nodes at %s", digest)
 	}
 	t.checkLists()
+	t.checkOnce()
+	t.log("locks: granted %d times, %d writes came too late and were refused", t.locks.granted, t.locks.stale)
 	t.checkHistories()
 	return t.summary()
 }

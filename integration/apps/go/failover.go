@@ -17,13 +17,26 @@ import (
 // masterName is what SENTINEL knows the cluster by.
 const masterName = "mymaster"
 
-// keepWriting writes a key for each job, and reads those that were written.
-func keepWriting(ctx context.Context, set func(ctx context.Context, key, value string) error, get func(ctx context.Context, key string) (string, error)) error {
+// follower is a client of one of the libraries, as far as the programs need it.
+type follower struct {
+	set  func(ctx context.Context, key, value string) error
+	get  func(ctx context.Context, key string) (string, error)
+	call func(ctx context.Context, args ...string) error // a command that the library does not know
+}
+
+// keepWriting writes a key for each job, and reads those that were written. It counts
+// them, too, in a way that can be repeated until it has worked.
+func keepWriting(ctx context.Context, client follower) error {
 	own := context.WithoutCancel(ctx)
 	var acked []string
+	count := 0
 	for i := 0; ctx.Err() == nil; i++ {
 		id := strconv.Itoa(i)
-		if err := set(own, "job:"+id, id); err != nil {
+		for client.call(own, "ONCE", "count:"+id, "600000", "INCR", "count") != nil {
+			pause(own, 20*time.Millisecond)
+		}
+		count++
+		if err := client.set(own, "job:"+id, id); err != nil {
 			say("unsure", id, err)
 			pause(ctx, 20*time.Millisecond)
 			continue
@@ -33,13 +46,14 @@ func keepWriting(ctx context.Context, set func(ctx context.Context, key, value s
 		pause(ctx, 5*time.Millisecond)
 	}
 	for _, id := range acked {
-		got, err := get(own, "job:"+id)
+		got, err := client.get(own, "job:"+id)
 		if err := expect("GET", got, err, id); err != nil {
 			return err
 		}
 		say("ran", id)
 	}
-	return nil
+	got, err := client.get(own, "count")
+	return expect("the count", got, err, strconv.Itoa(count))
 }
 
 func runGoRedisCluster(ctx context.Context, addrs string, _ int) error {
@@ -48,7 +62,7 @@ func runGoRedisCluster(ctx context.Context, addrs string, _ int) error {
 		ClusterStateReloadInterval: 500 * time.Millisecond, // by default it asks once a minute, even if the master is gone
 	})
 	defer client.Close()
-	return keepWriting(ctx, goRedisSet(client), goRedisGet(client))
+	return keepWriting(ctx, goRedisFollower(client))
 }
 
 func runGoRedisSentinel(ctx context.Context, addrs string, _ int) error {
@@ -57,7 +71,7 @@ func runGoRedisSentinel(ctx context.Context, addrs string, _ int) error {
 		DialerRetries: 1, // by default it tries for seconds whether a Sentinel that has died is back
 	})
 	defer client.Close()
-	return keepWriting(ctx, goRedisSet(client), goRedisGet(client))
+	return keepWriting(ctx, goRedisFollower(client))
 }
 
 // runGoRedisRing: the library's answer to several servers that know nothing of each other.
@@ -69,15 +83,21 @@ func runGoRedisRing(ctx context.Context, addrs string, _ int) error {
 	}
 	client := redis.NewRing(&redis.RingOptions{Addrs: shards, DialTimeout: time.Second, ReadTimeout: time.Second, HeartbeatFrequency: 100 * time.Millisecond})
 	defer client.Close()
-	return keepWriting(ctx, goRedisSet(client), goRedisGet(client))
+	return keepWriting(ctx, goRedisFollower(client))
 }
 
-func goRedisSet(client redis.Cmdable) func(context.Context, string, string) error {
-	return func(ctx context.Context, key, value string) error { return client.Set(ctx, key, value, 0).Err() }
-}
-
-func goRedisGet(client redis.Cmdable) func(context.Context, string) (string, error) {
-	return func(ctx context.Context, key string) (string, error) { return client.Get(ctx, key).Result() }
+func goRedisFollower(client redis.UniversalClient) follower {
+	return follower{
+		set: func(ctx context.Context, key, value string) error { return client.Set(ctx, key, value, 0).Err() },
+		get: func(ctx context.Context, key string) (string, error) { return client.Get(ctx, key).Result() },
+		call: func(ctx context.Context, args ...string) error {
+			all := make([]any, len(args))
+			for i, arg := range args {
+				all[i] = arg
+			}
+			return client.Do(ctx, all...).Err()
+		},
+	}
 }
 
 func runRueidisCluster(ctx context.Context, addrs string, _ int) error {
@@ -95,11 +115,20 @@ func keepWritingRueidis(ctx context.Context, options rueidis.ClientOption) error
 		return err
 	}
 	defer client.Close()
-	return keepWriting(ctx, func(ctx context.Context, key, value string) error {
+	do := func(ctx context.Context, cmd rueidis.Completed) error {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // the library itself tries for ever
 		defer cancel()
-		return client.Do(ctx, client.B().Set().Key(key).Value(value).Build()).Error()
-	}, func(ctx context.Context, key string) (string, error) {
-		return client.Do(ctx, client.B().Get().Key(key).Build()).ToString()
+		return client.Do(ctx, cmd).Error()
+	}
+	return keepWriting(ctx, follower{
+		set: func(ctx context.Context, key, value string) error {
+			return do(ctx, client.B().Set().Key(key).Value(value).Build())
+		},
+		get: func(ctx context.Context, key string) (string, error) {
+			return client.Do(ctx, client.B().Get().Key(key).Build()).ToString()
+		},
+		call: func(ctx context.Context, args ...string) error {
+			return do(ctx, client.B().Arbitrary(args...).Build())
+		},
 	})
 }

@@ -7,5 +7,5 @@ run(async () => {
     ? new Cluster(hosts, { clusterRetryStrategy: () => 50, redisOptions: { connectTimeout: 1000 } })
     : new Redis({ sentinels: hosts, name: 'mymaster', sentinelRetryStrategy: () => 50, retryStrategy: () => 50, connectTimeout: 1000, commandTimeout: 2000 });
   client.on('error', (err) => console.error(String(err)));
-  await keepWriting((key, value) => client.set(key, value), (key) => client.get(key));
+  await keepWriting((key, value) => client.set(key, value), (key) => client.get(key), (...args) => client.call(...args));
 });

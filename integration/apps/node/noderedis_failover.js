@@ -8,5 +8,6 @@ run(async () => {
     : createSentinel({ name: 'mymaster', sentinelRootNodes: hosts, nodeClientOptions: { socket: { connectTimeout: 1000 } }, scanInterval: 200 });
   client.on('error', (err) => console.error(String(err)));
   await client.connect();
-  await keepWriting((key, value) => client.set(key, value), (key) => client.get(key));
+  await keepWriting((key, value) => client.set(key, value), (key) => client.get(key), (...args) =>
+    dialect === 'cluster' ? client.sendCommand(undefined, false, args) : client.sendCommand(false, args));
 });

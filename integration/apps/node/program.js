@@ -38,12 +38,25 @@ export async function produce(add) {
   }
 }
 
-/** Writes a key for each job until told to end, and then reads those that were written. */
-export async function keepWriting(set, get) {
+/**
+ * Writes a key for each job until told to end, and then reads those that were written. It counts them, too, in a way
+ * that can be repeated until it has worked: call sends a command that the library does not know.
+ */
+export async function keepWriting(set, get, call) {
   const acked = [];
+  let count = 0;
   let ending = false;
   ended.then(() => (ending = true));
   for (let i = 0; !ending; i++) {
+    for (let counted = false; !counted; ) {
+      try {
+        await call('ONCE', `count:${i}`, '600000', 'INCR', 'count');
+        counted = true;
+      } catch {
+        await sleep(20);
+      }
+    }
+    count++;
     try {
       await set(`job:${i}`, String(i));
       say('acked', i);
@@ -58,6 +71,7 @@ export async function keepWriting(set, get) {
     expect('get', await get(`job:${i}`), String(i));
     say('ran', i);
   }
+  expect('the count', await get('count'), String(count));
 }
 
 /** Waits until condition holds; the test's patience ends it if it never does. */

@@ -53,12 +53,19 @@ def produce(add):
         i += 1
 
 
-def keep_writing(set, get):
-    """Writes a key for each job until told to end, and then reads those that were written."""
+def keep_writing(set, get, call):
+    """Writes a key for each job until told to end, and then reads those that were written. It counts them, too, in a way
+    that can be repeated until it has worked: call sends a command that the library does not know."""
     ending = threading.Event()
     threading.Thread(target=lambda: (wait_for_end(), ending.set()), daemon=True).start()
     acked, i = [], 0
     while not ending.is_set():
+        while True:
+            try:
+                call("ONCE", f"count:{i}", 600000, "INCR", "count")
+                break
+            except Exception:
+                time.sleep(0.02)
         try:
             set(f"job:{i}", str(i))
         except Exception as err:
@@ -69,9 +76,11 @@ def keep_writing(set, get):
             acked.append(i)
             time.sleep(0.005)
         i += 1
+    total = i
     for i in acked:
         expect("get", get(f"job:{i}"), str(i))
         say("ran", i)
+    expect("the count", get("count"), str(total))
 
 
 def wait_for_end():

@@ -23,9 +23,9 @@ class Client:
     def __init__(self):
         self.client = connect()
 
-    def do(self, command, *args):
+    def do(self, command, *args, **options):
         try:
-            return getattr(self.client, command)(*args)
+            return getattr(self.client, command)(*args, **options)
         except RedisClusterException:
             self.client = connect()
             raise
@@ -33,7 +33,13 @@ class Client:
 
 def main():
     client = Client()
-    keep_writing(lambda key, value: client.do("set", key, value), lambda key: client.do("get", key))
+    # A cluster's client does not know where to send a command whose keys it does not see: any master will do.
+    target = {"target_nodes": RedisCluster.PRIMARIES} if sys.argv[3] == "cluster" else {}
+    keep_writing(
+        lambda key, value: client.do("set", key, value),
+        lambda key: client.do("get", key),
+        lambda *args: client.do("execute_command", *args, **target),
+    )
 
 
 run(main)
