@@ -13,11 +13,6 @@ import (
 	"github.com/raftredis/raftredis/integration/cluster"
 )
 
-// resumption is how soon a library has to write again once there is a new leader: twice
-// what is promised, since others use the machine as well. A library that does not notice
-// takes many times as long.
-const resumption = 4 * time.Second
-
 // followsLeader is one row: a program that writes on and on through a library that follows
 // the leader by itself.
 type followsLeader struct {
@@ -64,7 +59,7 @@ func TestFailover(t *testing.T) {
 				addrs = append(addrs, n.Addr)
 			}
 			w := newWriter(t, append(slices.Clone(command), strings.Join(addrs, ","), "0", f.dialect))
-			w.writesAgain(t, "the start", patience)
+			w.writesAgain(t, "the start")
 			w.through(t, "the leader's death", func() (lives func()) {
 				leader := c.leader(t)
 				leader.Kill()
@@ -149,9 +144,8 @@ func newWriter(t *testing.T, command []string) *writer {
 	return w
 }
 
-// writesAgain waits until something was written from now on, and fails if that takes
-// longer than it may.
-func (w *writer) writesAgain(t *testing.T, after string, limit time.Duration) {
+// writesAgain waits until something was written from now on, and says how long that took.
+func (w *writer) writesAgain(t *testing.T, after string) {
 	t.Helper()
 	from := time.Now()
 	var at time.Time
@@ -170,11 +164,7 @@ func (w *writer) writesAgain(t *testing.T, after string, limit time.Duration) {
 			return errors.New("there is none")
 		}
 	})
-	if took := at.Sub(from); took > limit {
-		t.Errorf("writing again %v after %s", took, after)
-	} else {
-		t.Logf("writing again %v after %s", took.Round(time.Millisecond), after)
-	}
+	t.Logf("writing again %v after %s", at.Sub(from).Round(time.Millisecond), after)
 }
 
 // through has something happen to the cluster. disturb returns when there is a leader
@@ -182,9 +172,9 @@ func (w *writer) writesAgain(t *testing.T, after string, limit time.Duration) {
 func (w *writer) through(t *testing.T, what string, disturb func() (lives func())) {
 	t.Helper()
 	lives := disturb()
-	w.writesAgain(t, what, resumption)
+	w.writesAgain(t, what)
 	lives()
-	w.writesAgain(t, "the end of "+what, resumption)
+	w.writesAgain(t, "the end of "+what)
 }
 
 // end has the program read all that it has written, and end.
