@@ -127,7 +127,7 @@ func newConn(s *Server, l driver.Link, addr, laddr string, fd int, isLocal bool)
 	c.sink.nobody.OnError = c.sink.client.OnError
 	c.enc = &c.sink.client
 	c.record.srv = s
-	c.batch.Observe, c.batch.Exact = c.executed, c.srv.exact
+	c.batch.Observer = (*batchObserver)(c)
 	c.beDefault()
 	c.publish()
 	return c

@@ -102,16 +102,25 @@ func (r *record) endTogether() {
 	}
 }
 
-// executed is the batch's observer: the store calls it for each command, while it
-// owns the connection's replies and statistics.
-func (c *conn) executed(db int, spec *command.Spec, argv [][]byte, n int, took time.Duration) {
-	failed := c.batchTo.Errs - c.errsSeen
-	c.errsSeen = c.batchTo.Errs
-	switch {
-	case took < 0:
-		return // see waited
-	case spec == nil:
-		c.ran(c.srv.execCmd, c.txArgv, c.txDB, int64(took), failed > 0)
+// batchObserver is the observer of a connection's batch: the store calls it while it owns the
+// connection's replies and statistics.
+type batchObserver conn
+
+// Failed reports whether the command that has been answered last has failed.
+func (o *batchObserver) Failed() bool {
+	failed := o.batchTo.Errs > o.errsSeen
+	o.errsSeen = o.batchTo.Errs
+	return failed
+}
+
+// Exact is Server.exact.
+func (o *batchObserver) Exact() bool { return o.srv.exact() }
+
+// Ran records commands that have been executed.
+func (o *batchObserver) Ran(db int, spec *command.Spec, argv [][]byte, n, failed int, took time.Duration) {
+	c := (*conn)(o)
+	if spec == nil {
+		c.ran(c.srv.execCmd, c.txArgv, c.txDB, int64(took), false)
 		return
 	}
 	cm := c.tally.cmd

@@ -505,7 +505,7 @@ func (k *asker) End() {
 		panic("store: not the request that was sent")
 	}
 	k.b.endRun(&k.a.read.watch)
-	k.a.fresh = k.b.Observe != nil
+	k.a.fresh = k.b.Observer != nil
 	k.a.caller.tracker = nil
 	// Told by tell, once the lock is released: that may run whatever comes next on the
 	// connection.

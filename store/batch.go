@@ -22,15 +22,11 @@ type Batch struct {
 	args    []byte // arguments of the plan's reads
 	ops     int    // commands, as the client counts them
 
-	// Observe, if not nil, hears of every command of the batch that has been run on
-	// this node, right after its reply: see Observer. It stays when the batch is
-	// reset.
-	Observe Observer
-	// Exact, if not nil, says whether each command is to be timed by itself, as without
-	// it: see Observer. It stays, too, and is asked where Observe is told.
-	Exact func() bool
+	// Observer, if not nil, hears of every command of the batch that has been run on
+	// this node. It stays when the batch is reset.
+	Observer Observer
 
-	run     run // what Observe has not been told of yet
+	run     run // what Observer has not been told of yet
 	writes  bool
 	wait    *Wait // what a stepBlock is for
 	blocked bool  // it has ended without a reply
@@ -48,17 +44,25 @@ type Batch struct {
 	flight
 }
 
-// Observer is told of a command that has been run n times, and how long that took on
-// this node: the time for which it held the state, not what its client waited. After
-// the commands of a transaction, or instead of them if a watched key had changed,
-// it is told of the whole with a nil spec. A negative took is a write that came to
-// nothing (see Err) and has been answered with that. It is called under the store's lock, so
-// it must be quick and must not call the store; argv is valid until it returns.
-//
-// Looking at the clock costs a twentieth of a small write. So those that follow
-// another of their kind and cannot take long are timed together where Batch.Exact
-// says no; argv is that of the first then.
-type Observer func(db int, spec *command.Spec, argv [][]byte, n int, took time.Duration)
+// Observer is told of commands that have been run. It is called under the store's lock, so
+// it must be quick and must not call the store.
+type Observer interface {
+	// Failed is called once for each command, right after its reply, and reports whether
+	// that is an error.
+	Failed() bool
+
+	// Ran is told of a command that has been run n times, of which some failed, and how
+	// long that took on this node: the time for which it held the state, not what its
+	// client waited. After the commands of a transaction, or instead of them if a watched
+	// key had changed, it is told of the whole with a nil spec. argv is that of the first,
+	// and valid until Ran returns. What came to nothing (see Err) it is not told of.
+	Ran(db int, spec *command.Spec, argv [][]byte, n, failed int, took time.Duration)
+
+	// Exact reports whether each command is to be timed by itself. Looking at the clock
+	// costs a twentieth of a small write, so otherwise those that follow another of their
+	// kind and cannot take long are timed together.
+	Exact() bool
+}
 
 // maxRun quick writes take some ten microseconds: if they have taken milliseconds,
 // something was in the way of one of them.
@@ -66,34 +70,49 @@ const maxRun = 64
 
 // run is writes of one kind that are timed together.
 type run struct {
-	n    int
-	db   int
-	spec *command.Spec
-	argv [][]byte // of the first; not to be used once the entry has been applied
+	n, failed int
+	db        int
+	spec      *command.Spec
+	argv      [][]byte // of the first; not to be used once the entry has been applied
 }
 
 // observe tells the observer of a command that has run since the watch's last
 // lap.
 func (b *Batch) observe(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
-	if b.Observe != nil {
-		b.endRun(w)
-		b.Observe(db, spec, argv, 1, w.lap())
+	if b.Observer != nil {
+		b.observeOne(w, db, spec, argv, b.failed())
 	}
+}
+
+// failed is how many of the one command that has run last have failed.
+func (b *Batch) failed() int {
+	if b.Observer.Failed() {
+		return 1
+	}
+	return 0
+}
+
+func (b *Batch) observeOne(w *stopwatch, db int, spec *command.Spec, argv [][]byte, failed int) {
+	b.endRun(w)
+	b.Observer.Ran(db, spec, argv, 1, failed, w.lap())
 }
 
 // observeWrite is observe for a write, which may be one of a run.
 func (b *Batch) observeWrite(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
-	switch {
-	case b.Observe == nil:
-	case b.Exact == nil || b.Exact() || !quick(spec, argv):
-		b.observe(w, db, spec, argv)
-	case b.run.n > 0 && b.run.n < maxRun && b.run.spec == spec && b.run.db == db:
-		b.run.n++
-	default:
-		b.endRun(w)
-		b.run.n, b.run.db, b.run.spec = 1, db, spec
-		b.run.argv = append(b.run.argv, argv...)
+	if b.Observer == nil {
+		return
 	}
+	r, failed := &b.run, b.failed()
+	switch {
+	case b.Observer.Exact() || !quick(spec, argv):
+		b.observeOne(w, db, spec, argv, failed)
+		return
+	case r.n == 0 || r.n == maxRun || r.spec != spec || r.db != db:
+		b.endRun(w)
+		r.db, r.spec, r.argv = db, spec, append(r.argv, argv...)
+	}
+	r.n++
+	r.failed += failed
 }
 
 // endRun ends a run: whatever comes next is not of it.
@@ -102,9 +121,9 @@ func (b *Batch) endRun(w *stopwatch) {
 	if r.n == 0 {
 		return
 	}
-	b.Observe(r.db, r.spec, r.argv, r.n, w.lap())
+	b.Observer.Ran(r.db, r.spec, r.argv, r.n, r.failed, w.lap())
 	clear(r.argv)
-	r.n, r.argv = 0, r.argv[:0]
+	*r = run{argv: r.argv[:0]}
 }
 
 // quick reports whether the command takes as long whatever it finds.
@@ -122,18 +141,18 @@ func quick(spec *command.Spec, argv [][]byte) bool {
 
 // observeExec tells the observer of a transaction that began at started.
 func (b *Batch) observeExec(w *stopwatch, started time.Duration) {
-	if b.Observe != nil {
+	if b.Observer != nil {
 		b.endRun(w)
 		w.start()
-		b.Observe(0, nil, nil, 1, w.last-started)
+		b.Observer.Ran(0, nil, nil, 1, 0, w.last-started)
 	}
 }
 
 // answerFailed answers a write that came to nothing.
 func (b *Batch) answerFailed() {
 	b.reply.Error(string(b.err))
-	if b.Observe != nil {
-		b.Observe(0, nil, nil, 1, -1)
+	if b.Observer != nil {
+		b.Observer.Failed()
 	}
 }
 

@@ -118,7 +118,7 @@ func (s *Store) proposeWait(w *Wait) {
 		return
 	}
 	w.batch.Reset()
-	w.batch.Observe = w.ran
+	w.batch.Observer = (*waitObserver)(w)
 	w.batch.By(w.by)
 	w.batch.block(w, w.left(s.clock.mono()))
 	reply := command.NewRecorded(w.reply.RESP3())
@@ -138,12 +138,20 @@ func (s *Store) proposeWait(w *Wait) {
 	})
 }
 
-// ran is the batch's observer. A client that is entered once more has been told of
-// already.
-func (w *Wait) ran(_ int, _ *command.Spec, _ [][]byte, _ int, took time.Duration) {
-	if took >= 0 && !w.Blocked {
+// waitObserver is the observer of a Wait's batch.
+type waitObserver Wait
+
+// Failed answers nothing that is used: the front sees the reply.
+func (w *waitObserver) Failed() bool { return false }
+
+// Exact is true: it is one command.
+func (w *waitObserver) Exact() bool { return true }
+
+// Ran notes how long it took. A client that is entered once more has been told of already.
+func (w *waitObserver) Ran(_ int, _ *command.Spec, _ [][]byte, _, _ int, took time.Duration) {
+	if !w.Blocked {
 		w.Took = took
-		w.begins(w.batch.blocked)
+		(*Wait)(w).begins(w.batch.blocked)
 	}
 }
 

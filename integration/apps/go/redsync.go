@@ -88,14 +88,18 @@ func runRedsync(ctx context.Context, addr string, jobs int) error {
 	return expect("times that two had the lock", twice.Load(), nil, 0)
 }
 
-// count adds one to the counter as somebody does who is alone. To try again is then safe.
+// count adds one to the counter as somebody does who is alone. To write the same number
+// again is then safe; to read it again is not, since a write that has failed may be there.
 func count(ctx context.Context, client *redis.Client) {
+	n, err := 0, errors.New("not read yet")
 	for ctx.Err() == nil {
-		n, err := client.Get(ctx, "n").Int()
-		if err == nil || errors.Is(err, redis.Nil) {
-			if client.Set(ctx, "n", n+1, 0).Err() == nil {
-				return
+		if err != nil {
+			if n, err = client.Get(ctx, "n").Int(); errors.Is(err, redis.Nil) {
+				n, err = 0, nil
 			}
+		}
+		if err == nil && client.Set(ctx, "n", n+1, 0).Err() == nil {
+			return
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
