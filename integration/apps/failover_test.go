@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ func leaderFollowers() []followsLeader {
 		return script("node", file, "node", "--input-type=module", "-e", "import 'ioredis'; import 'redis'")
 	}
 	python := script("python", "redispy_failover.py", "/usr/bin/python3", "-c", "import redis.cluster")
+	ruby := script("ruby", "redisrb_failover.rb", "/usr/bin/ruby", "-e", "require 'redis'")
 	return []followsLeader{
 		{name: "go-redis cluster", command: goProgram("go-redis-cluster")},
 		{name: "go-redis sentinel", command: goProgram("go-redis-sentinel")},
@@ -41,6 +43,7 @@ func leaderFollowers() []followsLeader {
 		// Before 4.4 it looks at cluster_enabled.
 		{name: "redis-py cluster", command: python, dialect: "cluster", nodes: []string{"--cluster-enabled", "yes"}},
 		{name: "redis-py sentinel", command: python, dialect: "sentinel"},
+		{name: "redis-rb sentinel", command: ruby},
 	}
 }
 
@@ -84,6 +87,10 @@ func TestFailover(t *testing.T) {
 					return func() { c.revive(t, n) }
 				})
 			}
+			w.through(t, "a node's replacement", func() (lives func()) {
+				c.replace(t, c.leader(t))
+				return func() {}
+			})
 			w.end(t)
 			c.sameDigests(t)
 		})
@@ -97,6 +104,41 @@ func (c nodes) revive(t *testing.T, n *cluster.Node) {
 		t.Fatal(err)
 	}
 	c.ready(t)
+}
+
+// replace has a new node, with an address of its own, take the place of one that dies.
+func (c nodes) replace(t *testing.T, old *cluster.Node) {
+	t.Helper()
+	n, err := c.Join(old.ID + 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strconv.FormatUint(n.ID, 10)
+	if _, err := cluster.Ask(old.Addr, "RAFT", "ADD", id, n.URL); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new member's vote", func() error {
+		v, err := cluster.Ask(old.Addr, "RAFT", "NODES")
+		if err != nil {
+			return err
+		}
+		members, _ := v.([]any)
+		for _, m := range members {
+			if f, _ := m.([]any); len(f) > 3 && fmt.Sprint(f[1]) == id && f[3] != "learner" {
+				return nil
+			}
+		}
+		return fmt.Errorf("%v", v)
+	})
+	old.Kill()
+	c.Nodes = slices.DeleteFunc(c.Nodes, func(n *cluster.Node) bool { return n == old })
+	leader := c.leader(t)
+	if _, err := cluster.Ask(leader.Addr, "RAFT", "REMOVE", strconv.FormatUint(old.ID, 10)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // announced waits until all nodes know where clients reach the others.
@@ -164,7 +206,9 @@ func (w *writer) writesAgain(t *testing.T, after string) {
 			return errors.New("there is none")
 		}
 	})
-	t.Logf("writing again %v after %s", at.Sub(from).Round(time.Millisecond), after)
+	if !at.IsZero() {
+		t.Logf("writing again %v after %s", at.Sub(from).Round(time.Millisecond), after)
+	}
 }
 
 // through has something happen to the cluster. disturb returns when there is a leader
