@@ -22,8 +22,9 @@
 //
 // It is told several addresses, and writes a key for each job until its input ends, through a
 // library that looks for the leader by itself in one of two dialects: Redis Cluster's or
-// Sentinel's. Then it reads those keys that it was told are written. Meanwhile the leader dies,
-// hands over, and every node is restarted; after each of these it has to write again
+// Sentinel's. It counts its jobs with ONCE as well, again and again until that has worked. Then it reads those
+// keys that it was told are written, and the sum, which has to be exact. Meanwhile the leader dies,
+// hands over, every node is restarted, and one is replaced by another with an address of its own; after each of these it has to write again
 // soon after there is a new leader. The addresses are in the place of the one, the number of jobs does not
 // matter, and the dialect follows:
 //
