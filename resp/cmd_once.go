@@ -1,16 +1,9 @@
 package resp
 
 import (
+	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
-	"github.com/raftredis/raftredis/store/machine"
 )
-
-// attempt is a request that its client has given an id of its own, so that it can send
-// it again without it being done twice: see ONCE.
-type attempt struct {
-	id   []byte
-	keep machine.Millis
-}
 
 func onceFamily() []local {
 	return []local{
@@ -33,14 +26,14 @@ const (
 func (c *conn) once(cm *cmd, argv [][]byte, end int64) (again bool) {
 	keep, ok := command.ParseInt(argv[2])
 	switch inner, _ := c.srv.lookup(argv[3:]); {
-	case len(argv[1]) == 0 || len(argv[1]) > machine.MaxID:
+	case len(argv[1]) == 0 || len(argv[1]) > store.MaxAttemptID:
 		return c.reject(cm, errOnceID)
-	case !ok || keep <= 0 || keep > int64(machine.MaxKeep):
+	case !ok || keep <= 0 || keep > store.MaxKeep:
 		return c.reject(cm, errOnceKeep)
 	case inner != nil && (inner.spec.Write == nil || inner.spec.Block != nil):
 		return c.reject(cm, errOnceReads)
 	}
-	c.attempt = &attempt{argv[1], machine.Millis(keep)}
+	c.attempt = &store.Attempt{ID: argv[1], Keep: keep}
 	defer func() { c.attempt = nil }()
 	return c.dispatch(argv[3:], end)
 }
@@ -60,7 +53,7 @@ func (c *conn) writeOnce(cm *cmd, argv [][]byte) (again bool) {
 	c.addSent(cm)
 	c.batchTo = c.enc
 	c.batch.By(c.by(cm))
-	c.batch.Once(c.db, cm.spec, args, argv, c.attempt.id, c.attempt.keep, c.enc.RESP3())
+	c.batch.Once(c.db, cm.spec, args, argv, *c.attempt, c.enc.RESP3())
 	c.batchFull()
 	return false
 }

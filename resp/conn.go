@@ -76,8 +76,8 @@ type conn struct {
 
 	// Writes of this pipeline, and the commands behind them.
 	batch   store.Batch
-	batchTo *wire.Encoder // where all of them are answered
-	attempt *attempt      // the command is that of a ONCE
+	batchTo *wire.Encoder  // where all of them are answered
+	attempt *store.Attempt // the command is that of a ONCE
 
 	reads
 	record

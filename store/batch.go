@@ -295,12 +295,24 @@ func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
 	b.addWrite()
 }
 
+// Attempt is what a client says of a request that it may send again.
+type Attempt struct {
+	ID   []byte
+	Keep int64 // ms for which the outcome is kept
+}
+
+// The most that an Attempt may have.
+const (
+	MaxAttemptID = machine.MaxID
+	MaxKeep      = int64(machine.MaxKeep)
+)
+
 // Once adds a command that writes, to be run once: see machine.Request.Once.
-func (b *Batch) Once(db int, spec *command.Spec, argv, sent [][]byte, id []byte, keep machine.Millis, resp3 bool) {
+func (b *Batch) Once(db int, spec *command.Spec, argv, sent [][]byte, a Attempt, resp3 bool) {
 	if spec.Runs != 0 {
 		b.as()
 	}
-	b.request.Once(db, argv, sent, id, keep, resp3)
+	b.request.Once(db, argv, sent, a.ID, machine.Millis(a.Keep), resp3)
 	b.ops++
 	b.addWrite()
 }
