@@ -43,6 +43,7 @@ func leaderFollowers() []followsLeader {
 		// Before 4.4 it looks at cluster_enabled.
 		{name: "redis-py cluster", command: python, dialect: "cluster", nodes: []string{"--cluster-enabled", "yes"}},
 		{name: "redis-py sentinel", command: python, dialect: "sentinel"},
+		{name: "redigo sentinel", command: goProgram("redigo-sentinel")},
 		{name: "redis-rb sentinel", command: ruby},
 	}
 }

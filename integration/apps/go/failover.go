@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/FZambia/sentinel/v2"
+	redigo "github.com/gomodule/redigo/redis"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 )
@@ -129,6 +131,48 @@ func keepWritingRueidis(ctx context.Context, options rueidis.ClientOption) error
 		},
 		call: func(ctx context.Context, args ...string) error {
 			return do(ctx, client.B().Arbitrary(args...).Build())
+		},
+	})
+}
+
+// runRedigoSentinel: redigo speaks neither dialect; this is what people use beside it.
+func runRedigoSentinel(ctx context.Context, addrs string, _ int) error {
+	dial := func(addr string) (redigo.Conn, error) {
+		return redigo.Dial("tcp", addr, redigo.DialConnectTimeout(time.Second), redigo.DialReadTimeout(time.Second), redigo.DialWriteTimeout(time.Second))
+	}
+	sentinels := &sentinel.Sentinel{Addrs: strings.Split(addrs, ","), MasterName: masterName, Dial: dial}
+	defer sentinels.Close()
+	pool := &redigo.Pool{
+		MaxIdle: 4,
+		Dial: func() (redigo.Conn, error) {
+			addr, err := sentinels.MasterAddr()
+			if err != nil {
+				return nil, err
+			}
+			return dial(addr)
+		},
+		TestOnBorrow: func(c redigo.Conn, _ time.Time) error {
+			if ok, err := sentinel.TestRole(c, "master"); err != nil || !ok {
+				return fmt.Errorf("it does not lead: %w", err)
+			}
+			return nil
+		},
+	}
+	defer pool.Close()
+	do := func(command string, args ...any) (any, error) {
+		c := pool.Get()
+		defer c.Close()
+		return c.Do(command, args...)
+	}
+	return keepWriting(ctx, follower{
+		set: func(_ context.Context, key, value string) error {
+			_, err := do("SET", key, value)
+			return err
+		},
+		get: func(_ context.Context, key string) (string, error) { return redigo.String(do("GET", key)) },
+		call: func(_ context.Context, args ...string) error {
+			_, err := do(args[0], redigo.Args{}.AddFlat(args[1:])...)
+			return err
 		},
 	})
 }

@@ -3,6 +3,7 @@ module github.com/raftredis/raftredis/integration/apps/go
 go 1.26.0
 
 require (
+	github.com/FZambia/sentinel/v2 v2.0.1
 	github.com/go-redis/redis_rate/v10 v10.0.1
 	github.com/go-redsync/redsync/v4 v4.18.1
 	github.com/gomodule/redigo v1.9.3

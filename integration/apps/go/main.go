@@ -24,6 +24,7 @@ func programs() map[string]func(ctx context.Context, addr string, jobs int) erro
 		"go-redis-cluster":  runGoRedisCluster,
 		"go-redis-ring":     runGoRedisRing,
 		"go-redis-sentinel": runGoRedisSentinel,
+		"redigo-sentinel":   runRedigoSentinel,
 		"redigo":            runRedigo,
 		"redis_rate":        runRedisRate,
 		"redsync":           runRedsync,
