@@ -40,6 +40,9 @@ func (c *conn) once(cm *cmd, argv [][]byte, end int64) (again bool) {
 
 // writeOnce is write for ONCE.
 func (c *conn) writeOnce(cm *cmd, argv [][]byte) (again bool) {
+	if c.srv.cluster.RefusesWrites() { // a script, too: it cannot be tried as a read first
+		return c.reject(cm, string(store.ErrDiskFull))
+	}
 	c.endRead() // ScriptArgs takes the lock, and behind a writer that waits nobody gets it twice
 	if c.batch.Len() > 0 && c.batchTo != c.enc {
 		c.submit()

@@ -176,7 +176,12 @@ func (c *conn) exec(t *transaction) {
 	caching := c.tracking.caching
 	for i, q := range t.queue {
 		if line := c.deniedNow(q.cmd, q.argv); line != "" {
-			cmds[i] = store.Queued{Local: func(reply command.Reply) { reply.Error(line) }}
+			cmds[i] = store.Queued{Local: func(reply command.Reply) {
+				reply.Error(line)
+				if c.batchTo != nil {
+					c.errsSeen = c.batchTo.Errs
+				}
+			}}
 			continue
 		}
 		if line := c.deniedInside(q.cmd, q.argv); line != "" {

@@ -433,6 +433,11 @@ func (k *asker) Command() command.Reply {
 	return k.b.reply
 }
 
+// Runs ends the run of small writes that the command is not part of.
+func (k *asker) Runs(db int, spec *command.Spec, argv [][]byte) {
+	k.b.beforeWrite(&k.a.read.watch, db, spec, argv)
+}
+
 // Ran notes what nobody but the client's own node is to know of a command.
 func (k *asker) Ran(db int, spec *command.Spec, w *command.Write) {
 	if spec.CountLookups {
@@ -475,11 +480,11 @@ func (k *asker) Blocked() {
 func (k *asker) Exec(run bool) {
 	k.between()
 	st := k.advance()
+	k.b.endRun(&k.a.read.watch)
 	switch {
 	case k.left > 0 || st == nil || st.kind != stepExec:
 		panic("store: not the request that was sent")
 	case run:
-		k.b.endRun(&k.a.read.watch)
 		k.exec = k.a.read.watch.last
 		k.b.reply.Array(st.n)
 		k.end = k.next + st.n
@@ -504,8 +509,8 @@ func (k *asker) End() {
 	if k.left > 0 || k.advance() != nil {
 		panic("store: not the request that was sent")
 	}
+	k.a.fresh = k.b.run.n > 0 // else clients that wait have been served since
 	k.b.endRun(&k.a.read.watch)
-	k.a.fresh = k.b.Observer != nil
 	k.a.caller.tracker = nil
 	// Told by tell, once the lock is released: that may run whatever comes next on the
 	// connection.

@@ -70,6 +70,7 @@ const maxRun = 64
 
 // run is writes of one kind that are timed together.
 type run struct {
+	next      bool // the write that runs now is one
 	n, failed int
 	db        int
 	spec      *command.Spec
@@ -80,7 +81,7 @@ type run struct {
 // lap.
 func (b *Batch) observe(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
 	if b.Observer != nil {
-		b.observeOne(w, db, spec, argv, b.failed())
+		b.Observer.Ran(db, spec, argv, 1, b.failed(), w.lap())
 	}
 }
 
@@ -92,27 +93,32 @@ func (b *Batch) failed() int {
 	return 0
 }
 
-func (b *Batch) observeOne(w *stopwatch, db int, spec *command.Spec, argv [][]byte, failed int) {
-	b.endRun(w)
-	b.Observer.Ran(db, spec, argv, 1, failed, w.lap())
-}
-
-// observeWrite is observe for a write, which may be one of a run.
-func (b *Batch) observeWrite(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
+// beforeWrite is called before a write runs. What is not of the run that it would
+// follow has its time to itself.
+func (b *Batch) beforeWrite(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
 	if b.Observer == nil {
 		return
 	}
-	r, failed := &b.run, b.failed()
-	switch {
-	case b.Observer.Exact() || !quick(spec, argv):
-		b.observeOne(w, db, spec, argv, failed)
-		return
-	case r.n == 0 || r.n == maxRun || r.spec != spec || r.db != db:
+	r := &b.run
+	next := quick(spec, argv) && !b.Observer.Exact()
+	if !next || r.n == maxRun || r.spec != spec || r.db != db {
 		b.endRun(w)
+	}
+	r.next = next
+}
+
+// observeWrite is observe for a write, behind beforeWrite.
+func (b *Batch) observeWrite(w *stopwatch, db int, spec *command.Spec, argv [][]byte) {
+	r := &b.run
+	if b.Observer == nil || !r.next {
+		b.observe(w, db, spec, argv)
+		return
+	}
+	if r.n == 0 {
 		r.db, r.spec, r.argv = db, spec, append(r.argv, argv...)
 	}
 	r.n++
-	r.failed += failed
+	r.failed += b.failed()
 }
 
 // endRun ends a run: whatever comes next is not of it.
@@ -287,6 +293,11 @@ func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
 	}
 	b.request.Write(db, argv)
 	b.ops++
+	b.planWrite(spec)
+}
+
+// planWrite is addWrite for a client's command.
+func (b *Batch) planWrite(spec *command.Spec) {
 	if b.remember && spec.Read != nil {
 		b.writes = true
 		b.plan = append(b.plan, step{kind: stepWrites, n: 1, remember: true})
@@ -312,9 +323,13 @@ func (b *Batch) Once(db int, spec *command.Spec, argv, sent [][]byte, a Attempt,
 	if spec.Runs != 0 {
 		b.as()
 	}
-	b.request.Once(db, argv, sent, a.ID, machine.Millis(a.Keep), resp3)
+	user := uint64(0)
+	if b.policy != nil {
+		user = b.policy.User.ID
+	}
+	b.request.Once(db, argv, sent, machine.Attempt{ID: a.ID, Keep: machine.Millis(a.Keep), User: user, RESP3: resp3})
 	b.ops++
-	b.addWrite()
+	b.planWrite(spec)
 }
 
 // addWrite plans one more op of the request. Runs of them are one step.

@@ -144,6 +144,7 @@ func (s *Store) tellMissed(keys []dbKey) {
 func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
 	r.by = By{b.tracker, st.remember, st.policy, b.inside}
+	b.endRun(&r.watch)
 	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
 	for _, why := range r.takeRefusals() {
 		b.refused(why)

@@ -9,8 +9,9 @@ import (
 	"github.com/raftredis/raftredis/integration/cluster"
 )
 
-// onceKeep is how long an attempt may be repeated: longer than any fault lasts.
-const onceKeep = "600000"
+// onceKeep is how long an attempt may be repeated: longer than any fault lasts, and than
+// the state clock jumps when all who knew the time have been killed.
+const onceKeep = "86400000"
 
 // ledger is what the workers have added to counters with ONCE. They repeat each request,
 // at any node, until they have its outcome, so nothing is left unknown.
@@ -34,7 +35,7 @@ func (w *worker) repeats() {
 		l.mu.Lock()
 		l.begun[key]++
 		l.mu.Unlock()
-		for attempt := 0; !w.t.stopped(); attempt++ {
+		for attempt := 0; !w.t.stopped(); {
 			if !w.connect() {
 				continue
 			}
@@ -43,6 +44,7 @@ func (w *worker) repeats() {
 				w.conn.Timeout = time.Duration(1+w.rng.IntN(30)) * time.Millisecond
 			}
 			reply, o := w.do(args...)
+			attempt++
 			if w.conn != nil {
 				w.conn.Timeout = clientTimeout
 			}
@@ -57,7 +59,7 @@ func (w *worker) repeats() {
 			last = n
 			l.mu.Lock()
 			l.done[key]++
-			if attempt > 0 {
+			if attempt > 1 {
 				l.repeats++
 			}
 			l.mu.Unlock()

@@ -69,11 +69,12 @@ func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	return Nobody{}, nil
 }
 
-func (w *watcher) Touched(keyspace.Touch) {}
-func (w *watcher) Swapping(int, int)      {}
-func (w *watcher) Executed()              { w.commands++ }
-func (w *watcher) Expired(uint64)         {}
-func (w *watcher) Aside(f func())         { f() }
+func (w *watcher) Touched(keyspace.Touch)            {}
+func (w *watcher) Swapping(int, int)                 {}
+func (w *watcher) Executed()                         { w.commands++ }
+func (w *watcher) Expired(uint64)                    {}
+func (w *watcher) Runs(int, *command.Spec, [][]byte) {}
+func (w *watcher) Aside(f func())                    { f() }
 
 func (w *watcher) Announced(h Head, n uint64) {
 	w.heard = append(w.heard, fmt.Sprintf("%d announced %d", h.Origin, n))

@@ -88,6 +88,7 @@ func (m *Machine) write(c *cursor, db int, reply command.Reply, asker Asker) err
 	if err != nil {
 		return err
 	}
+	asker.Runs(db, spec, f.argv)
 	f.call.Args, f.call.Reply, f.call.KeepFrom = f.argv, reply, m.keep // the rest is as pop left it
 	m.call(f, spec, db)
 	asker.Ran(db, spec, &f.call)
@@ -112,6 +113,7 @@ func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) err
 		c.fail("a command that blocks must be able to, and be the last of its request")
 		return c.err
 	}
+	asker.Runs(db, spec, f.argv)
 	f.call.Call = command.Call{Args: f.argv, Reply: reply, MayBlock: true}
 	m.call(f, spec, db)
 	if f.call.Blocked() {

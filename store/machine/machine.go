@@ -161,6 +161,7 @@ func (m *Machine) entry(data []byte) error {
 	m.now = max(m.now, stamp)
 	m.obs.Entry(stamp)
 	m.expireWaiters()
+	m.outcomes.expire(m.now)
 	m.ahead.start(c)
 	defer m.ahead.stop()
 	for c.more() {

@@ -84,6 +84,9 @@ type Asker interface {
 	// Command returns where the reply of the next command goes.
 	Command() command.Reply
 
+	// Runs is called right before the command runs. argv is valid during Runs only.
+	Runs(db int, spec *command.Spec, argv [][]byte)
+
 	// Ran is called when the command has run. call is valid during Ran only.
 	Ran(db int, spec *command.Spec, call *command.Write)
 
@@ -120,6 +123,9 @@ var _ Asker = Nobody{}
 
 // Command discards the reply.
 func (Nobody) Command() command.Reply { return command.Discard{} }
+
+// Runs does nothing.
+func (Nobody) Runs(int, *command.Spec, [][]byte) {}
 
 // Ran does nothing.
 func (Nobody) Ran(int, *command.Spec, *command.Write) {}

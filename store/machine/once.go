@@ -105,8 +105,9 @@ func (m *Machine) once(c *cursor, db int, reply command.Reply, asker Asker) erro
 	if err != nil {
 		return err
 	}
+	asker.Runs(db, spec, f.argv)
 	f.call.Args = f.argv
-	m.outcomes.expire(m.now)
+	m.ks.Use(&f.db, db) // for Ran, if nothing is run
 	before, known := m.outcomes.byID.Get(id)
 	switch {
 	case known && before.request != request:
@@ -144,13 +145,15 @@ func (m *Machine) keepOutcome(id string, keep Millis, request digest, reply *com
 }
 
 // digest tells requests apart. That of another command is the same about as often as a
-// random id of another client.
+// random id of another client. Users are part of it: what one was answered another may
+// not be allowed to know.
 type digest struct{ hi, lo uint64 }
 
-func digestOf(db int, argv [][]byte) digest {
+func digestOf(user uint64, db int, argv [][]byte) digest {
 	h := xxh3.New()
 	var room [binary.MaxVarintLen64]byte
-	_, _ = h.Write(appendUvarint(room[:0], uint64(db))) // a hash never fails
+	_, _ = h.Write(appendUvarint(room[:0], user)) // a hash never fails
+	_, _ = h.Write(appendUvarint(room[:0], uint64(db)))
 	for _, arg := range argv {
 		_, _ = h.Write(appendUvarint(room[:0], uint64(len(arg))))
 		_, _ = h.Write(arg)

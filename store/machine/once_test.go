@@ -21,7 +21,7 @@ func newOnceRun(t *testing.T) *onceRun {
 }
 
 func (o *onceRun) once(id string, keep Millis, line string) string {
-	return o.apply(func(q *Request) { q.Once(0, args(line), args(line), []byte(id), keep, false) })
+	return o.apply(func(q *Request) { q.Once(0, args(line), args(line), Attempt{ID: []byte(id), Keep: keep}) })
 }
 
 func (o *onceRun) write(line string) string {

@@ -83,17 +83,24 @@ func (r *Request) Write(db int, argv [][]byte) {
 	r.b = AppendArgs(r.b, argv)
 }
 
+// Attempt is what is known of a command that its client may send again.
+type Attempt struct {
+	ID    []byte // at most MaxID bytes
+	Keep  Millis // for how long the outcome is: more than 0, at most MaxKeep
+	User  uint64 // acl.User.ID, 0 for one who may do everything
+	RESP3 bool   // what the client speaks
+}
+
 // Once adds a command that writes, which is not run if one with the same id has been,
-// by whatever node it came: its reply is that one's then. The outcome is kept for
-// keep, which must be more than 0 and at most MaxKeep, an id at most MaxID long. resp3
-// says what the client speaks; sent is what it has sent, by which two requests with one
-// id are told apart: argv may be that, or what a script is called by.
-func (r *Request) Once(db int, argv, sent [][]byte, id []byte, keep Millis, resp3 bool) {
+// by whatever node it came: its reply is that one's then. sent is what the client has
+// sent, by which two requests with one id are told apart (and by their user): argv may be
+// that, or what a script is called by.
+func (r *Request) Once(db int, argv, sent [][]byte, a Attempt) {
 	r.op(opOnce, db)
-	r.b = appendBytes(r.b, id)
-	r.b = appendUvarint(r.b, uint64(keep))
-	r.b = append(r.b, flag(resp3))
-	d := digestOf(db, sent)
+	r.b = appendBytes(r.b, a.ID)
+	r.b = appendUvarint(r.b, uint64(a.Keep))
+	r.b = append(r.b, flag(a.RESP3))
+	d := digestOf(a.User, db, sent)
 	r.b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(r.b, d.hi), d.lo)
 	r.b = AppendArgs(r.b, argv)
 }

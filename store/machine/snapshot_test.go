@@ -17,7 +17,7 @@ func body(t testing.TB) (*Machine, []byte) {
 	big := request(Head{4, 1, 9, 2}, func(r *Request) {
 		r.Write(3, args("set big "+strings.Repeat("x", 2*maxBlock+17)))
 		r.Write(3, [][]byte{[]byte("set"), {0, 0xff, '\r', '\n'}, {0xfe, 0, 0x80}, []byte("PX"), []byte("100000")})
-		r.Once(3, args("incr n"), args("incr n"), []byte("id"), MaxKeep, true)
+		r.Once(3, args("incr n"), args("incr n"), Attempt{ID: []byte("id"), Keep: MaxKeep, RESP3: true})
 	})
 	for i, data := range append(sampleEntries(), Seal(nil, 5000, 1, [][]byte{big})) {
 		if err := m.Apply(uint64(i)+1, 1, data); err != nil {
