@@ -7,13 +7,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -63,11 +63,11 @@ func run(args []string) error {
 	return program(ctx, args[1], jobs)
 }
 
-// say prints one event in one write, so that lines of several goroutines do not mix.
+// say prints one event in one write, so that lines of several goroutines do not mix, and in
+// one line, whatever an error's text is.
 func say(event string, id any, why ...any) {
-	var b bytes.Buffer
-	fmt.Fprintln(&b, append([]any{event, id}, why...)...)
-	_, _ = os.Stdout.Write(b.Bytes())
+	line := strings.TrimSuffix(fmt.Sprintln(append([]any{event, id}, why...)...), "\n")
+	_, _ = os.Stdout.WriteString(strings.ReplaceAll(line, "\n", " ") + "\n")
 }
 
 // produce calls add with new ids (the prefix and a number) until it has succeeded for so many
