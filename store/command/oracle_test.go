@@ -134,6 +134,9 @@ func TestOracleTable(t *testing.T) {
 	real.hello(true, 0)
 	var check func(s *Spec)
 	check = func(s *Spec) {
+		if s.Group == "raft" { // what Redis does not have
+			return
+		}
 		rec := &recorder{resp3: true}
 		WriteInfo(rec, s)
 		got, want := rec.root.elems[0], real.do(args("COMMAND", "INFO", s.FullName())...).elems[0]
