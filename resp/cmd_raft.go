@@ -2,7 +2,6 @@ package resp
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
@@ -55,16 +54,7 @@ func raftFamily() []local {
 }
 
 func (c *conn) cmdRaftInfo([][]byte) {
-	status := c.srv.raftStatus()
-	c.enc.Map(len(status))
-	for _, p := range status {
-		c.enc.BulkString(p.name)
-		if n, ok := p.value.(int64); ok {
-			c.enc.Int(n)
-		} else {
-			c.enc.BulkString(fmt.Sprint(p.value))
-		}
-	}
+	c.pairs(c.srv.raftStatus())
 }
 
 func (c *conn) cmdRaftNodes([][]byte) {

@@ -178,9 +178,7 @@ func (c *conn) exec(t *transaction) {
 		if line := c.deniedNow(q.cmd, q.argv); line != "" {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) {
 				reply.Error(line)
-				if c.batchTo != nil {
-					c.errsSeen = c.batchTo.Errs
-				}
+				c.ownError()
 			}}
 			continue
 		}
@@ -189,9 +187,7 @@ func (c *conn) exec(t *transaction) {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) {
 				reply.Error(line)
 				c.ran(q.cmd, q.argv, at, 0, true)
-				if c.batchTo != nil {
-					c.errsSeen = c.batchTo.Errs
-				}
+				c.ownError()
 			}}
 			continue
 		}
@@ -235,6 +231,14 @@ func (c *conn) exec(t *transaction) {
 	}
 	c.after = after
 	c.submit()
+}
+
+// ownError says that the error which has just been written is not of a command that the
+// batch's observer is told of.
+func (c *conn) ownError() {
+	if c.batchTo != nil {
+		c.errsSeen = c.batchTo.Errs
+	}
 }
 
 // byExec says who runs the commands of a transaction.

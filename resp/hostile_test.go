@@ -203,6 +203,8 @@ func TestDiskFull(t *testing.T) {
 		if after := l.store.AppliedIndex(); after != before {
 			t.Errorf("the log went from %d to %d", before, after)
 		}
+		c.ask("ONCE id 1000 SET a 6\r\n", refused)
+		c.ask("ONCE id 1000 EVAL \"return redis.call('set','a',6)\" 0\r\n", refused) // it is not tried as a read
 		l.DiskFull.Store(false)
 		c.ask("SET a 5\r\nGET a\r\n", "+OK\r\n$1\r\n5\r\n")
 	})

@@ -80,11 +80,7 @@ func (m *Machine) begin() {
 func (m *Machine) write(c *cursor, db int, reply command.Reply, asker Asker) error {
 	f := m.push()
 	defer m.pop()
-	f.argv = c.args(f.argv)
-	if c.err != nil {
-		return c.err
-	}
-	spec, err := m.resolve(f.argv)
+	spec, err := m.read(f, c)
 	if err != nil {
 		return err
 	}
@@ -101,11 +97,7 @@ func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) err
 	resp3, timeout := c.byte() != 0, c.uvarint()
 	f := m.push()
 	defer m.pop()
-	f.argv = c.args(f.argv)
-	if c.err != nil {
-		return c.err
-	}
-	spec, err := m.resolve(f.argv)
+	spec, err := m.read(f, c)
 	if err != nil {
 		return err
 	}
@@ -162,6 +154,15 @@ func (m *Machine) execFor(spec *command.Spec, db int, argv [][]byte, reply comma
 	}
 	m.asker.RanInside(m.frames[m.depth-2].call.Args, db, spec, argv, &f.db.View)
 	return nil
+}
+
+// read reads the command that c stands at into f.
+func (m *Machine) read(f *frame, c *cursor) (*command.Spec, error) {
+	f.argv = c.args(f.argv)
+	if c.err != nil {
+		return nil, c.err
+	}
+	return m.resolve(f.argv)
 }
 
 func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {

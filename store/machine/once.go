@@ -92,16 +92,12 @@ const (
 func (m *Machine) once(c *cursor, db int, reply command.Reply, asker Asker) error {
 	id, keep, resp3 := string(c.bytes()), Millis(c.uvarint()), c.byte() != 0
 	request := digest{c.uint64(), c.uint64()}
-	f := m.push()
-	defer m.pop()
-	f.argv = c.args(f.argv)
-	if c.err == nil && (keep <= 0 || keep > MaxKeep || len(id) > MaxID) {
+	if keep <= 0 || keep > MaxKeep || len(id) > MaxID {
 		c.fail("an outcome that is kept for ever, or has too long an id")
 	}
-	if c.err != nil {
-		return c.err
-	}
-	spec, err := m.resolve(f.argv)
+	f := m.push()
+	defer m.pop()
+	spec, err := m.read(f, c)
 	if err != nil {
 		return err
 	}
