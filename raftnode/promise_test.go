@@ -12,21 +12,14 @@ import (
 // segment promises it. The node only looks for the next one when its count of what it
 // has written says that it may be there.
 func TestEachSegmentIsPromised(t *testing.T) {
-	cfg := testConfig(t, 1, []Peer{{1, "http://127.0.0.1:1"}})
-	cfg.EnsureDefaults()
-	l, err := lockDir(&cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	cfg, d := newDisk(t)
+	var err error
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	d, err := createDisk(&cfg, identity{Version: 1, Cluster: 7, Member: 1}, restored{})
-	must(err)
 	defer func() { must(d.close()) }()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -109,21 +109,28 @@ func hardState(term, vote, commit uint64) *raftpb.HardState {
 	return &raftpb.HardState{Term: new(term), Vote: new(vote), Commit: new(commit)}
 }
 
-// Entries that raft had truncated must not come back when the overwriting entry is
-// at or below the snapshot that the log is opened at.
-// https://github.com/etcd-io/etcd/issues/22442
-func TestTruncatedEntriesStayTruncated(t *testing.T) {
+// newDisk makes the log of a member that is alone. Whoever asks for it closes it.
+func newDisk(t *testing.T) (Config, *disk) {
+	t.Helper()
 	cfg := testConfig(t, 1, []Peer{{1, "http://127.0.0.1:1"}})
 	cfg.EnsureDefaults()
 	l, err := lockDir(&cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() }) // nothing was written through it
 	d, err := createDisk(&cfg, identity{Version: 1, Cluster: 7, Member: 1}, restored{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return cfg, d
+}
+
+// Entries that raft had truncated must not come back when the overwriting entry is
+// at or below the snapshot that the log is opened at.
+// https://github.com/etcd-io/etcd/issues/22442
+func TestTruncatedEntriesStayTruncated(t *testing.T) {
+	cfg, d := newDisk(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
