@@ -69,7 +69,10 @@ func New() *Keyspace {
 // a unit is, the caller decides: it is what captures fall between and what WATCH
 // tells apart, in the store a command or transaction. Neither may be lower than at
 // the last call.
-func (ks *Keyspace) Begin(revision uint64, now int64) { ks.revision, ks.now = revision, now }
+func (ks *Keyspace) Begin(revision uint64, now int64) {
+	ks.settle()
+	ks.revision, ks.now = revision, now
+}
 
 // Revision returns that of the unit last begun.
 func (ks *Keyspace) Revision() uint64 { return ks.revision }
@@ -145,6 +148,7 @@ type frozenData struct {
 // Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
+	ks.settle()
 	f := &Frozen{Revision: ks.revision, limits: ks.limits, events: ks.events, journal: ks.journal.freeze()}
 	for i, d := range ks.dbs {
 		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), swapped: d.swapped}

@@ -84,7 +84,7 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			if db.keys.find([]byte(key)) >= 0 {
 				return nil, errors.New("key listed twice")
 			}
-			db.keys.add(key, val)
+			db.count(db.keys.at(db.keys.add(key, val)))
 			if val.expire != 0 {
 				db.expires.Set(deadline{val.expire, key})
 			}
