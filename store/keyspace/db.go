@@ -2,7 +2,6 @@ package keyspace
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"github.com/tidwall/btree"
 )
@@ -45,6 +44,10 @@ type View struct {
 	limits *Limits
 	events *Events
 	still  bool // of a Still
+
+	// Chance is what counting accesses goes by: any will do, it is no state. Without one
+	// they are not counted.
+	Chance *Rand
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -109,14 +112,6 @@ func (v *View) peek(key []byte) (pos int, val *value) {
 		val = v.d.private(pos)
 	}
 	return pos, val
-}
-
-// used notes an access for OBJECT IDLETIME and FREQ. It is this node's own
-// bookkeeping and the only thing that a read changes, hence atomically.
-func (v *View) used(val *value) {
-	if sec := uint32(v.now / 1000); !v.still && atomic.LoadUint32(&val.access) != sec {
-		atomic.StoreUint32(&val.access, sec)
-	}
 }
 
 // Kind returns the type of the value at key, None if there is none. That alone
@@ -222,8 +217,8 @@ type Info struct {
 	Encoding string // empty for a string: it follows from Str and Raw
 	Str      []byte // aliases the keyspace, see Get
 	Raw      bool
-	Access   uint32 // seconds, on the reader's clock
-	Hits     uint8
+	Idle     int64 // ms since it was used on this node, 0 if it never was
+	Freq     uint8 // how often, logarithmic
 	Bytes    int
 }
 
@@ -233,7 +228,11 @@ func (v *View) Info(key []byte) (Info, bool) {
 	if val == nil {
 		return Info{}, false
 	}
-	in := Info{Str: val.bytes(), Raw: val.raw, Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: int(keyBytes(len(key), int(val.strLen), val.expire != 0))}
+	stamp, hits := val.accessed()
+	in := Info{Str: val.bytes(), Raw: val.raw, Freq: v.limits.decayed(stamp, hits, v.now), Bytes: int(keyBytes(len(key), int(val.strLen), val.expire != 0))}
+	if stamp != 0 {
+		in.Idle = since(stamp, v.now)
+	}
 	if o := val.object(); o != nil {
 		in.Encoding, in.Bytes = o.Encoding(), in.Bytes+o.Bytes()
 	}
@@ -276,7 +275,7 @@ func (db *DB) touchAs(pos int, change Change) *value {
 		db.d.changing(val)
 	}
 	val.version = db.ks.revision
-	val.access = uint32(db.now / 1000)
+	db.wrote(val, change == Created)
 	db.ks.touched(db.id, it.key, change, val.kind())
 	return val
 }
@@ -287,7 +286,7 @@ func (db *DB) Signal(key []byte) { db.ks.touched(db.id, string(key), Signalled, 
 
 // add makes key, which must not be there, to be given contents at once.
 func (db *DB) add(key []byte) (pos int) {
-	pos = db.d.keys.add(string(key), value{version: db.ks.revision})
+	pos = db.d.keys.add(string(key), value{version: db.ks.revision, access: newHits})
 	db.ks.born(db.id, db.d.keys.at(pos).key)
 	return pos
 }
@@ -378,7 +377,8 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) 
 }
 
 func (db *DB) replaced(pos int, val *value, was Kind) {
-	val.version, val.access = db.ks.revision, uint32(db.now/1000)
+	val.version = db.ks.revision
+	db.wrote(val, was == None)
 	it := db.d.keys.at(pos)
 	db.d.count(it)
 	if was == None {

@@ -5,14 +5,17 @@ const Databases = 16
 
 // Stats counts what happened to keys. It is this node's own, not state.
 type Stats struct {
-	Expired uint64
+	Expired      uint64
+	Evicted      uint64 // to make room
+	EvictedLate  uint64 // of those, by EvictAny
+	EvictedBytes int64  // what all of them needed
 }
 
 // Touch says which key is touched, and how.
 type Touch struct {
 	DB   int
 	Key  string // "" if Change is Swept
-	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted, Expired or Replaced
+	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted, Expired, Evicted or Replaced
 	Change
 }
 
@@ -26,6 +29,7 @@ const (
 	Replaced                // it has a new value in place of the old one, perhaps of another type
 	Deleted                 //
 	Expired                 // deleted because its deadline has passed, whoever came by
+	Evicted                 // deleted to make room, whoever came by
 	Signalled               // see DB.Signal
 	Swept                   // all keys of the database at once: FLUSHDB, SWAPDB
 )
@@ -54,6 +58,7 @@ type Keyspace struct {
 	stats    Stats
 
 	journal journal
+	chance  Rand // of counting accesses: this node's own, no state
 }
 
 // New returns an empty keyspace.
@@ -93,6 +98,7 @@ func (ks *Keyspace) DB(db int) (d DB) {
 func (ks *Keyspace) Use(d *DB, db int) {
 	d.d, d.now, d.limits, d.events, d.still = ks.dbs[db], ks.now, &ks.limits, &ks.events, false
 	d.Lookups.Hits, d.Lookups.Misses, d.Lookups.Missed = 0, 0, nil
+	d.Chance = &ks.chance
 	d.ks, d.id = ks, db
 }
 

@@ -115,7 +115,7 @@ func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
 	}
 	db.d.changing(val)
 	s.private = db.ks.revision
-	val.access = uint32(db.now / 1000)
+	db.used(val)
 	db.ks.touched(db.id, it.key, Changed, Stream)
 	return s, nil
 }

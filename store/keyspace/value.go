@@ -17,8 +17,7 @@ type value struct {
 	strCap  uint32
 	expire  int64  // deadline in ms on the state clock, 0 for none
 	version uint64 // the revision that last changed the key
-	access  uint32 // seconds on the reader's clock; this node's own, not state
-	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
+	access  uint32 // see accessed; this node's own, not state
 	private bool   // the bytes were copied for this key alone
 	raw     bool   // they have been changed in place since they were set: OBJECT ENCODING tells
 	boxed   bool   // it is an object
