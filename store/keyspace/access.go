@@ -44,6 +44,30 @@ func (v *value) setAccessed(stamp uint32, hits uint8) {
 	}
 }
 
+// Reads are some of the keys that were read, for others to know as well: every one that
+// Every divides. The zero value takes none.
+type Reads struct {
+	Every, n uint32
+	Keys     []Read
+}
+
+// Read is a key that was read.
+type Read struct {
+	DB  int
+	Key string
+}
+
+// read notes an access by who reads.
+func (v *View) read(key []byte, val *value) {
+	v.used(val)
+	if r := v.Reads; r != nil && r.Every > 0 {
+		if r.n++; r.n >= r.Every {
+			r.n = 0
+			r.Keys = append(r.Keys, Read{v.db, string(key)})
+		}
+	}
+}
+
 // used notes an access.
 func (v *View) used(val *value) {
 	if v.still {

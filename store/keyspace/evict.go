@@ -29,6 +29,9 @@ func (p Policy) Volatile() bool { return p <= VolatileTTL }
 // Counts reports whether it matters how often a key is used: only then it is counted.
 func (p Policy) Counts() bool { return p == VolatileLFU || p == AllKeysLFU }
 
+// ByUse reports whether it matters when or how often a key is used.
+func (p Policy) ByUse() bool { return p == VolatileLRU || p == AllKeysLRU || p.Counts() }
+
 // Policy returns the policy in force.
 func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
 

@@ -223,6 +223,16 @@ func (r *Request) Evict(db int, target int64, keys []string) {
 	}
 }
 
+// Reads tells the others of keys that were read on this node.
+func (r *Request) Reads(db int, keys []string) {
+	r.op(opReads, db)
+	r.b = appendUvarint(r.b, uint64(len(keys)))
+	for _, key := range keys {
+		r.b = appendUvarint(r.b, uint64(len(key)))
+		r.b = append(r.b, key...)
+	}
+}
+
 // Seal puts the head right before the ops and returns the whole request, which is
 // a part of r's own memory.
 func (r *Request) Seal(h Head) []byte {
