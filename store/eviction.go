@@ -30,7 +30,7 @@ const (
 	// log pass, between these parts of maxmemory.
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
-	mostRoom    = 32
+	mostRoom    = 24
 	rateMemory  = 8                     // how many looks the estimates remember
 	rateEvery   = 5 * time.Millisecond  // between two looks
 	evictedIdle = 50 * time.Millisecond // after a proposal that came to nothing

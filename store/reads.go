@@ -28,7 +28,7 @@ type readsTold struct {
 	wakeC chan struct{} // has room for one
 
 	mu    sync.Mutex
-	keys  map[keyspace.Read]struct{}
+	keys  map[keyspace.Read]uint64 // how often, among those that were taken
 	bytes int
 	seen  int // since they were last told
 }
@@ -51,11 +51,14 @@ func (r *readsTold) add(keys []keyspace.Read) {
 	r.mu.Lock()
 	r.seen += len(keys)
 	if r.keys == nil {
-		r.keys = make(map[keyspace.Read]struct{})
+		r.keys = make(map[keyspace.Read]uint64)
 	}
 	for _, k := range keys {
-		if _, known := r.keys[k]; !known && len(r.keys) < readsKeys && r.bytes+len(k.Key) <= readsBytes {
-			r.keys[k] = struct{}{}
+		switch n := r.keys[k]; {
+		case n > 0:
+			r.keys[k] = n + 1
+		case len(r.keys) < readsKeys && r.bytes+len(k.Key) <= readsBytes:
+			r.keys[k] = 1
 			r.bytes += len(k.Key)
 		}
 	}
@@ -68,15 +71,15 @@ func (r *readsTold) add(keys []keyspace.Read) {
 
 // take returns what is to be told, and sees that about as much comes next time: of more
 // reads a smaller part.
-func (r *readsTold) take() map[keyspace.Read]struct{} {
+func (r *readsTold) take() (keys map[keyspace.Read]uint64, every uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	keys := r.keys
-	if every := r.every.Load(); every > 0 {
+	keys, every = r.keys, r.every.Load()
+	if every > 0 {
 		r.every.CompareAndSwap(every, max(1, min(1<<16, every*uint32(min(r.seen, 1<<15))/(2*readsKeys))))
 	}
 	r.keys, r.bytes, r.seen = nil, 0, 0
-	return keys
+	return keys, every
 }
 
 func (s *Store) runReads() {
@@ -105,10 +108,11 @@ func (s *Store) runReads() {
 	}
 }
 
-func (b *Batch) reads(keys map[keyspace.Read]struct{}) {
-	var by [keyspace.Databases][]string
-	for k := range keys { // in any order: it is no state
-		by[k.DB] = append(by[k.DB], k.Key)
+// reads tells of keys that were read, among one of every reads.
+func (b *Batch) reads(keys map[keyspace.Read]uint64, every uint32) {
+	var by [keyspace.Databases][]machine.KeyRead
+	for k, n := range keys { // in any order: it is no state
+		by[k.DB] = append(by[k.DB], machine.KeyRead{Key: k.Key, Times: n * uint64(max(1, every))})
 	}
 	for db, names := range by {
 		if len(names) > 0 {
@@ -119,9 +123,9 @@ func (b *Batch) reads(keys map[keyspace.Read]struct{}) {
 }
 
 // Read notes what was read elsewhere.
-func (a *applier) Read(h machine.Head, view *keyspace.View, key []byte) {
+func (a *applier) Read(h machine.Head, view *keyspace.View, key []byte, times uint64) {
 	if h.Origin != a.s.cfg.Member {
 		view.Chance = &a.read.rand
-		view.Use(key)
+		view.Use(key, times)
 	}
 }

@@ -112,9 +112,16 @@ func (l *Limits) decayed(stamp uint32, hits uint8, now int64) uint8 {
 	return uint8(max(0, int64(hits)-since(stamp, now)/minute/l.LFUDecayTime))
 }
 
-// Use notes that key was used on another member, or by somebody who did not note it.
-func (v *View) Use(key []byte) {
-	if _, val := v.peek(key); val != nil {
+// Use notes that key was used n times on another member.
+func (v *View) Use(key []byte, n uint64) {
+	_, val := v.peek(key)
+	if val == nil {
+		return
+	}
+	for range min(n, maxUses) {
 		v.used(val)
 	}
 }
+
+// maxUses bounds what one note of another member may take: the counter is logarithmic.
+const maxUses = 1000

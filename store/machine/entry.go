@@ -24,7 +24,7 @@ import (
 //	  users    argc { len arg }: see acl.Change
 //	  as       id of a user, 0 for one who may do everything
 //	  evict    target keys { len key }
-//	  reads    keys { len key }
+//	  reads    keys { len key times }
 //	  once     len id keep(ms) resp3(1) digest(16) argc { len arg }
 //
 // The leader seals entries; a request is encoded once, by the node that a client

@@ -57,8 +57,8 @@ type watcher struct {
 
 var _ Observer = (*watcher)(nil)
 
-func (w *watcher) Entry(Millis)                                 {}
-func (w *watcher) Read(_ Head, view *keyspace.View, key []byte) { view.Use(key) }
+func (w *watcher) Entry(Millis)                                               {}
+func (w *watcher) Read(_ Head, view *keyspace.View, key []byte, times uint64) { view.Use(key, times) }
 
 func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	if !fresh {

@@ -95,8 +95,8 @@ func (m *Machine) refusesAny(c cursor, n int) bool {
 func (m *Machine) reads(c *cursor, db int) error {
 	view := m.ks.View(db, int64(m.now))
 	for n := c.count(); n > 0; n-- {
-		if key := c.bytes(); c.err == nil {
-			m.obs.Read(m.head, &view, key)
+		if key, times := c.bytes(), c.uvarint(); c.err == nil {
+			m.obs.Read(m.head, &view, key, times)
 		}
 	}
 	return c.err

@@ -167,7 +167,7 @@ func TestEvictionIsDetermined(t *testing.T) {
 		for range 600 {
 			key := fmt.Sprint("k", rnd.IntN(300))
 			view := l.m.Keyspace().View(rnd.IntN(2), int64(2000+rnd.IntN(100_000))) // by a clock of its own
-			view.Use([]byte(key))
+			view.Use([]byte(key), 3)
 			data := l.apply(func(r *Request) {
 				db := rnd.IntN(2)
 				switch rnd.IntN(6) {
@@ -178,7 +178,7 @@ func TestEvictionIsDetermined(t *testing.T) {
 				case 2:
 					r.Evict(db, int64(rnd.IntN(16_000)), []string{key, "lk1", "lk2", "nope"})
 				case 3:
-					r.Reads(db, []string{key, "lk3"})
+					r.Reads(db, []KeyRead{{key, 2}, {"lk3", 1}})
 				default:
 					r.Write(db, args("set "+key+" "+strings.Repeat("y", rnd.IntN(200))+" PX 60000"))
 				}

@@ -223,13 +223,20 @@ func (r *Request) Evict(db int, target int64, keys []string) {
 	}
 }
 
+// KeyRead is a key that was read on this node, and about how often.
+type KeyRead struct {
+	Key   string
+	Times uint64
+}
+
 // Reads tells the others of keys that were read on this node.
-func (r *Request) Reads(db int, keys []string) {
+func (r *Request) Reads(db int, keys []KeyRead) {
 	r.op(opReads, db)
 	r.b = appendUvarint(r.b, uint64(len(keys)))
-	for _, key := range keys {
-		r.b = appendUvarint(r.b, uint64(len(key)))
-		r.b = append(r.b, key...)
+	for _, k := range keys {
+		r.b = appendUvarint(r.b, uint64(len(k.Key)))
+		r.b = append(r.b, k.Key...)
+		r.b = appendUvarint(r.b, k.Times)
 	}
 }
 
