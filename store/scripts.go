@@ -243,6 +243,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
 	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
 	h.Log = s.scriptLog
+	h.Reads, h.OOM = true, s.pressure.full.Load()
 	h.Permits = nil
 	if policy := r.by.Policy; policy != nil {
 		logged := func(why acl.Refusal) { r.refusals = addRefusal(r.refusals, why) }
@@ -264,6 +265,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 			return command.ErrWrites
 		}
 		r.innerView = data.View(db, now)
+		r.watchReads(&r.innerView)
 		r.inner.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: h, InScript: true}
 		err := command.RunRead(spec, &r.inner, &r.innerView)
 		r.inner.Call = command.Call{}
