@@ -100,6 +100,7 @@ var rules = map[string]rule{
 	"store/geohash":     {banned: impure, stdlibOnly: whyTheory},
 	"store/hyperloglog": {banned: impure, stdlibOnly: whyTheory},
 	"store/glob":        {banned: impure, stdlibOnly: whyTheory},
+	"store/lhd":         {stdlibOnly: "it judges keys by numbers alone, for whoever evicts, and no state depends on it"},
 	"store/script/lua":  {banned: impure, stdlibOnly: whyTheory},
 	"integration":       {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
 }
