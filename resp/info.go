@@ -159,9 +159,6 @@ func (t *infoText) memory() {
 	m := memoryUse()
 	limit, _ := directive.ParseMemory(t.srv.settingOf("maxmemory"))
 	policy := t.srv.settingOf("maxmemory-policy")
-	if policy == "" {
-		policy = "noeviction"
-	}
 	peak := t.srv.peakMemory(m.used)
 	t.section("Memory")
 	t.bytes("used_memory", m.used)
@@ -173,6 +170,7 @@ func (t *infoText) memory() {
 	t.line("used_memory_overhead", m.used-data)
 	t.line("used_memory_startup", startup)
 	t.line("used_memory_dataset", data)
+	t.line("used_memory_keys", t.srv.store.Memory().Used) // not Redis's: what maxmemory is compared with
 	t.line("used_memory_dataset_perc", fmt.Sprintf("%.2f%%", 100*float64(data)/float64(max(data, m.used, 1))))
 	t.line("allocator_allocated", m.used)
 	t.line("allocator_active", m.active)
@@ -315,8 +313,12 @@ func (t *infoText) stats() {
 	t.zeros("sync_partial_ok", "sync_partial_err")
 	t.line("expired_keys", st.Expired-base.store.Expired)
 	t.line("expired_stale_perc", percent(0, 0)) // no key is left to be found by chance
-	t.zeros("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds", "evicted_keys", "evicted_clients",
-		"total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	t.zeros("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds")
+	t.line("evicted_keys", st.Evicted-base.store.Evicted)
+	t.line("evicted_keys_late", st.EvictedLate-base.store.EvictedLate) // not Redis's: see store.Stats
+	t.zeros("evicted_clients")
+	t.line("total_eviction_exceeded_time", (st.Exceeded - base.store.Exceeded).Milliseconds())
+	t.line("current_eviction_exceeded_time", s.store.Memory().Exceeded.Milliseconds())
 	t.line("keyspace_hits", st.Hits-base.store.Hits)
 	t.line("keyspace_misses", st.Misses-base.store.Misses)
 	t.line("pubsub_channels", s.store.CountSubscribed(store.Channels))

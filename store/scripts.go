@@ -243,6 +243,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
 	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
 	h.Log = s.scriptLog
+	h.Reads, h.OOM = true, s.pressure.full.Load()
 	h.Permits = nil
 	if policy := r.by.Policy; policy != nil {
 		logged := func(why acl.Refusal) { r.refusals = addRefusal(r.refusals, why) }

@@ -101,6 +101,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.applier.UsersChanged(m.Users())
 	s.waits.index.Store(m.Index())
 	s.expiry.changed(m.Keyspace())
+	s.pressure.replaced(m.Keyspace(), s.clock.mono())
 	s.stats.loadedKeys.Store(int64(keysIn(m.Keyspace())))
 	s.stats.saved.Store(s.stats.commands.Load())
 	s.mu.Unlock()
@@ -114,6 +115,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.applier.tell()
 	s.waits.tell()
 	s.expiry.wake()
+	s.pressure.wake()
 	s.logger.Info("loaded snapshot", zap.Uint64("index", m.Index()), zap.Duration("took", time.Since(started)))
 	return nil
 }

@@ -82,6 +82,13 @@ type Stats struct {
 	Hits       uint64 // lookups for reading by this node's clients that found the key
 	Misses     uint64 // and those that did not
 	Expired    uint64 // keys deleted because their deadline had passed
+	Evicted    uint64 // keys deleted to make room
+
+	// EvictedLate is how many of Evicted the leader had not foreseen: a write made room
+	// for itself.
+	EvictedLate uint64
+	// Exceeded is for how long more than maxmemory was used.
+	Exceeded time.Duration
 
 	Proposals  uint64 // requests of this node
 	Retries    uint64 // times one was sent again
@@ -126,6 +133,8 @@ func (s *Store) Stats() Stats {
 	if since := c.writing.Load(); since > 0 {
 		st.Writing = max(0, s.clock.mono()-micros(since)+1).span()
 	}
+	m := s.Memory()
+	st.Evicted, st.EvictedLate, st.Exceeded = m.Evicted, m.Late, m.EverExceeded
 	s.mu.RLock()
 	st.Expired = c.expiredBefore.Load() + s.m.Keyspace().Stats().Expired
 	s.mu.RUnlock()

@@ -343,7 +343,7 @@ func (tr *tracking) invalidate(touch keyspace.Touch, c *caller) {
 	if c.serving {
 		by = c.served
 	}
-	if touch.Change == keyspace.Expired {
+	if touch.Change == keyspace.Expired || touch.Change == keyspace.Evicted {
 		by = nil // whoever came by: it was none of its doing
 	}
 	tr.mu.Lock()

@@ -2,7 +2,6 @@ package keyspace
 
 import (
 	"errors"
-	"sync/atomic"
 
 	"github.com/tidwall/btree"
 )
@@ -22,6 +21,9 @@ type data struct {
 	expires *btree.BTreeG[deadline] // derived from keys
 	swapped uint64                  // when SWAPDB last moved it, which changes all of its keys
 	own     map[int]bool            // see private
+
+	used      int64  // bytes, see Keyspace.Used
+	unsettled []*box // objects that used may not be right about
 }
 
 func newData() *data {
@@ -42,6 +44,10 @@ type View struct {
 	limits *Limits
 	events *Events
 	still  bool // of a Still
+
+	// Chance is what counting accesses goes by: any will do, it is no state. Without one
+	// they are not counted.
+	Chance *Rand
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -106,14 +112,6 @@ func (v *View) peek(key []byte) (pos int, val *value) {
 		val = v.d.private(pos)
 	}
 	return pos, val
-}
-
-// used notes an access for OBJECT IDLETIME and FREQ. It is this node's own
-// bookkeeping and the only thing that a read changes, hence atomically.
-func (v *View) used(val *value) {
-	if sec := uint32(v.now / 1000); !v.still && atomic.LoadUint32(&val.access) != sec {
-		atomic.StoreUint32(&val.access, sec)
-	}
 }
 
 // Kind returns the type of the value at key, None if there is none. That alone
@@ -219,8 +217,8 @@ type Info struct {
 	Encoding string // empty for a string: it follows from Str and Raw
 	Str      []byte // aliases the keyspace, see Get
 	Raw      bool
-	Access   uint32 // seconds, on the reader's clock
-	Hits     uint8
+	Idle     int64 // ms since it was used on this node, 0 if it never was
+	Freq     uint8 // how often, logarithmic
 	Bytes    int
 }
 
@@ -230,16 +228,16 @@ func (v *View) Info(key []byte) (Info, bool) {
 	if val == nil {
 		return Info{}, false
 	}
-	in := Info{Str: val.bytes(), Raw: val.raw, Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + int(val.strLen)}
+	stamp, hits := val.accessed()
+	in := Info{Str: val.bytes(), Raw: val.raw, Freq: v.limits.decayed(stamp, hits, v.now), Bytes: int(keyBytes(len(key), int(val.strLen), val.expire != 0))}
+	if stamp != 0 {
+		in.Idle = since(stamp, v.now)
+	}
 	if o := val.object(); o != nil {
 		in.Encoding, in.Bytes = o.Encoding(), in.Bytes+o.Bytes()
 	}
 	return in, true
 }
-
-// valueBytes is what a key costs beside its own and its value's bytes: the slot
-// in the vector and its part of the index.
-const valueBytes = 80
 
 // lookupWrite finds a live key for changing, and deletes it if its deadline has
 // passed: only log entries delete, and this is one.
@@ -269,12 +267,15 @@ func (db *DB) touchAs(pos int, change Change) *value {
 	val := &it.val
 	if val.version <= db.ks.frozen {
 		val.private = false
-		if o := val.object(); o != nil {
-			val.setObject(o.Fork())
+		if val.boxed {
+			val.fork()
 		}
 	}
+	if val.boxed {
+		db.d.changing(val)
+	}
 	val.version = db.ks.revision
-	val.access = uint32(db.now / 1000)
+	db.wrote(val, change == Created)
 	db.ks.touched(db.id, it.key, change, val.kind())
 	return val
 }
@@ -283,19 +284,9 @@ func (db *DB) touchAs(pos int, change Change) *value {
 // not every change of a stream has.
 func (db *DB) Signal(key []byte) { db.ks.touched(db.id, string(key), Signalled, Stream) }
 
-// put returns a writable value for key, a new one if there is none. The old
-// contents and deadline are still in it.
-func (db *DB) put(key []byte) *value {
-	pos, _ := db.lookupWrite(key)
-	if pos < 0 {
-		return db.touchAs(db.add(key), Created)
-	}
-	return db.touch(pos)
-}
-
 // add makes key, which must not be there, to be given contents at once.
 func (db *DB) add(key []byte) (pos int) {
-	pos = db.d.keys.add(string(key), value{version: db.ks.revision})
+	pos = db.d.keys.add(string(key), value{version: db.ks.revision, access: newHits})
 	db.ks.born(db.id, db.d.keys.at(pos).key)
 	return pos
 }
@@ -306,6 +297,7 @@ func (db *DB) removeAt(pos int, change Change) {
 		db.d.expires.Delete(deadline{it.val.expire, it.key})
 	}
 	key, kind := it.key, it.val.kind()
+	db.d.discount(it)
 	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
 	db.d.keys.remove(pos)
 	db.ks.touched(db.id, key, change, kind)
@@ -371,6 +363,9 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) 
 		pos = db.add(key)
 	}
 	it := db.d.keys.mut(pos)
+	if was != None {
+		db.d.discount(it)
+	}
 	val = &it.val
 	if val.version <= db.ks.frozen {
 		val.private = false
@@ -382,11 +377,14 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) 
 }
 
 func (db *DB) replaced(pos int, val *value, was Kind) {
-	val.version, val.access = db.ks.revision, uint32(db.now/1000)
+	val.version = db.ks.revision
+	db.wrote(val, was == None)
+	it := db.d.keys.at(pos)
+	db.d.count(it)
 	if was == None {
-		db.ks.touched(db.id, db.d.keys.at(pos).key, Created, val.kind())
+		db.ks.touched(db.id, it.key, Created, val.kind())
 	} else {
-		db.ks.touched(db.id, db.d.keys.at(pos).key, Replaced, was)
+		db.ks.touched(db.id, it.key, Replaced, was)
 	}
 }
 
@@ -405,13 +403,21 @@ const KeepTTL = -1
 // changed in place until the next unit begins, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
-	if _, val := db.lookupWrite(key); val != nil && val.boxed {
+	old := 0
+	pos, val := db.lookupWrite(key)
+	switch {
+	case val == nil:
+		pos = db.add(key)
+		db.d.count(db.d.keys.at(pos))
+		val = db.touchAs(pos, Created)
+	case val.boxed:
 		return nil, ErrWrongType
+	default:
+		val = db.touch(pos)
+		old = int(val.strLen)
 	}
-	val := db.put(key)
 	val.raw = true
 	str := val.bytes()
-	old := len(str)
 	switch {
 	case size > cap(str):
 		// Twice the size, up to a megabyte more, as sds grows: APPEND in a loop is
@@ -426,7 +432,10 @@ func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
 		str = str[:size]
 		clear(str[old:])
 	}
+	it := db.d.keys.at(pos)
+	db.d.discount(it)
 	val.setBytes(str)
+	db.d.count(it)
 	val.private = true
 	return str, nil
 }
@@ -476,7 +485,10 @@ func (db *DB) SetExpire(key []byte, at int64) bool {
 		return false
 	}
 	val := db.touch(pos)
-	db.setExpire(db.d.keys.at(pos).key, val, at)
+	it := db.d.keys.at(pos)
+	before := val.usedBytes(len(it.key))
+	db.setExpire(it.key, val, at)
+	db.d.used += val.usedBytes(len(it.key)) - before
 	return true
 }
 
@@ -504,7 +516,11 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	val := *db.touch(pos) // a running snapshot keeps its own object from here on
 	db.removeAt(pos, Deleted)
 	pos, moved, was := to.replace(dst, val.expire)
-	moved.ptr, moved.strLen, moved.strCap, moved.boxed = val.ptr, val.strLen, val.strCap, val.boxed
+	if val.boxed {
+		moved.setObject(val.object())
+	} else {
+		moved.setBytes(val.bytes())
+	}
 	moved.private, moved.raw = val.private, val.raw
 	to.renewed(pos, moved, was)
 	return true

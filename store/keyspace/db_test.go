@@ -92,10 +92,23 @@ func (m *model) check(t *rapid.T, ks *Keyspace, now int64) {
 				t.Fatalf("db %d: deadline of %q is not indexed", db, it.key)
 			}
 		}
+		if sum := sumOfUsed(ks, db); ks.Used() < 0 || ks.UsedBy(db) != sum {
+			t.Fatalf("db %d: %d bytes used, the keys need %d", db, ks.UsedBy(db), sum)
+		}
 		if view.Expires() != expires {
 			t.Fatalf("db %d: %d deadlines, want %d", db, view.Expires(), expires)
 		}
 	}
+}
+
+// sumOfUsed adds up what MEMORY USAGE says of each key, the expired ones too.
+func sumOfUsed(ks *Keyspace, db int) (sum int64) {
+	view := ks.View(db, 0)
+	view.Scan(0, 1<<30, func(key string, _ Kind) {
+		in, _ := view.Info([]byte(key))
+		sum += int64(in.Bytes)
+	})
+	return sum
 }
 
 // The invariant of value: whatever is written after a capture, the capture
@@ -246,6 +259,11 @@ func TestKeyspaceModelAndCaptures(t *testing.T) {
 			again, err := Decode(NewDecoder(p.want))
 			if err != nil {
 				t.Fatal(err)
+			}
+			for db := range Databases {
+				if again.Used(); again.UsedBy(db) != sumOfUsed(again, db) {
+					t.Fatalf("restored db %d: %d bytes used, the keys need %d", db, again.UsedBy(db), sumOfUsed(again, db))
+				}
 			}
 			if !bytes.Equal(encode(again.Capture()), p.want) {
 				t.Fatalf("capture %d: encode, decode, encode differs", i)

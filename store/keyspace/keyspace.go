@@ -5,14 +5,17 @@ const Databases = 16
 
 // Stats counts what happened to keys. It is this node's own, not state.
 type Stats struct {
-	Expired uint64
+	Expired      uint64
+	Evicted      uint64 // to make room
+	EvictedLate  uint64 // of those, by EvictAny
+	EvictedBytes int64  // what all of them needed
 }
 
 // Touch says which key is touched, and how.
 type Touch struct {
 	DB   int
 	Key  string // "" if Change is Swept
-	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted, Expired or Replaced
+	Kind Kind   // of the value: the new one if it is Created, the old one if it is Deleted, Expired, Evicted or Replaced
 	Change
 }
 
@@ -26,6 +29,7 @@ const (
 	Replaced                // it has a new value in place of the old one, perhaps of another type
 	Deleted                 //
 	Expired                 // deleted because its deadline has passed, whoever came by
+	Evicted                 // deleted to make room, whoever came by
 	Signalled               // see DB.Signal
 	Swept                   // all keys of the database at once: FLUSHDB, SWAPDB
 )
@@ -54,6 +58,7 @@ type Keyspace struct {
 	stats    Stats
 
 	journal journal
+	chance  Rand // of counting accesses: this node's own, no state
 }
 
 // New returns an empty keyspace.
@@ -69,7 +74,10 @@ func New() *Keyspace {
 // a unit is, the caller decides: it is what captures fall between and what WATCH
 // tells apart, in the store a command or transaction. Neither may be lower than at
 // the last call.
-func (ks *Keyspace) Begin(revision uint64, now int64) { ks.revision, ks.now = revision, now }
+func (ks *Keyspace) Begin(revision uint64, now int64) {
+	ks.settle()
+	ks.revision, ks.now = revision, now
+}
 
 // Revision returns that of the unit last begun.
 func (ks *Keyspace) Revision() uint64 { return ks.revision }
@@ -90,6 +98,7 @@ func (ks *Keyspace) DB(db int) (d DB) {
 func (ks *Keyspace) Use(d *DB, db int) {
 	d.d, d.now, d.limits, d.events, d.still = ks.dbs[db], ks.now, &ks.limits, &ks.events, false
 	d.Lookups.Hits, d.Lookups.Misses, d.Lookups.Missed = 0, 0, nil
+	d.Chance = &ks.chance
 	d.ks, d.id = ks, db
 }
 
@@ -145,6 +154,7 @@ type frozenData struct {
 // Capture freezes the keyspace as it is now. It costs a copy of 32 bytes for
 // each chunkLen keys, and afterwards one copy of each chunk that is written to.
 func (ks *Keyspace) Capture() *Frozen {
+	ks.settle()
 	f := &Frozen{Revision: ks.revision, limits: ks.limits, events: ks.events, journal: ks.journal.freeze()}
 	for i, d := range ks.dbs {
 		f.dbs[i] = frozenData{keys: d.keys.vec.freeze(), swapped: d.swapped}

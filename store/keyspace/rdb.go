@@ -107,10 +107,12 @@ func (db *DB) Restore(key []byte, d *Dumped, expire, idle, hits int64) {
 		db.SetObject(key, d.obj, expire)
 	}
 	val := &db.d.keys.mut(db.d.keys.find(key)).val
+	stamp, counted := val.accessed()
 	if idle >= 0 {
-		val.access = uint32(max(db.now/1000-idle, 0))
+		stamp = stampOf(max(db.now-idle*1000, 0))
 	}
 	if hits >= 0 {
-		val.hits = uint8(hits)
+		counted = uint8(hits)
 	}
+	val.setAccessed(stamp, counted)
 }

@@ -69,7 +69,7 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			kind := d.Byte()
 			k := Kind(kind &^ rawString)
 			key := d.String()
-			val := value{expire: int64(d.Uvarint()), version: d.Uvarint(), raw: kind&rawString != 0}
+			val := value{access: newHits, expire: int64(d.Uvarint()), version: d.Uvarint(), raw: kind&rawString != 0}
 			if k == String {
 				val.setBytes(d.Bytes())
 			} else {
@@ -84,7 +84,7 @@ func Decode(d *Decoder) (*Keyspace, error) {
 			if db.keys.find([]byte(key)) >= 0 {
 				return nil, errors.New("key listed twice")
 			}
-			db.keys.add(key, val)
+			db.count(db.keys.at(db.keys.add(key, val)))
 			if val.expire != 0 {
 				db.expires.Set(deadline{val.expire, key})
 			}

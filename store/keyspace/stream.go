@@ -110,11 +110,12 @@ func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
 	val = &it.val
 	s := val.object().(*StreamObject) //nolint:errcheck // the kinds were compared
 	if val.version <= db.ks.frozen && s.private <= db.ks.frozen {
-		s = s.Fork().(*StreamObject) //nolint:errcheck // a stream's fork is a stream
-		val.setObject(s)
+		val.fork()
+		s = val.object().(*StreamObject) //nolint:errcheck // a stream's fork is a stream
 	}
+	db.d.changing(val)
 	s.private = db.ks.revision
-	val.access = uint32(db.now / 1000)
+	db.used(val)
 	db.ks.touched(db.id, it.key, Changed, Stream)
 	return s, nil
 }

@@ -12,13 +12,12 @@ import "unsafe"
 // slice of a string is kept in 16 bytes (no string is longer than 512 MB), and an
 // object, of which there are fewer, behind the same pointer.
 type value struct {
-	ptr     unsafe.Pointer // *byte of a string, *Object if boxed; what the latter points at never changes
+	ptr     unsafe.Pointer // *byte of a string, *box if boxed; the object in it is never exchanged
 	strLen  uint32
 	strCap  uint32
 	expire  int64  // deadline in ms on the state clock, 0 for none
 	version uint64 // the revision that last changed the key
-	access  uint32 // seconds on the reader's clock; this node's own, not state
-	hits    uint8  // logarithmic access counter (LFU); this node's own, not state
+	access  uint32 // see accessed; this node's own, not state
 	private bool   // the bytes were copied for this key alone
 	raw     bool   // they have been changed in place since they were set: OBJECT ENCODING tells
 	boxed   bool   // it is an object
@@ -53,11 +52,21 @@ func (v *value) object() Object {
 	if !v.boxed {
 		return nil
 	}
-	return *(*Object)(v.ptr)
+	return v.box().Object
 }
+
+// box returns where the object is. There must be one.
+func (v *value) box() *box { return (*box)(v.ptr) }
 
 // setObject makes the value an object. It takes a new box each time: a snapshot
 // may be looking into the old one.
 func (v *value) setObject(o Object) {
-	v.ptr, v.strLen, v.strCap, v.boxed = unsafe.Pointer(&o), 0, 0, true
+	v.ptr, v.strLen, v.strCap, v.boxed = unsafe.Pointer(&box{Object: o}), 0, 0, true
+}
+
+// fork makes the object one that may be changed.
+func (v *value) fork() {
+	old := v.box()
+	v.setObject(old.Fork())
+	v.box().counted, old.counted = old.counted, gone
 }

@@ -112,6 +112,10 @@ type Asker interface {
 	Exec(run bool)
 	EndExec()
 
+	// RefuseExec is called instead of Exec if the transaction is not run for another
+	// reason, which line tells.
+	RefuseExec(line string)
+
 	// End says that the whole request is applied.
 	End()
 }
@@ -147,6 +151,9 @@ func (Nobody) Exec(bool) {}
 
 // EndExec does nothing.
 func (Nobody) EndExec() {}
+
+// RefuseExec does nothing.
+func (Nobody) RefuseExec(string) {}
 
 // End does nothing.
 func (Nobody) End() {}

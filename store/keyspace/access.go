@@ -1,0 +1,96 @@
+package keyspace
+
+import "sync/atomic"
+
+// When and how often a key is read and written is a node's own bookkeeping: reads change
+// it, side by side, and it is in no snapshot. OBJECT IDLETIME and FREQ tell it, and the
+// leader goes by it when it proposes what to evict. What is applied never looks at it.
+
+const (
+	// A stamp counts stampUnit ms, and goes round after 19 days: what has not been used
+	// for longer than that may be taken for younger. 0 is a key that was restored and not
+	// used since.
+	stampBits = 24
+	stampUnit = 100
+
+	// newHits is what a new key begins with, so that it is not the first to go.
+	newHits = 5
+	minute  = 60 * 1000
+)
+
+func stampOf(now int64) uint32 { return max(1, uint32(now/stampUnit)&(1<<stampBits-1)) }
+
+// since is the time in ms from a stamp to now, 0 if that lies before it.
+func since(stamp uint32, now int64) int64 {
+	n := (stampOf(now) - stamp) & (1<<stampBits - 1)
+	if n > 1<<stampBits-1<<10 { // it was made by a clock that is a little ahead
+		return 0
+	}
+	return int64(n) * stampUnit
+}
+
+// accessed returns when and how often the key was used: its stamp, and the logarithmic
+// counter as of then.
+func (v *value) accessed() (stamp uint32, hits uint8) {
+	w := atomic.LoadUint32(&v.access)
+	return w >> 8, uint8(w)
+}
+
+// setAccessed may be called by readers side by side: one's note may be lost
+// in another's, which does not matter.
+func (v *value) setAccessed(stamp uint32, hits uint8) {
+	if w := stamp<<8 | uint32(hits); atomic.LoadUint32(&v.access) != w {
+		atomic.StoreUint32(&v.access, w)
+	}
+}
+
+// used notes an access.
+func (v *View) used(val *value) {
+	if v.still {
+		return
+	}
+	stamp, hits := val.accessed()
+	if v.limits.Policy().Counts() && v.Chance != nil {
+		hits = v.limits.counted(stamp, hits, v.now, v.Chance)
+	}
+	val.setAccessed(stampOf(v.now), hits)
+}
+
+// wrote notes that a key was written to, or made.
+func (db *DB) wrote(val *value, made bool) {
+	if made {
+		val.setAccessed(stampOf(db.now), newHits)
+		return
+	}
+	db.used(val)
+}
+
+// counted is the counter after one more access: as Redis's LFULogIncr, which the higher
+// it stands the less often goes up.
+func (l *Limits) counted(stamp uint32, hits uint8, now int64, chance *Rand) uint8 {
+	hits = l.decayed(stamp, hits, now)
+	if hits == 255 {
+		return hits
+	}
+	above := max(0, int64(hits)-newHits)
+	if chance.Float64() < 1/(float64(above)*float64(l.LFULogFactor)+1) {
+		hits++
+	}
+	return hits
+}
+
+// decayed is what is left of a counter: one less for each lfu-decay-time minutes in
+// which nobody came.
+func (l *Limits) decayed(stamp uint32, hits uint8, now int64) uint8 {
+	if l.LFUDecayTime == 0 || stamp == 0 {
+		return hits
+	}
+	return uint8(max(0, int64(hits)-since(stamp, now)/minute/l.LFUDecayTime))
+}
+
+// Use notes that key was used on another member, or by somebody who did not note it.
+func (v *View) Use(key []byte) {
+	if _, val := v.peek(key); val != nil {
+		v.used(val)
+	}
+}

@@ -1,0 +1,161 @@
+package keyspace
+
+// Policy says which keys go when there is no room: maxmemory-policy.
+type Policy int64
+
+// The policies, by what is in the snapshot: only ever append.
+const (
+	VolatileLRU Policy = iota
+	VolatileLFU
+	VolatileRandom
+	VolatileTTL
+	AllKeysLRU
+	AllKeysLFU
+	AllKeysRandom
+	NoEviction
+)
+
+// policyNames are Redis's, in the order in which it lists them.
+//
+//nolint:gochecknoglobals // a constant that Go cannot write as one
+var policyNames = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"}
+
+// String is the name of the policy as CONFIG GET shows it.
+func (p Policy) String() string { return policyNames[p] }
+
+// Volatile reports whether only keys with a deadline go.
+func (p Policy) Volatile() bool { return p <= VolatileTTL }
+
+// Counts reports whether it matters how often a key is used: only then it is counted.
+func (p Policy) Counts() bool { return p == VolatileLFU || p == AllKeysLFU }
+
+// Policy returns the policy in force.
+func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
+
+// Candidate is a key that may be evicted. Key aliases the keyspace.
+type Candidate struct {
+	DB      int
+	Key     string
+	Expire  int64 // its deadline, ms, 0 if it has none
+	Idle    int64 // ms since it was used on this node, -1 if it never was
+	Freq    uint8 // how often, logarithmic, see Limits.LFULogFactor
+	Bytes   int64
+	Version uint64 // the revision that wrote it
+}
+
+// Candidates is how many keys the policy may evict.
+func (ks *Keyspace) Candidates(p Policy) (n int) {
+	for _, d := range ks.dbs {
+		n += d.candidates(p)
+	}
+	return n
+}
+
+func (d *data) candidates(p Policy) int {
+	if p.Volatile() {
+		return d.expires.Len()
+	}
+	return d.keys.len()
+}
+
+// Candidate returns number i of Candidates, as of now (ms). It may be called by readers.
+func (ks *Keyspace) Candidate(p Policy, i int, now int64) Candidate {
+	for db, d := range ks.dbs {
+		n := d.candidates(p)
+		if i >= n {
+			i -= n
+			continue
+		}
+		pos := i
+		if p.Volatile() {
+			at, _ := d.expires.GetAt(i)
+			pos = d.keys.find([]byte(at.key))
+		}
+		return ks.candidate(db, d.keys.at(pos), now)
+	}
+	panic("keyspace: no such candidate")
+}
+
+func (ks *Keyspace) candidate(db int, it *item[value], now int64) Candidate {
+	stamp, hits := it.val.accessed()
+	c := Candidate{DB: db, Key: it.key, Expire: it.val.expire, Idle: -1, Version: it.val.version, Bytes: it.val.usedBytes(len(it.key)), Freq: ks.limits.decayed(stamp, hits, now)}
+	if stamp != 0 {
+		c.Idle = since(stamp, now)
+	}
+	return c
+}
+
+// Soonest returns the key that expires first.
+func (ks *Keyspace) Soonest(now int64) (c Candidate, ok bool) {
+	best := -1
+	var first deadline
+	for db, d := range ks.dbs {
+		if at, ok := d.expires.Min(); ok && (best < 0 || at.at < first.at) {
+			best, first = db, at
+		}
+	}
+	if best < 0 {
+		return c, false
+	}
+	d := ks.dbs[best]
+	return ks.candidate(best, d.keys.at(d.keys.find([]byte(first.key))), now), true
+}
+
+// Evict deletes key, to make room, if the policy may.
+func (db *DB) Evict(key []byte, p Policy) bool {
+	pos := db.d.keys.find(key)
+	if pos < 0 || p == NoEviction || p.Volatile() && db.d.keys.at(pos).val.expire == 0 {
+		return false
+	}
+	db.d.settle() // or it would take too little away
+	db.ks.stats.Evicted++
+	db.ks.stats.EvictedBytes += db.d.keys.at(pos).val.usedBytes(len(key))
+	db.removeAt(pos, Evicted)
+	db.Event(EventEvicted, "evicted", key)
+	return true
+}
+
+// EvictAny evicts a key by what is in the state alone, and reports whether there was
+// one: of some that chance names the one that was written longest ago, or the one that
+// expires first. Who reads what is not state, so the leader, who knows more, is to keep
+// ahead of this.
+func (ks *Keyspace) EvictAny(rand *Rand) bool {
+	p := ks.limits.Policy()
+	n := 0
+	if p != NoEviction {
+		n = ks.Candidates(p)
+	}
+	if n == 0 {
+		return false
+	}
+	var worst Candidate
+	if p == VolatileTTL {
+		worst, _ = ks.Soonest(ks.now)
+	} else {
+		samples := ks.limits.MaxMemorySamples
+		if p == AllKeysRandom || p == VolatileRandom {
+			samples = 1
+		}
+		for i := range min(samples, maxSamples) {
+			if c := ks.Candidate(p, rand.Intn(n), ks.now); i == 0 || c.Version < worst.Version {
+				worst = c
+			}
+		}
+	}
+	db := ks.DB(worst.DB)
+	ks.stats.EvictedLate++
+	return db.Evict([]byte(worst.Key), p)
+}
+
+// maxSamples bounds what a setting of a billion samples would take.
+const maxSamples = 64
+
+// FindCandidate returns key if the policy may evict it.
+func (ks *Keyspace) FindCandidate(db int, key string, p Policy, now int64) (c Candidate, ok bool) {
+	d := ks.dbs[db]
+	pos := d.keys.find([]byte(key))
+	if pos < 0 || p.Volatile() && d.keys.at(pos).val.expire == 0 {
+		return c, false
+	}
+	return ks.candidate(db, d.keys.at(pos), now), true
+}
