@@ -21,6 +21,9 @@ func Score(p keyspace.Policy, c *keyspace.Candidate) uint64 {
 	switch p {
 	case keyspace.AllKeysLFU, keyspace.VolatileLFU:
 		return uint64(255-c.Freq)<<40 | min(idle, most)
+	case keyspace.AllKeysLHD, keyspace.VolatileLHD:
+		// A density is not negative, so its bits are in its order.
+		return uint64(math.MaxInt32-math.Float32bits(c.Density))<<33 | idle&(1<<33-1)
 	case keyspace.VolatileTTL:
 		return math.MaxInt64 - uint64(c.Expire)
 	case keyspace.AllKeysLRU, keyspace.VolatileLRU:
@@ -70,6 +73,7 @@ func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []
 	if p == keyspace.AllKeysRandom || p == keyspace.VolatileRandom {
 		samples = 1
 	}
+	ks.Learn()
 	for misses := 0; need > 0 && len(keys) < n && misses < maxMisses; {
 		all := ks.Candidates(p)
 		if all == 0 {
