@@ -86,6 +86,7 @@ func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spe
 // run runs the command that call holds.
 func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 	r.view = ks.View(db, r.call.Now)
+	r.view.Chance = &r.rand
 	spec.Read(&r.call)
 	if !r.call.Deferred() { // else the write counts
 		r.countRead(&r.view, db)
