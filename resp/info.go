@@ -316,7 +316,7 @@ func (t *infoText) stats() {
 	t.zeros("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds")
 	t.line("evicted_keys", st.Evicted-base.store.Evicted)
 	t.line("evicted_keys_late", st.EvictedLate-base.store.EvictedLate) // not Redis's: see store.Stats
-	t.zeros("evicted_clients")
+	t.line("evicted_clients", s.stats.evictedClients.Load())
 	t.line("total_eviction_exceeded_time", (st.Exceeded - base.store.Exceeded).Milliseconds())
 	t.line("current_eviction_exceeded_time", s.store.Memory().Exceeded.Milliseconds())
 	t.line("keyspace_hits", st.Hits-base.store.Hits)
@@ -356,17 +356,6 @@ func (s *Server) downSeconds() int64 {
 		return 0
 	}
 	return max(0, s.now().UnixMilli()-from) / 1000
-}
-
-// clientMemory is what all connections' buffers take.
-func (s *Server) clientMemory() (n int64) {
-	s.eachClient(func(c *conn) {
-		obl, _, omem := c.pending()
-		c.face.mu.Lock()
-		defer c.face.mu.Unlock()
-		n += int64(c.face.qbuf+c.face.qbufFree+c.face.multiMem+c.face.output) + obl + omem
-	})
-	return n
 }
 
 // replication describes the cluster in the words of a primary with replicas:

@@ -116,6 +116,8 @@ type Server struct {
 
 	startMemory int64        // in use when the server was made: not data
 	handing     atomic.Bool  // leadership is being handed over for a client
+	clientsHold atomic.Int64 // memory of all clients, as of their last runs, while it is limited
+	evictC      chan struct{}
 	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
 	saveErr     atomic.Bool  // the last of them failed
 
@@ -164,6 +166,7 @@ func New(opts Options) (*Server, error) {
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
 		stopC:   make(chan struct{}),
+		evictC:  make(chan struct{}, 1),
 		lookout: newLookout(),
 
 		startMemory: memoryUse().used,
@@ -442,8 +445,13 @@ func (s *Server) cron() {
 		select {
 		case <-s.stopC:
 			return
+		case <-s.evictC:
+			s.evictClients()
+			n--
+			continue
 		case <-tick.C:
 		}
+		s.evictClients()
 		now := s.now().UnixMilli()
 		s.coarse.Store(now)
 		s.rates.sample(now, s.stats.commands.Load(), s.stats.netIn.Load(), s.stats.netOut.Load())
