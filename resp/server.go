@@ -112,9 +112,8 @@ type Server struct {
 	peers    rates // of bytes from and to other members, in 16 s
 	base     atomic.Pointer[baseline]
 	downFrom atomic.Int64 // since when the node has not been ready, ms, 0 if it is
-	peak     atomic.Int64 // most memory seen in use
+	peak     atomic.Int64 // most bytes that the state was seen to need
 
-	startMemory int64        // in use when the server was made: not data
 	handing     atomic.Bool  // leadership is being handed over for a client
 	clientsHold atomic.Int64 // memory of all clients, as of their last runs, while it is limited
 	evictC      chan struct{}
@@ -168,8 +167,6 @@ func New(opts Options) (*Server, error) {
 		stopC:   make(chan struct{}),
 		evictC:  make(chan struct{}, 1),
 		lookout: newLookout(),
-
-		startMemory: memoryUse().used,
 	}
 	s.eachCommand(func(cm *cmd) { s.bySpec[cm.spec] = cm })
 	s.secrets.log, s.secrets.now = s.log, s.now

@@ -43,6 +43,7 @@ type pressure struct {
 	room        atomic.Int64 // that the loop wants to be left
 	full        atomic.Bool  // there is less than none
 	evicting    atomic.Bool  // the policy lets keys go
+	learned     atomic.Int64 // bytes that the policy has learned
 	freed       atomic.Int64 // bytes, since the start
 	evicted     atomic.Uint64
 	late        atomic.Uint64 // of those, not by the leader's choice
@@ -58,6 +59,7 @@ func (p *pressure) changed(ks *keyspace.Keyspace, now micros) {
 	limits := ks.Limits()
 	p.evicting.Store(limits.MaxMemory > 0 && limits.Policy() != keyspace.NoEviction)
 	p.limit.Store(limits.MaxMemory)
+	p.learned.Store(ks.LearnedBytes())
 	used := ks.Used()
 	p.used.Store(used)
 	st := ks.Stats()
@@ -247,6 +249,7 @@ func (b *Batch) evict(target int64, keys []evict.Key) {
 type Memory struct {
 	Used, Limit   int64
 	Evicted, Late uint64
+	Learned       int64         // bytes that this node takes for what its policy has learned
 	Exceeded      time.Duration // for how long more than Limit has been used, 0: it is not
 	EverExceeded  time.Duration // for how long in all
 }
@@ -255,6 +258,7 @@ type Memory struct {
 func (s *Store) Memory() Memory {
 	p := &s.pressure
 	m := Memory{Used: p.used.Load(), Limit: p.limit.Load(), Evicted: p.evicted.Load(), Late: p.late.Load(), EverExceeded: micros(p.total.Load()).span()}
+	m.Learned = p.learned.Load()
 	if since := p.since.Load(); since != 0 {
 		m.Exceeded = max(0, s.clock.mono()+1-micros(since)).span()
 		m.EverExceeded += m.Exceeded
