@@ -250,6 +250,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		if blocked := c.oversized(); blocked {
 			return false
 		}
+		if c.srv.store.OutOfMemory() {
+			return c.reject(cm, command.ErrOOM) // whatever it is: a queue is memory as well
+		}
 		c.multi.add(cm, argv)
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false

@@ -82,6 +82,7 @@ func (s *Store) apply(batch *commit.Batch) error {
 	if err == nil {
 		s.expiry.changed(s.m.Keyspace())
 		s.pressure.changed(s.m.Keyspace(), s.clock.mono())
+		s.told.changed(s.m.Keyspace(), s.pressure.used.Load())
 	}
 	a.unlock()
 	// If there is an error, what was answered before the bad entry was applied is

@@ -30,7 +30,7 @@ const (
 	// log pass, between these parts of maxmemory.
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
-	mostRoom    = 32
+	mostRoom    = 24
 	rateMemory  = 8                     // how many looks the estimates remember
 	rateEvery   = 5 * time.Millisecond  // between two looks
 	evictedIdle = 50 * time.Millisecond // after a proposal that came to nothing
@@ -44,6 +44,7 @@ type pressure struct {
 	full        atomic.Bool  // there is less than none
 	evicting    atomic.Bool  // the policy lets keys go
 	learned     atomic.Int64 // bytes that the policy has learned
+	oom         atomic.Bool  // full, and there is none that could go
 	freed       atomic.Int64 // bytes, since the start
 	evicted     atomic.Uint64
 	late        atomic.Uint64 // of those, not by the leader's choice
@@ -71,6 +72,7 @@ func (p *pressure) changed(ks *keyspace.Keyspace, now micros) {
 	}
 	full := limits.MaxMemory > 0 && used > limits.MaxMemory
 	p.full.Store(full)
+	p.oom.Store(full && (!p.evicting.Load() || ks.Candidates(limits.Policy()) == 0))
 	switch since := p.since.Load(); {
 	case full && since == 0:
 		p.since.Store(int64(now) + 1)
@@ -243,6 +245,10 @@ func (b *Batch) evict(target int64, keys []evict.Key) {
 		}
 	}
 }
+
+// OutOfMemory reports whether more than maxmemory is used and nothing can be evicted, as
+// far as this node knows: a write would be refused. It takes no lock.
+func (s *Store) OutOfMemory() bool { return s.pressure.oom.Load() }
 
 // Memory is how much of maxmemory is used, and what has been evicted since the process
 // started.

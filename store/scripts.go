@@ -265,6 +265,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 			return command.ErrWrites
 		}
 		r.innerView = data.View(db, now)
+		r.watchReads(&r.innerView)
 		r.inner.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: h, InScript: true}
 		err := command.RunRead(spec, &r.inner, &r.innerView)
 		r.inner.Call = command.Call{}

@@ -23,6 +23,8 @@ type Host struct {
 	// OOM says that maxmemory was exceeded when the command began: scripts that may write
 	// have to say that they can do without more.
 	OOM bool
+	// InExec says that it is a transaction's: Redis has two answers.
+	InExec bool
 
 	// Permits returns the error for a call that the script's user may not make, "" if
 	// it may; nil: who may do everything.

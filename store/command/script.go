@@ -190,8 +190,11 @@ func (s *scriptRun) allowed() bool {
 	case s.call.Host.Reads:
 		s.call.Defer() // there is room to be made first, and only the log can
 		return false
-	default:
+	case s.call.Host.InExec:
 		s.call.Reply.Error(errScriptOOM)
+		return false
+	default:
+		s.call.Reply.Error(ErrOOM)
 		return false
 	}
 	return true

@@ -50,6 +50,30 @@ func (v *value) setAccessed(stamp uint32, hits uint8) {
 	}
 }
 
+// Reads are some of the keys that were read, for others to know as well: every one that
+// Every divides. The zero value takes none.
+type Reads struct {
+	Every, n uint32
+	Keys     []Read
+}
+
+// Read is a key that was read.
+type Read struct {
+	DB  int
+	Key string
+}
+
+// read notes an access by who reads.
+func (v *View) read(key []byte, val *value) {
+	v.used(val)
+	if r := v.Reads; r != nil && r.Every > 0 {
+		if r.n++; r.n >= r.Every {
+			r.n = 0
+			r.Keys = append(r.Keys, Read{v.db, string(key)})
+		}
+	}
+}
+
 // used notes an access.
 func (v *View) used(val *value) {
 	if v.still {
@@ -144,9 +168,16 @@ func (l *Limits) decayed(stamp uint32, hits uint8, now int64) uint8 {
 	return uint8(max(0, int64(hits)-since(stamp, now)/minute/l.LFUDecayTime))
 }
 
-// Use notes that key was used on another member, or by somebody who did not note it.
-func (v *View) Use(key []byte) {
-	if _, val := v.peek(key); val != nil {
+// Use notes that key was used n times on another member.
+func (v *View) Use(key []byte, n uint64) {
+	_, val := v.peek(key)
+	if val == nil {
+		return
+	}
+	for range min(n, maxUses) {
 		v.used(val)
 	}
 }
+
+// maxUses bounds what one note of another member may take: the counter is logarithmic.
+const maxUses = 1000

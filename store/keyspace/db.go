@@ -42,6 +42,7 @@ func earlier(a, b deadline) bool { return a.at < b.at || a.at == b.at && a.key <
 // store's read lock.
 type View struct {
 	d      *data
+	db     int
 	now    int64
 	limits *Limits
 	events *Events
@@ -51,6 +52,9 @@ type View struct {
 	// Chance is what counting accesses goes by: any will do, it is no state. Without one
 	// they are not counted.
 	Chance *Rand
+
+	// Reads, if not nil, takes some of the keys that are read.
+	Reads *Reads
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -128,7 +132,7 @@ func (v *View) Kind(key []byte) Kind {
 func (v *View) Touch(key []byte) bool {
 	_, val := v.lookup(key)
 	if val != nil {
-		v.used(val)
+		v.read(key, val)
 	}
 	return val != nil
 }
@@ -151,7 +155,7 @@ func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
 	if val.boxed {
 		return nil, false, ErrWrongType
 	}
-	v.used(val)
+	v.read(key, val)
 	return val.bytes(), true, nil
 }
 
@@ -166,7 +170,7 @@ func (v *View) object(key []byte, k Kind) (Object, error) {
 	if val.kind() != k {
 		return nil, ErrWrongType
 	}
-	v.used(val)
+	v.read(key, val)
 	return val.object(), nil
 }
 

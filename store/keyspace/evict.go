@@ -37,6 +37,9 @@ func (p Policy) Counts() bool { return p == VolatileLFU || p == AllKeysLFU }
 // lhd).
 func (p Policy) Learns() bool { return p == AllKeysLHD || p == VolatileLHD }
 
+// ByUse reports whether it matters when or how often a key is used.
+func (p Policy) ByUse() bool { return p == VolatileLRU || p == AllKeysLRU || p.Counts() || p.Learns() }
+
 // Policy returns the policy in force.
 func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
 

@@ -88,7 +88,7 @@ func (ks *Keyspace) Revision() uint64 { return ks.revision }
 
 // View returns database db for reading as of now.
 func (ks *Keyspace) View(db int, now int64) View {
-	return View{d: ks.dbs[db], now: now, limits: &ks.limits, events: &ks.events, model: ks.model}
+	return View{d: ks.dbs[db], db: db, now: now, limits: &ks.limits, events: &ks.events, model: ks.model}
 }
 
 // DB returns database db for writing within the unit last begun.
@@ -100,7 +100,7 @@ func (ks *Keyspace) DB(db int) (d DB) {
 // Use makes d what DB returns. Field by field: to copy a struct of this size twice is
 // a tenth of what a small write costs.
 func (ks *Keyspace) Use(d *DB, db int) {
-	d.d, d.now, d.limits, d.events, d.still = ks.dbs[db], ks.now, &ks.limits, &ks.events, false
+	d.d, d.View.db, d.now, d.limits, d.events, d.still = ks.dbs[db], db, ks.now, &ks.limits, &ks.events, false
 	d.Lookups.Hits, d.Lookups.Misses, d.Lookups.Missed = 0, 0, nil
 	d.Chance, d.model = &ks.chance, ks.model
 	d.ks, d.id = ks, db

@@ -18,7 +18,7 @@ func (s *Still) View(db int, now int64) View {
 	if s.dbs[db] == nil {
 		s.dbs[db] = s.frozen.dbs[db].still()
 	}
-	return View{d: s.dbs[db], now: now, limits: &s.frozen.limits, events: &s.frozen.events, still: true}
+	return View{d: s.dbs[db], db: db, now: now, limits: &s.frozen.limits, events: &s.frozen.events, still: true}
 }
 
 func (f *frozenData) still() *data {

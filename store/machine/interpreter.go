@@ -28,7 +28,7 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 	}
 	var err error
 	work := 1
-	m.host.OOM = false
+	m.host.OOM, m.host.InExec = false, kind == opExec
 	switch kind {
 	case opWrite, opExec, opBlock, opOnce:
 		m.host.OOM = m.makeRoom()
@@ -59,6 +59,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.announce(c)
 		case opUsers:
 			err = m.changeUsers(c, reply)
+		case opReads:
+			err = m.reads(c, db)
 		case opEvict:
 			err = m.evict(c, db)
 		}

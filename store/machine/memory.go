@@ -90,3 +90,14 @@ func (m *Machine) refusesAny(c cursor, n int) bool {
 	}
 	return false
 }
+
+// reads tells the observer of the keys that c stands at.
+func (m *Machine) reads(c *cursor, db int) error {
+	view := m.ks.View(db, int64(m.now))
+	for n := c.count(); n > 0; n-- {
+		if key, times := c.bytes(), c.uvarint(); c.err == nil {
+			m.obs.Read(m.head, &view, key, times)
+		}
+	}
+	return c.err
+}

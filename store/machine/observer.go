@@ -67,6 +67,10 @@ type Observer interface {
 	// found their deadlines passed.
 	Expired(n uint64)
 
+	// Read is called for a key that clients of a node, perhaps of this one, have read about
+	// so many times.
+	Read(h Head, view *keyspace.View, key []byte, times uint64)
+
 	// Aside calls f, which may take long and changes nothing that others read: they
 	// may do so meanwhile. It is called between two entries.
 	Aside(f func())
