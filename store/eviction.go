@@ -27,9 +27,11 @@ const (
 	evictLook = 64
 
 	// The room that is kept is what writers take while evictAhead and twice a round of the
-	// log pass, between these parts of maxmemory.
+	// log pass, between these parts of maxmemory, and no less than a pipeline brings at once:
+	// with a small maxmemory, writes would always have to make room for themselves.
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
+	leastBytes  = 64 << 10
 	mostRoom    = 24
 	rateMemory  = 8                     // how many looks the estimates remember
 	rateEvery   = 5 * time.Millisecond  // between two looks
@@ -176,7 +178,7 @@ func (e *evictor) look() {
 	e.looked, e.used, e.freed = now, used, freed
 	limit := p.limit.Load()
 	ahead := float64(microsOf(evictAhead)) + 2*e.round
-	p.room.Store(min(max(int64(e.rate*ahead), limit/leastRoom), limit/mostRoom))
+	p.room.Store(min(max(int64(e.rate*ahead), limit/leastRoom, leastBytes), limit/mostRoom))
 }
 
 func (e *evictor) propose(need, target int64) bool {

@@ -18,7 +18,7 @@ type ghosts struct {
 
 const (
 	bucket   = 4
-	chunk    = 1 << 13 // buckets; 64 KiB
+	chunk    = 1 << 9 // buckets; 4 KiB
 	perChunk = chunk * bucket
 
 	countBits   = 4

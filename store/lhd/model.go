@@ -124,10 +124,10 @@ func (m *Model) Learn(keys int) {
 	}
 }
 
-// Remember says how many evicted keys are worth remembering: about as many as fit into
-// the cache, two bytes each. The room grows by 64 KiB at a call and is never less; it is
-// to be called often, by who calls Evicted.
-func (m *Model) Remember(keys int) { m.ghosts.grow(keys) }
+// Remember says how many keys fit into the cache. Half as many of those that were evicted
+// are remembered: a byte for each that fits. The room grows by 4 KiB at a call and is never
+// less; it is to be called often, by who calls Evicted.
+func (m *Model) Remember(keys int) { m.ghosts.grow(keys / 2) }
 
 // Bytes is the memory that the model takes. Safe beside all other calls.
 func (m *Model) Bytes() int64 {

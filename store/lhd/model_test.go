@@ -56,10 +56,10 @@ func TestGhosts(t *testing.T) {
 		count uint8
 	}
 	var all []ghost
-	const keys = 10 * perChunk
+	const keys = 2 * 10 * perChunk
 	for len(m.ghosts.chunks) < 10 {
 		m.Remember(keys)
-		for range 1000 {
+		for range 200 {
 			g := ghost{r.Uint64(), uint8(r.IntN(4))}
 			m.Evicted(g.hash, g.count, 0)
 			all = append(all, g)
@@ -77,7 +77,7 @@ func TestGhosts(t *testing.T) {
 			wrong++
 		}
 	}
-	// 10,000 in a table for 32,768 at first: a bucket overflows now and then.
+	// 2,000 in a table for 2,048 at first: a bucket overflows now and then.
 	if found < len(all)*95/100 {
 		t.Errorf("of %d evicted keys %d are remembered", len(all), found)
 	}

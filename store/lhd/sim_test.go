@@ -179,7 +179,7 @@ func hitRatio(keys []uint32, footprint, fit int, j judge, r *rand.Rand) float64 
 // about as well as by the better of Redis's two policies, or better; and much better
 // than by LRU where scans wash over the cache. The simulation is the same each time.
 // (With so few keys there is little to learn from, hence the tolerance: with 50,000 it has
-// a point less than LFU at one place, and more than both of them, or as much, elsewhere.)
+// as many hits as the better of the two in every line, or more.)
 func TestHitRatio(t *testing.T) {
 	footprint, sizes := *simKeys, []int{10, 25, 50}
 	if footprint < 50_000 {
