@@ -181,12 +181,12 @@ func hitRatio(keys []uint32, footprint, fit int, j judge, r *rand.Rand) float64 
 // (With so few keys there is little to learn from, hence the tolerance: with 50,000 it has
 // as many hits as the better of the two in every line, or more.)
 func TestHitRatio(t *testing.T) {
-	footprint, sizes := *simKeys, []int{10, 25, 50}
+	footprint, sizes, times := *simKeys, []int{10, 25, 50}, 20
 	if footprint < 50_000 {
-		sizes = []int{25}
+		sizes, times = []int{25}, 10
 	}
 	for _, tr := range traces() {
-		keys := tr.keys(rand.New(rand.NewPCG(1, 2)), footprint, 20*footprint)
+		keys := tr.keys(rand.New(rand.NewPCG(1, 2)), footprint, times*footprint)
 		for _, percent := range sizes {
 			r := rand.New(rand.NewPCG(3, 4))
 			fit := footprint * percent / 100
