@@ -61,8 +61,10 @@ type conn struct {
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
-	debugging           bool // SCRIPT DEBUG
-	redirects           bool // the client wants to be sent to the leader, rather than its requests
+	noted               int64       // memory, as of the last noteMemory
+	evicted             atomic.Bool // for its memory: it is being closed
+	debugging           bool        // SCRIPT DEBUG
+	redirects           bool        // the client wants to be sent to the leader, rather than its requests
 	monitor             bool
 	subscriber          store.Subscriber
 	listen              listening
@@ -277,6 +279,7 @@ func (c *conn) Abandon() {
 	if w := c.block.Load(); w != nil {
 		c.srv.store.Leave(&w.wait)
 	}
+	c.srv.clientsHold.Add(-c.noted)
 	c.srv.store.Unwatch(c.multi.watched)
 	c.srv.store.Unlisten(&c.subscriber, true)
 	c.srv.forget(c)

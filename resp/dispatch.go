@@ -39,6 +39,7 @@ func (c *conn) run() {
 	c.checkQuery()
 	c.gather()
 	c.publish()
+	c.noteMemory()
 	if !c.ownedByOthers() && c.overOutputLimit(closedSoon) {
 		c.dead = true
 	}

@@ -27,9 +27,11 @@ const (
 	evictLook = 64
 
 	// The room that is kept is what writers take while evictAhead and twice a round of the
-	// log pass, between these parts of maxmemory.
+	// log pass, between these parts of maxmemory, and no less than a pipeline brings at once:
+	// with a small maxmemory, writes would always have to make room for themselves.
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
+	leastBytes  = 64 << 10
 	mostRoom    = 24
 	rateMemory  = 8                     // how many looks the estimates remember
 	rateEvery   = 5 * time.Millisecond  // between two looks
@@ -43,6 +45,7 @@ type pressure struct {
 	room        atomic.Int64 // that the loop wants to be left
 	full        atomic.Bool  // there is less than none
 	evicting    atomic.Bool  // the policy lets keys go
+	learned     atomic.Int64 // bytes that the policy has learned
 	oom         atomic.Bool  // full, and there is none that could go
 	freed       atomic.Int64 // bytes, since the start
 	evicted     atomic.Uint64
@@ -59,6 +62,7 @@ func (p *pressure) changed(ks *keyspace.Keyspace, now micros) {
 	limits := ks.Limits()
 	p.evicting.Store(limits.MaxMemory > 0 && limits.Policy() != keyspace.NoEviction)
 	p.limit.Store(limits.MaxMemory)
+	p.learned.Store(ks.LearnedBytes())
 	used := ks.Used()
 	p.used.Store(used)
 	st := ks.Stats()
@@ -174,7 +178,7 @@ func (e *evictor) look() {
 	e.looked, e.used, e.freed = now, used, freed
 	limit := p.limit.Load()
 	ahead := float64(microsOf(evictAhead)) + 2*e.round
-	p.room.Store(min(max(int64(e.rate*ahead), limit/leastRoom), limit/mostRoom))
+	p.room.Store(min(max(int64(e.rate*ahead), limit/leastRoom, leastBytes), limit/mostRoom))
 }
 
 func (e *evictor) propose(need, target int64) bool {
@@ -253,6 +257,7 @@ func (s *Store) OutOfMemory() bool { return s.pressure.oom.Load() }
 type Memory struct {
 	Used, Limit   int64
 	Evicted, Late uint64
+	Learned       int64         // bytes that this node takes for what its policy has learned
 	Exceeded      time.Duration // for how long more than Limit has been used, 0: it is not
 	EverExceeded  time.Duration // for how long in all
 }
@@ -261,6 +266,7 @@ type Memory struct {
 func (s *Store) Memory() Memory {
 	p := &s.pressure
 	m := Memory{Used: p.used.Load(), Limit: p.limit.Load(), Evicted: p.evicted.Load(), Late: p.late.Load(), EverExceeded: micros(p.total.Load()).span()}
+	m.Learned = p.learned.Load()
 	if since := p.since.Load(); since != 0 {
 		m.Exceeded = max(0, s.clock.mono()+1-micros(since)).span()
 		m.EverExceeded += m.Exceeded

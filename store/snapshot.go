@@ -96,6 +96,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.mu.Lock()
 	s.stats.expiredBefore.Add(s.m.Keyspace().Stats().Expired)
 	s.absences.replaced(s.m.Keyspace().Revision(), m.Keyspace(), int64(m.Now()))
+	m.Keyspace().Inherit(s.m.Keyspace())
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
 	s.applier.UsersChanged(m.Users())

@@ -19,6 +19,11 @@ func (s *Store) LastSnapshot() int64 { return s.lastSnapshot.Load() }
 type DBInfo struct {
 	DB, Keys, Expires int
 	AvgTTL            int64 // ms, of a sample
+
+	// Overhead is how many bytes the database needs that are neither names nor values, and
+	// Deadlines how many of them to know when keys are due. They follow from its contents
+	// alone.
+	Overhead, Deadlines int64
 }
 
 // ttlSample is how many keys AvgTTL looks at.
@@ -35,7 +40,9 @@ func (s *Store) Keyspaces() []DBInfo {
 		if view.Len() == 0 {
 			continue
 		}
-		infos = append(infos, DBInfo{DB: db, Keys: view.Len(), Expires: view.Expires(), AvgTTL: averageTTL(&view)})
+		info := DBInfo{DB: db, Keys: view.Len(), Expires: view.Expires(), AvgTTL: averageTTL(&view)}
+		info.Overhead, info.Deadlines = view.Overhead()
+		infos = append(infos, info)
 	}
 	return infos
 }

@@ -93,7 +93,7 @@ var rules = map[string]rule{
 	"store/machine":  {ours: []string{"store/acl", "store/command", "store/glob", "store/keyspace", "store/library", "store/script", "raftnode/commit"}, banned: impure},
 	"store/command":  {ours: []string{"store/keyspace", "store/library", "store/script", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
 	"store/library":  {ours: []string{"store/keyspace", "store/script"}, banned: impure},
-	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
+	"store/keyspace": {ours: []string{"store/cfloat", "store/lhd"}, banned: impure},
 	"store/evict":    {ours: []string{"store/keyspace"}, banned: impure},
 	"store/script":   {ours: []string{"store/script/lua"}, banned: impure},
 	// Theory: it knows nothing of what it is for.
@@ -101,6 +101,7 @@ var rules = map[string]rule{
 	"store/geohash":     {banned: impure, stdlibOnly: whyTheory},
 	"store/hyperloglog": {banned: impure, stdlibOnly: whyTheory},
 	"store/glob":        {banned: impure, stdlibOnly: whyTheory},
+	"store/lhd":         {stdlibOnly: "it judges keys by numbers alone, for whoever evicts, and no state depends on it"},
 	"store/script/lua":  {banned: impure, stdlibOnly: whyTheory},
 	"integration":       {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
 }

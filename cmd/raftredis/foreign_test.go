@@ -102,7 +102,7 @@ func TestForeignDirectives(t *testing.T) {
 		}
 	}
 	wrong := []string{
-		"save 900 1", "replicaof 10.0.0.1 6379", "slaveof 10.0.0.1 6379", "maxmemory 1q", "maxmemory-policy allkeys", "maxmemory-clients 1gb", `masteruser a`,
+		"save 900 1", "replicaof 10.0.0.1 6379", "slaveof 10.0.0.1 6379", "maxmemory 1q", "maxmemory-policy allkeys", "maxmemory-clients 1%%", `masteruser a`,
 		"masterauth secret", "min-replicas-to-write 1", "aclfile /etc/users", `rename-command CONFIG ""`, "unixsocket /run/redis.sock",
 		"notify-keyspace-events KEAy", "syslog-enabled yes", "tls-ciphers HIGH", "loadmodule x.so", // no such thing here
 		"nonsense 1", `requirepass "a`, "port 99999", "hash-max-listpack-entries -1", "join", "include /nowhere.conf", // mistakes

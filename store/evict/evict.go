@@ -11,7 +11,6 @@ import (
 // Score is how gladly a policy lets a key go: the highest of those that were looked at
 // goes first. It is the one place that tells the policies apart.
 func Score(p keyspace.Policy, c *keyspace.Candidate) uint64 {
-	const most = 1<<40 - 1 // ms, of idleness beside another criterion
 	// What was restored from a snapshot and not used since has been idle for longer than
 	// anything else; of two the one that was written earlier.
 	idle := math.MaxUint64 - c.Version
@@ -20,7 +19,12 @@ func Score(p keyspace.Policy, c *keyspace.Candidate) uint64 {
 	}
 	switch p {
 	case keyspace.AllKeysLFU, keyspace.VolatileLFU:
-		return uint64(255-c.Freq)<<40 | min(idle, most)
+		// Of those that were used as often, any, as in Redis: to let the one go that was not
+		// used for longest would lose all of a loop that does not fit.
+		return uint64(255 - c.Freq)
+	case keyspace.AllKeysLHD, keyspace.VolatileLHD:
+		// A density is not negative, so its bits are in its order.
+		return uint64(math.MaxInt32-math.Float32bits(c.Density))<<33 | idle&(1<<33-1)
 	case keyspace.VolatileTTL:
 		return math.MaxInt64 - uint64(c.Expire)
 	case keyspace.AllKeysLRU, keyspace.VolatileLRU:
@@ -70,6 +74,7 @@ func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []
 	if p == keyspace.AllKeysRandom || p == keyspace.VolatileRandom {
 		samples = 1
 	}
+	ks.Learn()
 	for misses := 0; need > 0 && len(keys) < n && misses < maxMisses; {
 		all := ks.Candidates(p)
 		if all == 0 {

@@ -1,6 +1,12 @@
 package keyspace
 
-import "sync/atomic"
+import (
+	"hash/maphash"
+	"math"
+	"sync/atomic"
+
+	"github.com/raftredis/raftredis/store/lhd"
+)
 
 // When and how often a key is read and written is a node's own bookkeeping: reads change
 // it, side by side, and it is in no snapshot. OBJECT IDLETIME and FREQ tell it, and the
@@ -74,19 +80,69 @@ func (v *View) used(val *value) {
 		return
 	}
 	stamp, hits := val.accessed()
-	if v.limits.Policy().Counts() && v.Chance != nil {
+	switch {
+	case v.Chance == nil:
+	case v.model != nil:
+		hits = v.model.Hit(hits, ageOf(stamp, v.now), uint32(v.Chance.Uint64()))
+	case v.limits.Policy().Counts():
 		hits = v.limits.counted(stamp, hits, v.now, v.Chance)
 	}
 	val.setAccessed(stampOf(v.now), hits)
 }
 
 // wrote notes that a key was written to, or made.
-func (db *DB) wrote(val *value, made bool) {
+func (db *DB) wrote(key string, val *value, made bool) {
 	if made {
-		val.setAccessed(stampOf(db.now), newHits)
+		hits := uint8(newHits)
+		if db.model != nil {
+			hits = db.model.Returned(maphash.String(hashSeed, key), uint32(db.Chance.Uint64()))
+		}
+		val.setAccessed(stampOf(db.now), hits)
 		return
 	}
 	db.used(val)
+}
+
+// ageOf is since for a model, which knows nobody who is older than a key that was
+// restored and not used.
+func ageOf(stamp uint32, now int64) uint32 {
+	if stamp == 0 {
+		return math.MaxUint32
+	}
+	return uint32(since(stamp, now))
+}
+
+// learn begins or ends what only the policies need that learn.
+func (ks *Keyspace) learn() {
+	switch learns := ks.limits.Policy().Learns(); {
+	case !learns:
+		ks.model = nil
+	case ks.model == nil:
+		ks.model = lhd.New()
+	}
+}
+
+// Inherit takes over what another keyspace of this node has learned.
+func (ks *Keyspace) Inherit(from *Keyspace) {
+	if ks.model != nil && from.model != nil {
+		ks.model = from.model
+	}
+}
+
+// Learn has the policy take in what has become of keys. It is called by whoever chooses
+// candidates, who may be a reader, and there is one.
+func (ks *Keyspace) Learn() {
+	if ks.model != nil {
+		ks.model.Learn(ks.Candidates(ks.limits.Policy()))
+	}
+}
+
+// LearnedBytes is the memory that this takes on this node. It is no part of Used.
+func (ks *Keyspace) LearnedBytes() int64 {
+	if ks.model == nil {
+		return 0
+	}
+	return ks.model.Bytes()
 }
 
 // counted is the counter after one more access: as Redis's LFULogIncr, which the higher

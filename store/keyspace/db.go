@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/tidwall/btree"
+
+	"github.com/raftredis/raftredis/store/lhd"
 )
 
 // ErrWrongType is Redis's answer to a command against a key of another type.
@@ -44,7 +46,8 @@ type View struct {
 	now    int64
 	limits *Limits
 	events *Events
-	still  bool // of a Still
+	still  bool       // of a Still
+	model  *lhd.Model // nil unless the policy learns
 
 	// Chance is what counting accesses goes by: any will do, it is no state. Without one
 	// they are not counted.
@@ -279,7 +282,7 @@ func (db *DB) touchAs(pos int, change Change) *value {
 		db.d.changing(val)
 	}
 	val.version = db.ks.revision
-	db.wrote(val, change == Created)
+	db.wrote(it.key, val, change == Created)
 	db.ks.touched(db.id, it.key, change, val.kind())
 	return val
 }
@@ -382,8 +385,8 @@ func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) 
 
 func (db *DB) replaced(pos int, val *value, was Kind) {
 	val.version = db.ks.revision
-	db.wrote(val, was == None)
 	it := db.d.keys.at(pos)
+	db.wrote(it.key, val, was == None)
 	db.d.count(it)
 	if was == None {
 		db.ks.touched(db.id, it.key, Created, val.kind())

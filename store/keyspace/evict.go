@@ -1,5 +1,7 @@
 package keyspace
 
+import "hash/maphash"
+
 // Policy says which keys go when there is no room: maxmemory-policy.
 type Policy int64
 
@@ -13,24 +15,30 @@ const (
 	AllKeysLFU
 	AllKeysRandom
 	NoEviction
+	AllKeysLHD
+	VolatileLHD
 )
 
-// policyNames are Redis's, in the order in which it lists them.
+// policyNames are Redis's, in the order in which it lists them, and our own.
 //
 //nolint:gochecknoglobals // a constant that Go cannot write as one
-var policyNames = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"}
+var policyNames = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction", "allkeys-lhd", "volatile-lhd"}
 
 // String is the name of the policy as CONFIG GET shows it.
 func (p Policy) String() string { return policyNames[p] }
 
 // Volatile reports whether only keys with a deadline go.
-func (p Policy) Volatile() bool { return p <= VolatileTTL }
+func (p Policy) Volatile() bool { return p <= VolatileTTL || p == VolatileLHD }
 
 // Counts reports whether it matters how often a key is used: only then it is counted.
 func (p Policy) Counts() bool { return p == VolatileLFU || p == AllKeysLFU }
 
+// Learns reports whether keys go by what has become of others like them (see package
+// lhd).
+func (p Policy) Learns() bool { return p == AllKeysLHD || p == VolatileLHD }
+
 // ByUse reports whether it matters when or how often a key is used.
-func (p Policy) ByUse() bool { return p == VolatileLRU || p == AllKeysLRU || p.Counts() }
+func (p Policy) ByUse() bool { return p == VolatileLRU || p == AllKeysLRU || p.Counts() || p.Learns() }
 
 // Policy returns the policy in force.
 func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
@@ -44,6 +52,8 @@ type Candidate struct {
 	Freq    uint8 // how often, logarithmic, see Limits.LFULogFactor
 	Bytes   int64
 	Version uint64 // the revision that wrote it
+
+	Density float32 // of hits, if the policy learns
 }
 
 // Candidates is how many keys the policy may evict.
@@ -85,6 +95,9 @@ func (ks *Keyspace) candidate(db int, it *item[value], now int64) Candidate {
 	if stamp != 0 {
 		c.Idle = since(stamp, now)
 	}
+	if ks.model != nil {
+		c.Density = ks.model.Density(hits, ageOf(stamp, now))
+	}
 	return c
 }
 
@@ -113,6 +126,11 @@ func (db *DB) Evict(key []byte, p Policy) bool {
 	db.d.settle() // or it would take too little away
 	db.ks.stats.Evicted++
 	db.ks.stats.EvictedBytes += db.d.keys.at(pos).val.usedBytes(len(key))
+	if m := db.model; m != nil {
+		stamp, count := db.d.keys.at(pos).val.accessed()
+		m.Remember(db.ks.Candidates(p))
+		m.Evicted(maphash.Bytes(hashSeed, key), count, ageOf(stamp, db.now))
+	}
 	db.removeAt(pos, Evicted)
 	db.Event(EventEvicted, "evicted", key)
 	return true

@@ -1,5 +1,7 @@
 package keyspace
 
+import "github.com/raftredis/raftredis/store/lhd"
+
 // Databases is the number of databases of a keyspace, as Redis's default.
 const Databases = 16
 
@@ -59,6 +61,8 @@ type Keyspace struct {
 
 	journal journal
 	chance  Rand // of counting accesses: this node's own, no state
+
+	model *lhd.Model // nil unless the policy learns; this node's own, no state
 }
 
 // New returns an empty keyspace.
@@ -84,7 +88,7 @@ func (ks *Keyspace) Revision() uint64 { return ks.revision }
 
 // View returns database db for reading as of now.
 func (ks *Keyspace) View(db int, now int64) View {
-	return View{d: ks.dbs[db], db: db, now: now, limits: &ks.limits, events: &ks.events}
+	return View{d: ks.dbs[db], db: db, now: now, limits: &ks.limits, events: &ks.events, model: ks.model}
 }
 
 // DB returns database db for writing within the unit last begun.
@@ -98,7 +102,7 @@ func (ks *Keyspace) DB(db int) (d DB) {
 func (ks *Keyspace) Use(d *DB, db int) {
 	d.d, d.View.db, d.now, d.limits, d.events, d.still = ks.dbs[db], db, ks.now, &ks.limits, &ks.events, false
 	d.Lookups.Hits, d.Lookups.Misses, d.Lookups.Missed = 0, 0, nil
-	d.Chance = &ks.chance
+	d.Chance, d.model = &ks.chance, ks.model
 	d.ks, d.id = ks, db
 }
 

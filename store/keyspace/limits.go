@@ -110,7 +110,10 @@ func (ks *Keyspace) Limits() *Limits { return &ks.limits }
 
 // SetLimits changes the limits of the whole keyspace. Collections that are there
 // keep the form that they have.
-func (db *DB) SetLimits(l Limits) { db.ks.limits = l }
+func (db *DB) SetLimits(l Limits) {
+	db.ks.limits = l
+	db.ks.learn()
+}
 
 func (l *Limits) encode(e *Encoder) {
 	e.Uvarint(uint64(len(limitTable)))

@@ -50,6 +50,7 @@ func (f *Frozen) Encode(e *Encoder) {
 func Decode(d *Decoder) (*Keyspace, error) {
 	ks := New()
 	ks.limits.decode(d)
+	ks.learn()
 	ks.journal.decode(d)
 	for last := uint64(0); ; {
 		n := d.Uvarint()

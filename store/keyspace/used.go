@@ -105,6 +105,13 @@ func (ks *Keyspace) Used() (n int64) {
 	return n
 }
 
+// Overhead is how much of what the database needs is neither names nor values, and how
+// much of that is for deadlines.
+func (v *View) Overhead() (all, deadlines int64) {
+	deadlines = int64(v.Expires()) * deadlineBytes
+	return int64(v.Len())*slotBytes + deadlines, deadlines
+}
+
 // UsedBy is how many bytes database db needs as of the unit before the one that is being
 // applied. It only reads.
 func (ks *Keyspace) UsedBy(db int) int64 { return ks.dbs[db].used }
