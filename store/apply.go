@@ -99,7 +99,7 @@ func (s *Store) apply(batch *commit.Batch) error {
 		// Here, before the next batch: the raft node has asked for the state at the
 		// end of this one, and will throw away the log up to there.
 		p := s.capture()
-		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p)}
+		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p), Release: p.Release}
 	}
 	if batch.ApplyDoneC != nil {
 		// Last: it tells raft that all of this is applied, which is what the log in

@@ -152,7 +152,7 @@ func (e *evictor) keepAhead() bool {
 	}
 	e.look()
 	for e.flying < evictFlights {
-		target := p.limit.Load() - p.room.Load()
+		target := max(0, p.limit.Load()-p.room.Load())
 		need := p.used.Load() - target - e.bytes
 		if need <= 0 {
 			return true

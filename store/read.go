@@ -87,7 +87,7 @@ func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spe
 // run runs the command that call holds.
 func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 	r.view = ks.View(db, r.call.Now)
-	r.watchReads(&r.view)
+	r.watchReads(&r.view, &r.by)
 	spec.Read(&r.call)
 	if !r.call.Deferred() { // else the write counts
 		r.countRead(&r.view, db)
@@ -96,8 +96,8 @@ func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 }
 
 // watchReads has what is read by view counted, for whoever evicts.
-func (r *reading) watchReads(view *keyspace.View) {
-	view.Chance = &r.rand
+func (r *reading) watchReads(view *keyspace.View, by *By) {
+	view.Chance, view.NoTouch = &r.rand, by.NoTouch
 	if r.reads.Every = r.s.told.every.Load(); r.reads.Every > 0 {
 		view.Reads = &r.reads
 	}
@@ -158,7 +158,7 @@ func (s *Store) tellMissed(keys []dbKey) {
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
 func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
-	r.by = By{b.tracker, st.remember, st.policy, b.inside}
+	r.by = By{b.tracker, st.remember, st.noTouch, st.policy, b.inside}
 	b.endRun(&r.watch)
 	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
 	for _, why := range r.takeRefusals() {
@@ -221,7 +221,7 @@ func (r *reading) try(ks *keyspace.Keyspace, now int64, w *Wait, reply command.R
 	call := &r.call
 	call.Call = command.Call{Args: w.argv, Now: now, Reply: reply, Rand: &r.rand, MayBlock: true, Ready: ready}
 	r.view = ks.View(w.db, now)
-	r.watchReads(&r.view)
+	r.watchReads(&r.view, &w.by)
 	w.spec.Read(call)
 	if call.Blocked() {
 		next = call.Args

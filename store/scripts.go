@@ -265,7 +265,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 			return command.ErrWrites
 		}
 		r.innerView = data.View(db, now)
-		r.watchReads(&r.innerView)
+		r.watchReads(&r.innerView, &r.by)
 		r.inner.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: h, InScript: true}
 		err := command.RunRead(spec, &r.inner, &r.innerView)
 		r.inner.Call = command.Call{}
@@ -359,6 +359,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 		reply.Error(Line(err))
 		return Answered, nil
 	}
+	defer p.Release()
 	run := &LongScript{Args: argv, Started: s.cfg.Now()}
 	if spec.Runs == command.ByName {
 		run.Function, run.Name = true, string(argv[1])

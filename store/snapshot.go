@@ -25,6 +25,7 @@ func (s *Store) capture() *machine.Picture {
 
 // writer returns what writes the snapshot's body.
 func (s *Store) writer(p *machine.Picture) func(io.Writer) error {
+	p.Once()
 	commands := s.stats.commands.Load() // that this node has applied by then
 	return func(w io.Writer) error {
 		began := s.clock.mono()
@@ -49,6 +50,7 @@ func (s *Store) Digest(ctx context.Context) (index uint64, digest string, err er
 	if err != nil {
 		return 0, "", err
 	}
+	defer p.Release()
 	return p.Index, p.Digest(), nil
 }
 

@@ -57,7 +57,7 @@ func averageTTL(view *keyspace.View) int64 {
 		if !alive {
 			continue
 		}
-		if at, _ := view.Expire([]byte(key)); at != 0 {
+		if at, _ := view.Expire(key); at != 0 {
 			sum += at - view.Now()
 			n++
 		}

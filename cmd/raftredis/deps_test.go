@@ -117,6 +117,7 @@ var impure = map[string]string{
 var allowed = map[string]map[string]string{
 	"resp/wire": {"github.com/tidwall/redcon": "it is the codec, and this is the wire"},
 	"store/keyspace": {
+		"runtime":      "it tells when nobody can reach memory any more that is not the collector's",
 		"sync/atomic":  "readers note side by side when a key was last read: this node's own statistics (OBJECT IDLETIME), which nothing that is applied looks at",
 		"hash/maphash": "the index of a database only finds positions; its seed keeps clients from choosing colliding keys and never influences an order",
 	},

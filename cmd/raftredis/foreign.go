@@ -42,7 +42,6 @@ func foreignDirectives() []directive.Directive {
 		{Name: "masteruser", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
 		{Name: "min-replicas-to-write", Why: "every write is on a majority of the members before it is acknowledged, whatever their number", Is: []string{"0"}, Refuse: true},
 
-
 		{Name: "daemonize", Why: supervisor, Is: []string{"no"}},
 		{Name: "supervised", Why: supervisor, Is: []string{"no"}},
 		{Name: "pidfile", Why: supervisor, Is: []string{""}},

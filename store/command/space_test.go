@@ -187,8 +187,8 @@ func (s *space) checkTwin() {
 	}
 	for db := range keyspace.Databases {
 		sum, view := int64(0), s.ks.View(db, 0)
-		view.Scan(0, 1<<30, func(key string, _ keyspace.Kind) {
-			in, _ := view.Info([]byte(key))
+		view.Scan(0, 1<<30, func(key []byte, _ keyspace.Kind) {
+			in, _ := view.Info(key)
 			sum += int64(in.Bytes)
 		})
 		if s.ks.UsedBy(db) != sum {

@@ -3,7 +3,6 @@ package evict
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -114,7 +113,7 @@ func (c *Chooser) offer(p keyspace.Policy, cand *keyspace.Candidate) {
 		}
 		return 1
 	})
-	e := entry{Key{cand.DB, strings.Clone(cand.Key), cand.Bytes}, score}
+	e := entry{Key{cand.DB, string(cand.Key), cand.Bytes}, score}
 	if len(c.pool) < poolSize {
 		c.pool = slices.Insert(c.pool, at, e)
 		return
@@ -128,8 +127,8 @@ func (c *Chooser) take(ks *keyspace.Keyspace, p keyspace.Policy, now int64) (Key
 	for len(c.pool) > 0 {
 		e := c.pool[len(c.pool)-1]
 		c.pool = c.pool[:len(c.pool)-1]
-		cand, ok := ks.FindCandidate(e.DB, e.Name, p, now)
-		if !ok || Score(p, &cand) < e.score || c.chosen(e.DB, e.Name) {
+		cand, ok := ks.FindCandidate(e.DB, []byte(e.Name), p, now)
+		if !ok || Score(p, &cand) < e.score || c.chosen(e.DB, cand.Key) {
 			continue // it has gone, or somebody has used it
 		}
 		names := c.pending[e.DB]
@@ -144,8 +143,8 @@ func (c *Chooser) take(ks *keyspace.Keyspace, p keyspace.Policy, now int64) (Key
 	return Key{}, false
 }
 
-func (c *Chooser) chosen(db int, name string) bool {
-	_, ok := c.pending[db][name]
+func (c *Chooser) chosen(db int, name []byte) bool {
+	_, ok := c.pending[db][string(name)]
 	return ok
 }
 

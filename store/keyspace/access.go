@@ -37,16 +37,16 @@ func since(stamp uint32, now int64) int64 {
 
 // accessed returns when and how often the key was used: its stamp, and the logarithmic
 // counter as of then.
-func (v *value) accessed() (stamp uint32, hits uint8) {
-	w := atomic.LoadUint32(&v.access)
+func (r *record) accessed() (stamp uint32, hits uint8) {
+	w := atomic.LoadUint32(&r.access)
 	return w >> 8, uint8(w)
 }
 
 // setAccessed may be called by readers side by side: one's note may be lost
 // in another's, which does not matter.
-func (v *value) setAccessed(stamp uint32, hits uint8) {
-	if w := stamp<<8 | uint32(hits); atomic.LoadUint32(&v.access) != w {
-		atomic.StoreUint32(&v.access, w)
+func (r *record) setAccessed(stamp uint32, hits uint8) {
+	if w := stamp<<8 | uint32(hits); atomic.LoadUint32(&r.access) != w {
+		atomic.StoreUint32(&r.access, w)
 	}
 }
 
@@ -64,8 +64,14 @@ type Read struct {
 }
 
 // read notes an access by who reads.
-func (v *View) read(key []byte, val *value) {
-	v.used(val)
+func (v *View) read(key []byte, r *record) {
+	if !v.NoTouch {
+		v.touch(key, r)
+	}
+}
+
+func (v *View) touch(key []byte, r *record) {
+	v.used(r)
 	if r := v.Reads; r != nil && r.Every > 0 {
 		if r.n++; r.n >= r.Every {
 			r.n = 0
@@ -75,11 +81,11 @@ func (v *View) read(key []byte, val *value) {
 }
 
 // used notes an access.
-func (v *View) used(val *value) {
+func (v *View) used(r *record) {
 	if v.still {
 		return
 	}
-	stamp, hits := val.accessed()
+	stamp, hits := r.accessed()
 	switch {
 	case v.Chance == nil:
 	case v.model != nil:
@@ -87,20 +93,20 @@ func (v *View) used(val *value) {
 	case v.limits.Policy().Counts():
 		hits = v.limits.counted(stamp, hits, v.now, v.Chance)
 	}
-	val.setAccessed(stampOf(v.now), hits)
+	r.setAccessed(stampOf(v.now), hits)
 }
 
 // wrote notes that a key was written to, or made.
-func (db *DB) wrote(key string, val *value, made bool) {
+func (db *DB) wrote(r *record, made bool) {
 	if made {
 		hits := uint8(newHits)
 		if db.model != nil {
-			hits = db.model.Returned(maphash.String(hashSeed, key), uint32(db.Chance.Uint64()))
+			hits = db.model.Returned(maphash.Bytes(hashSeed, r.key()), uint32(db.Chance.Uint64()))
 		}
-		val.setAccessed(stampOf(db.now), hits)
+		r.setAccessed(stampOf(db.now), hits)
 		return
 	}
-	db.used(val)
+	db.used(r)
 }
 
 // ageOf is since for a model, which knows nobody who is older than a key that was
@@ -170,12 +176,12 @@ func (l *Limits) decayed(stamp uint32, hits uint8, now int64) uint8 {
 
 // Use notes that key was used n times on another member.
 func (v *View) Use(key []byte, n uint64) {
-	_, val := v.peek(key)
-	if val == nil {
+	_, r := v.peek(key)
+	if r == nil {
 		return
 	}
 	for range min(n, maxUses) {
-		v.used(val)
+		v.used(r)
 	}
 }
 

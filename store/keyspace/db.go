@@ -3,39 +3,11 @@ package keyspace
 import (
 	"errors"
 
-	"github.com/tidwall/btree"
-
 	"github.com/raftredis/raftredis/store/lhd"
 )
 
 // ErrWrongType is Redis's answer to a command against a key of another type.
 var ErrWrongType = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
-
-// deadline orders keys by when they expire.
-type deadline struct {
-	at  int64
-	key string
-}
-
-// data is one database.
-type data struct {
-	keys    *dict[value]
-	expires *btree.BTreeG[deadline] // derived from keys
-	swapped uint64                  // when SWAPDB last moved it, which changes all of its keys
-	own     map[int]bool            // see private
-
-	used      int64  // bytes, see Keyspace.Used
-	unsettled []*box // objects that used may not be right about
-}
-
-func newData() *data {
-	return &data{
-		keys:    newSharded[value](),
-		expires: btree.NewBTreeGOptions(earlier, btree.Options{NoLocks: true}),
-	}
-}
-
-func earlier(a, b deadline) bool { return a.at < b.at || a.at == b.at && a.key < b.key }
 
 // View is one database for reading, as of a time. Keys whose deadline has
 // passed are invisible. Any number of views may be used at once under the
@@ -46,8 +18,10 @@ type View struct {
 	now    int64
 	limits *Limits
 	events *Events
-	still  bool       // of a Still
-	model  *lhd.Model // nil unless the policy learns
+	still  bool // of a Still
+
+	applied bool       // it is part of a DB: what is seen may come to be state
+	model   *lhd.Model // nil unless the policy learns
 
 	// Chance is what counting accesses goes by: any will do, it is no state. Without one
 	// they are not counted.
@@ -55,6 +29,9 @@ type View struct {
 
 	// Reads, if not nil, takes some of the keys that are read.
 	Reads *Reads
+
+	// NoTouch has only Touch count as a use of what is read: see CLIENT NO-TOUCH.
+	NoTouch bool
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -99,48 +76,59 @@ func (db *DB) ID() int { return db.id }
 func (v *View) Now() int64 { return v.now }
 
 // lookup finds a live key, and counts that.
-func (v *View) lookup(key []byte) (pos int, val *value) {
-	pos, val = v.peek(key)
-	v.Lookup(key, val != nil)
-	return pos, val
+func (v *View) lookup(key []byte) (pos int, r *record) {
+	pos, r = v.peek(key)
+	v.Lookup(key, r != nil)
+	return pos, r
 }
 
 // peek finds a live key for what is no read of it.
-func (v *View) peek(key []byte) (pos int, val *value) {
-	pos = v.d.keys.find(key)
+func (v *View) peek(key []byte) (pos int, r *record) {
+	pos = v.d.find(key)
 	if pos < 0 {
 		return -1, nil
 	}
-	val = &v.d.keys.at(pos).val
-	if val.expire != 0 && val.expire <= v.now {
+	r = v.d.at(pos)
+	if !r.alive(v.now) {
 		return -1, nil
 	}
-	if v.still && val.boxed {
-		val = v.d.private(pos)
+	return pos, r
+}
+
+// alive reports whether the record's deadline is not past.
+func (r *record) alive(now int64) bool {
+	at := r.deadline()
+	return at == 0 || at > now
+}
+
+// held returns the object of a record.
+func (v *View) held(r *record) Object {
+	if v.still {
+		return v.d.private(r)
 	}
-	return pos, val
+	return v.d.object(r)
 }
 
 // Kind returns the type of the value at key, None if there is none. That alone
 // does not count as a lookup.
 func (v *View) Kind(key []byte) Kind {
-	_, val := v.peek(key)
-	return val.kind()
+	_, r := v.peek(key)
+	return r.kind()
 }
 
 // Touch notes an access to key and reports whether it is there.
 func (v *View) Touch(key []byte) bool {
-	_, val := v.lookup(key)
-	if val != nil {
-		v.read(key, val)
+	_, r := v.lookup(key)
+	if r != nil {
+		v.touch(key, r)
 	}
-	return val != nil
+	return r != nil
 }
 
 // Exists reports whether key is there.
 func (v *View) Exists(key []byte) bool {
-	_, val := v.lookup(key)
-	return val != nil
+	_, r := v.lookup(key)
+	return r != nil
 }
 
 // Get returns the string at key. The result aliases the keyspace: it is valid
@@ -148,53 +136,54 @@ func (v *View) Exists(key []byte) bool {
 // the old value as its reply writes that first), and must not be written to. ok is false if there
 // is no such key; the error is ErrWrongType.
 func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return nil, false, nil
 	}
-	if val.boxed {
+	if r.kind() != String {
 		return nil, false, ErrWrongType
 	}
-	v.read(key, val)
-	return val.bytes(), true, nil
+	v.read(key, r)
+	return v.d.text(r), true, nil
 }
 
 // object returns the object at key for reading, nil if there is no such key,
 // and ErrWrongType if its kind is another one. The typed accessors (HashAt and
 // its like) are what commands use.
 func (v *View) object(key []byte, k Kind) (Object, error) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return nil, nil
 	}
-	if val.kind() != k {
+	if r.kind() != k {
 		return nil, ErrWrongType
 	}
-	v.read(key, val)
-	return val.object(), nil
+	v.read(key, r)
+	return v.held(r), nil
 }
 
 // Expire returns the deadline of key in ms, 0 if it has none. ok is false if
 // there is no such key.
 func (v *View) Expire(key []byte) (at int64, ok bool) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return 0, false
 	}
-	return val.expire, true
+	return r.deadline(), true
 }
 
 // Len returns the number of keys, those included whose deadline has passed but
 // that no log entry has deleted yet, as Redis's DBSIZE does.
-func (v *View) Len() int { return v.d.keys.len() }
+func (v *View) Len() int { return v.d.len() }
 
 // Expires returns the number of keys that have a deadline.
 func (v *View) Expires() int { return v.d.expires.Len() }
 
 // Due calls visit for the keys whose deadline is at or before at, the earliest
-// first, until it answers false. The leader proposes their deletion.
-func (v *View) Due(at int64, visit func(key string, deadline int64) bool) {
-	v.d.expires.Scan(func(d deadline) bool { return d.at <= at && visit(d.key, d.at) })
+// first, until it answers false. The leader proposes their deletion. A key is good
+// during the call.
+func (v *View) Due(at int64, visit func(key []byte, deadline int64) bool) {
+	v.d.expires.Scan(func(d deadline) bool { return d.at <= at && visit(v.d.arena.at(d.ref).key(), d.at) })
 }
 
 // NextDeadline returns the earliest deadline in the database, 0 if none.
@@ -204,19 +193,21 @@ func (v *View) NextDeadline() int64 {
 }
 
 // Scan visits up to count keys from cursor and returns the next cursor, 0 at
-// the end. See dict for what it guarantees.
-func (v *View) Scan(cursor uint64, count int, visit func(key string, k Kind)) uint64 {
-	return v.d.keys.scan(cursor, count, func(it *item[value]) {
-		if it.val.expire == 0 || it.val.expire > v.now {
-			visit(it.key, it.val.kind())
+// the end. See dict for what it guarantees. A key is good for as long as the result
+// of Get is.
+func (v *View) Scan(cursor uint64, count int, visit func(key []byte, k Kind)) uint64 {
+	return v.d.scan(cursor, count, func(r *record) {
+		if r.alive(v.now) {
+			visit(r.key(), r.kind())
 		}
 	})
 }
 
-// At returns the key at position i of [0, Len), "" and false if it is expired.
-func (v *View) At(i int) (key string, ok bool) {
-	it := v.d.keys.at(i)
-	return it.key, it.val.expire == 0 || it.val.expire > v.now
+// At returns the key at position i of [0, Len), false if it is expired. It is good
+// for as long as the result of Get is.
+func (v *View) At(i int) (key []byte, ok bool) {
+	r := v.d.at(i)
+	return r.key(), r.alive(v.now)
 }
 
 // Info describes the value at key for OBJECT and MEMORY USAGE.
@@ -231,176 +222,232 @@ type Info struct {
 
 // Info returns what is known about key without counting as an access.
 func (v *View) Info(key []byte) (Info, bool) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return Info{}, false
 	}
-	stamp, hits := val.accessed()
-	in := Info{Str: val.bytes(), Raw: val.raw, Freq: v.limits.decayed(stamp, hits, v.now), Bytes: int(keyBytes(len(key), int(val.strLen), val.expire != 0))}
+	stamp, hits := r.accessed()
+	if v.applied {
+		stamp, hits = 0, newHits // what is applied must not depend on who has read what where
+	}
+	in := Info{Str: v.d.text(r), Raw: r.has(flagRaw), Freq: v.limits.decayed(stamp, hits, v.now), Bytes: int(keyBytes(r.form()))}
 	if stamp != 0 {
 		in.Idle = since(stamp, v.now)
 	}
-	if o := val.object(); o != nil {
-		in.Encoding, in.Bytes = o.Encoding(), in.Bytes+o.Bytes()
+	if r.has(flagBoxed) {
+		in.Bytes += int(heldBytes(v.d.boxes.vec.at(int(r.box())).held))
+	}
+	if r.kind() != String {
+		in.Encoding = v.held(r).Encoding()
 	}
 	return in, true
 }
 
 // lookupWrite finds a live key for changing, and deletes it if its deadline has
 // passed: only log entries delete, and this is one.
-func (db *DB) lookupWrite(key []byte) (pos int, val *value) {
-	pos = db.d.keys.find(key)
+func (db *DB) lookupWrite(key []byte) (pos int, r *record) {
+	pos = db.d.find(key)
 	if pos < 0 {
 		return -1, nil
 	}
-	val = &db.d.keys.at(pos).val
-	if val.expire != 0 && val.expire <= db.now {
+	r = db.d.at(pos)
+	if !r.alive(db.now) {
 		db.removeAt(pos, Expired)
 		db.ks.stats.Expired++
 		db.Event(EventExpired, "expired", key)
 		return -1, nil
 	}
-	return pos, val
+	return pos, r
 }
 
-// touch returns the value at pos for changing and gives it the current
-// version. It is the only way to a writable value, and the place where the
-// invariant of value is kept: what a running snapshot may still be reading is
-// forked first.
-func (db *DB) touch(pos int) *value { return db.touchAs(pos, Changed) }
+// reform gives the record at pos the form f, and returns it for changing. The string
+// in it stays, as far as there is room, if it stands in the record before and
+// afterwards; a box stays. It keeps the invariant of record as far as the record itself
+// goes: what a capture may be reading is not changed in place.
+func (ks *Keyspace) reform(d *data, pos int, f form) *record {
+	from := d.order.at(pos)
+	r := d.arena.at(from)
+	old := r.form()
+	d.used += keyBytes(f) - keyBytes(old)
+	same := (old.at != 0) == (f.at != 0) && old.boxed == f.boxed && (f.str == old.str || roomFor(f.size()) == roomFor(old.size()))
+	if same && !ks.shared(d, pos, r) {
+		if f.at != old.at {
+			d.expires.Delete(deadline{old.at, from})
+			d.expires.Set(deadline{f.at, from})
+			r.setDeadline(f.at)
+		}
+		if !f.boxed {
+			r.setStrLen(f.str)
+		}
+		return r
+	}
+	to := d.arena.alloc(f.size())
+	n := d.arena.at(to)
+	n.begin(f, r.key())
+	n.take(r)
+	switch {
+	case f.boxed && old.boxed:
+		n.setBox(r.box())
+	case !f.boxed && !old.boxed:
+		copy(n.inline(), r.inline())
+	}
+	d.order.set(pos, to)
+	if old.at != 0 {
+		d.expires.Delete(deadline{old.at, from})
+	}
+	if f.at != 0 {
+		d.expires.Set(deadline{f.at, to})
+	}
+	ks.die(d, from)
+	return n
+}
 
-func (db *DB) touchAs(pos int, change Change) *value {
-	it := db.d.keys.mut(pos)
-	val := &it.val
-	if val.version <= db.ks.frozen {
-		val.private = false
-		if val.boxed {
-			val.fork()
+// touch returns the record at pos for changing and gives it the current
+// version. It and assign are the only ways to a record that may be changed, and keep the invariant
+// of record: what a running snapshot may still be reading is forked first.
+func (db *DB) touch(pos int) *record { return db.touchAs(pos, Changed) }
+
+func (db *DB) touchAs(pos int, change Change) *record {
+	r := db.d.at(pos)
+	if db.ks.shared(db.d, pos, r) {
+		r = db.ks.reform(db.d, pos, r.form())
+		r.set(flagPrivate, false)
+		if r.has(flagBoxed) && r.kind() != String {
+			db.d.boxes.put(r.box(), db.d.object(r).Fork())
 		}
 	}
-	if val.boxed {
-		db.d.changing(val)
+	if r.has(flagBoxed) {
+		db.unsettle(pos)
 	}
-	val.version = db.ks.revision
-	db.wrote(it.key, val, change == Created)
-	db.ks.touched(db.id, it.key, change, val.kind())
-	return val
+	r.setVersion(db.ks.revision)
+	db.wrote(r, change == Created)
+	db.ks.touched(db.id, r.key(), change, r.kind())
+	return r
 }
 
 // Signal says that the stream at key has something for clients that wait for it:
 // not every change of a stream has.
-func (db *DB) Signal(key []byte) { db.ks.touched(db.id, string(key), Signalled, Stream) }
-
-// add makes key, which must not be there, to be given contents at once.
-func (db *DB) add(key []byte) (pos int) {
-	pos = db.d.keys.add(string(key), value{version: db.ks.revision, access: newHits})
-	db.ks.born(db.id, db.d.keys.at(pos).key)
-	return pos
-}
+func (db *DB) Signal(key []byte) { db.ks.touched(db.id, key, Signalled, Stream) }
 
 func (db *DB) removeAt(pos int, change Change) {
-	it := db.d.keys.at(pos)
-	if it.val.expire != 0 {
-		db.d.expires.Delete(deadline{it.val.expire, it.key})
-	}
-	key, kind := it.key, it.val.kind()
-	db.d.discount(it)
-	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
-	db.d.keys.remove(pos)
-	db.ks.touched(db.id, key, change, kind)
+	r, at := db.d.at(pos), db.d.order.at(pos)
+	kind := r.kind()
+	db.ks.journal.add(event{revision: db.ks.revision, kind: died, db: uint8(db.id)}, r.key())
+	db.d.remove(pos)
+	db.ks.die(db.d, at)
+	db.ks.touched(db.id, r.key(), change, kind)
 }
 
-func (db *DB) setExpire(key string, val *value, at int64) {
-	if val.expire == at {
-		return
+// contents is what a key is given.
+type contents struct {
+	kind         Kind
+	raw, private bool
+	held         any // what goes into a box, nil: it is a string that stands in the record
+}
+
+// text returns what a key is given to hold the string s, which nobody else has, and that
+// part of s that stands in the record.
+func text(s []byte) (contents, []byte) {
+	if len(s) <= maxInline {
+		return contents{kind: String}, s
 	}
-	if val.expire != 0 {
-		db.d.expires.Delete(deadline{val.expire, key})
+	return contents{kind: String, private: true, held: &blob{s}}, nil
+}
+
+// assign makes key hold c, or a copy of str, with the given deadline (0: none; KeepTTL: what it has), and
+// is to be followed by replaced. was is the kind of what it replaces.
+func (db *DB) assign(key []byte, c contents, str []byte, expire int64) (pos int, was Kind) {
+	pos, r := db.lookupWrite(key)
+	was = r.kind()
+	f := form{at: max(expire, 0), boxed: c.held != nil, key: len(key), str: len(str)}
+	switch {
+	case r == nil:
+		pos = db.d.add(key, f)
+		r = db.d.at(pos)
+		db.ks.journal.add(event{revision: db.ks.revision, kind: born, db: uint8(db.id)}, key)
+		if f.boxed {
+			r.setBox(db.d.boxes.add(c.held))
+		}
+	default:
+		if expire == KeepTTL {
+			f.at = r.deadline()
+		}
+		had := r.has(flagBoxed)
+		if had && !f.boxed {
+			db.d.used -= db.d.boxes.remove(r.box())
+		}
+		r = db.ks.reform(db.d, pos, f)
+		switch {
+		case f.boxed && had:
+			db.d.boxes.put(r.box(), c.held)
+		case f.boxed:
+			r.setBox(db.d.boxes.add(c.held))
+		}
 	}
-	if at != 0 {
-		db.d.expires.Set(deadline{at, key})
+	if f.boxed {
+		db.unsettle(pos)
+	} else {
+		copy(r.inline(), str)
 	}
-	val.expire = at
+	r.setKind(c.kind)
+	r.set(flagRaw, c.raw)
+	r.set(flagPrivate, c.private)
+	return pos, was
+}
+
+func (db *DB) replaced(pos int, was Kind) {
+	r := db.d.at(pos)
+	r.setVersion(db.ks.revision)
+	db.wrote(r, was == None)
+	if was == None {
+		db.ks.touched(db.id, r.key(), Created, r.kind())
+	} else {
+		db.ks.touched(db.id, r.key(), Replaced, was)
+	}
+}
+
+// renewed is replaced for a key that counts as deleted and then created.
+func (db *DB) renewed(pos int, was Kind) {
+	if was != None {
+		db.ks.touched(db.id, db.d.at(pos).key(), Deleted, was)
+	}
+	db.replaced(pos, None)
 }
 
 // Set makes key the string s, with the given deadline (0: none; KeepTTL: what
 // it has). It copies s: arguments are slices of a log entry, and keeping one
 // would keep the whole entry.
 func (db *DB) Set(key, s []byte, expire int64) {
-	pos, val, was := db.replace(key, expire)
-	// A value that is overwritten by one of about the same size keeps its memory,
-	// if no snapshot and no other key may be looking at it: overwriting is the
-	// common case, and what it does not allocate nobody needs to collect.
-	if old := val.bytes(); val.private && !val.boxed && len(s) <= cap(old) && cap(old) <= len(s)+len(s)/4+8 {
-		val.setBytes(append(old[:0], s...))
-	} else {
-		val.setBytes(append(make([]byte, 0, len(s)), s...))
-		val.private = true
+	if len(s) > maxInline {
+		db.SetOwned(key, append(db.reusable(key, len(s)), s...), expire)
+		return
 	}
-	val.raw = false
-	db.replaced(pos, val, was)
+	db.replaced(db.assign(key, contents{kind: String}, s, expire))
+}
+
+// reusable returns memory for a long string of size bytes at key: that of one which it is
+// to replace and which has about the same size, if no capture and no other key may be
+// looking at it.
+func (db *DB) reusable(key []byte, size int) []byte {
+	if pos, r := db.lookupWrite(key); r != nil && r.has(flagPrivate) && !db.ks.shared(db.d, pos, r) {
+		if old := db.d.text(r); size <= cap(old) && cap(old) <= size+size/4 {
+			return old[:0]
+		}
+	}
+	return make([]byte, 0, size)
 }
 
 // SetOwned is Set for a string that was built for this and that nobody else
 // holds.
 func (db *DB) SetOwned(key, s []byte, expire int64) {
-	pos, val, was := db.replace(key, expire)
-	val.setBytes(s)
-	val.private, val.raw = true, false
-	db.replaced(pos, val, was)
+	c, str := text(s)
+	db.replaced(db.assign(key, c, str, expire))
 }
 
 // SetObject makes key hold o, replacing what was there, with the given deadline
 // (0: none; KeepTTL: what it has). o must not be held by another key.
 func (db *DB) SetObject(key []byte, o Object, expire int64) {
-	pos, val, was := db.replace(key, expire)
-	val.setObject(o)
-	val.private, val.raw = false, false
-	db.replaced(pos, val, was)
-}
-
-// replace returns the value of key, a new one if there is none, to be given new
-// contents and then to replaced. The two are touch for the case that there is
-// nothing to fork: val.private says only whether the old string may be reused.
-// was is the kind of what is replaced.
-func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) {
-	pos, old := db.lookupWrite(key)
-	was = old.kind()
-	if pos < 0 {
-		pos = db.add(key)
-	}
-	it := db.d.keys.mut(pos)
-	if was != None {
-		db.d.discount(it)
-	}
-	val = &it.val
-	if val.version <= db.ks.frozen {
-		val.private = false
-	}
-	if expire != KeepTTL {
-		db.setExpire(it.key, val, expire)
-	}
-	return pos, val, was
-}
-
-func (db *DB) replaced(pos int, val *value, was Kind) {
-	val.version = db.ks.revision
-	it := db.d.keys.at(pos)
-	db.wrote(it.key, val, was == None)
-	db.d.count(it)
-	if was == None {
-		db.ks.touched(db.id, it.key, Created, val.kind())
-	} else {
-		db.ks.touched(db.id, it.key, Replaced, was)
-	}
-}
-
-// renewed is replaced for a key that counts as deleted and then created.
-func (db *DB) renewed(pos int, val *value, was Kind) {
-	if was != None {
-		db.ks.touched(db.id, db.d.keys.at(pos).key, Deleted, was)
-	}
-	db.replaced(pos, val, None)
+	db.replaced(db.assign(key, contents{kind: o.Kind(), held: o}, nil, expire))
 }
 
 // KeepTTL as a deadline leaves the deadline as it is.
@@ -410,40 +457,54 @@ const KeepTTL = -1
 // changed in place until the next unit begins, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
-	old := 0
-	pos, val := db.lookupWrite(key)
+	pos, r := db.lookupWrite(key)
 	switch {
-	case val == nil:
-		pos = db.add(key)
-		db.d.count(db.d.keys.at(pos))
-		val = db.touchAs(pos, Created)
-	case val.boxed:
+	case r == nil:
+		c, str := text(make([]byte, size))
+		c.raw = true
+		pos, was := db.assign(key, c, str, 0)
+		db.replaced(pos, was)
+		return db.d.text(db.d.at(pos)), nil
+	case r.kind() != String:
 		return nil, ErrWrongType
-	default:
-		val = db.touch(pos)
-		old = int(val.strLen)
 	}
-	val.raw = true
-	str := val.bytes()
+	db.touch(pos)
+	r = db.d.at(pos)
+	r.set(flagRaw, true)
+	str := db.d.text(r)
+	old := len(str)
+	size = max(size, old)
+	if !r.has(flagBoxed) && size <= maxInline {
+		f := r.form()
+		f.str = size
+		str = db.ks.reform(db.d, pos, f).inline()
+		clear(str[old:])
+		return str, nil
+	}
 	switch {
-	case size > cap(str):
+	case size > cap(str), !r.has(flagBoxed):
 		// Twice the size, up to a megabyte more, as sds grows: APPEND in a loop is
 		// linear.
 		grown := make([]byte, size, size+min(size, 1<<20))
 		copy(grown, str)
 		str = grown
-	case !val.private:
+	case !r.has(flagPrivate):
 		str = append(make([]byte, 0, cap(str)), str...)
 	}
 	if size > old {
 		str = str[:size]
 		clear(str[old:])
 	}
-	it := db.d.keys.at(pos)
-	db.d.discount(it)
-	val.setBytes(str)
-	db.d.count(it)
-	val.private = true
+	if r.has(flagBoxed) {
+		db.d.boxes.put(r.box(), &blob{str})
+	} else {
+		f := r.form()
+		f.boxed = true
+		r = db.ks.reform(db.d, pos, f)
+		r.setBox(db.d.boxes.add(&blob{str}))
+	}
+	db.unsettle(pos)
+	r.set(flagPrivate, true)
 	return str, nil
 }
 
@@ -451,15 +512,15 @@ func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
 // length. The deadline stays. Bytes beyond the length that a snapshot has seen
 // may be written in place, so this copies only to grow.
 func (db *DB) Append(key, s []byte) (int, error) {
-	_, val := db.lookupWrite(key)
-	if val == nil {
+	_, r := db.lookupWrite(key)
+	if r == nil {
 		db.Set(key, s, 0)
 		return len(s), nil
 	}
-	if val.boxed {
+	if r.kind() != String {
 		return 0, ErrWrongType
 	}
-	buf, err := db.StringForUpdate(key, int(val.strLen)+len(s))
+	buf, err := db.StringForUpdate(key, len(db.d.text(r))+len(s))
 	if err != nil {
 		return 0, err
 	}
@@ -470,8 +531,8 @@ func (db *DB) Append(key, s []byte) (int, error) {
 // objectForUpdate returns the object at key for changing. create, if not nil,
 // makes one where there is none. The error is ErrWrongType.
 func (db *DB) objectForUpdate(key []byte, k Kind, create func() Object) (Object, error) {
-	pos, val := db.lookupWrite(key)
-	if val == nil {
+	pos, r := db.lookupWrite(key)
+	if r == nil {
 		if create == nil {
 			return nil, nil
 		}
@@ -479,10 +540,15 @@ func (db *DB) objectForUpdate(key []byte, k Kind, create func() Object) (Object,
 		db.SetObject(key, o, 0)
 		return o, nil
 	}
-	if val.kind() != k {
+	if r.kind() != k {
 		return nil, ErrWrongType
 	}
-	return db.touch(pos).object(), nil
+	if r = db.touch(pos); r.has(flagBoxed) {
+		return db.d.object(r), nil
+	}
+	o := db.expand(pos, r)
+	db.unsettle(pos)
+	return o, nil
 }
 
 // SetExpire gives key a deadline (0: none) and reports whether it exists.
@@ -491,11 +557,9 @@ func (db *DB) SetExpire(key []byte, at int64) bool {
 	if pos < 0 {
 		return false
 	}
-	val := db.touch(pos)
-	it := db.d.keys.at(pos)
-	before := val.usedBytes(len(it.key))
-	db.setExpire(it.key, val, at)
-	db.d.used += val.usedBytes(len(it.key)) - before
+	f := db.touch(pos).form()
+	f.at = at
+	db.ks.reform(db.d, pos, f)
 	return true
 }
 
@@ -510,6 +574,17 @@ func (db *DB) Delete(key []byte) bool {
 	return true
 }
 
+// contents returns what a record has, without a copy.
+func (d *data) contents(r *record) (c contents, str []byte) {
+	c = contents{kind: r.kind(), raw: r.has(flagRaw), private: r.has(flagPrivate)}
+	if r.has(flagBoxed) {
+		c.held = d.boxes.vec.at(int(r.box())).held
+	} else {
+		str = r.inline()
+	}
+	return c, str
+}
+
 // Move takes the value at key, with its deadline, to the key dst of to,
 // replacing what is there. It reports whether key exists. RENAME and MOVE.
 func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
@@ -520,50 +595,44 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	if db.d == to.d && string(key) == string(dst) {
 		return true // and no change, as in Redis
 	}
-	val := *db.touch(pos) // a running snapshot keeps its own object from here on
+	r := db.touch(pos) // a running snapshot keeps its own object from here on
+	c, str := db.d.contents(r)
+	at := r.deadline()
 	db.removeAt(pos, Deleted)
-	pos, moved, was := to.replace(dst, val.expire)
-	if val.boxed {
-		moved.setObject(val.object())
-	} else {
-		moved.setBytes(val.bytes())
-	}
-	moved.private, moved.raw = val.private, val.raw
-	to.renewed(pos, moved, was)
+	pos, was := to.assign(dst, c, str, at)
+	to.renewed(pos, was)
 	return true
 }
 
 // Copy makes dst of to a copy of the value at key, with its deadline. It
 // reports whether key exists.
 func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
-	_, val := db.lookupWrite(key)
-	if val == nil {
+	_, r := db.lookupWrite(key)
+	if r == nil {
 		return false
 	}
-	expire, s, raw := val.expire, val.bytes(), val.raw // val points elsewhere once dst comes or goes
-	var o Object
-	if val.boxed {
-		o = cloneObject(val.object())
+	c, str := db.d.contents(r)
+	switch held := c.held.(type) {
+	case *blob:
+		c.private, c.held = true, &blob{append(make([]byte, 0, len(held.b)), held.b...)}
+	case Object:
+		c.held = cloneObject(held)
 	}
-	pos, dup, was := to.replace(dst, expire)
-	if o != nil {
-		dup.setObject(o)
-		dup.private, dup.raw = false, false
-	} else {
-		dup.setBytes(append(make([]byte, 0, len(s)), s...))
-		dup.private, dup.raw = true, raw
-	}
-	to.renewed(pos, dup, was)
+	pos, was := to.assign(dst, c, str, r.deadline())
+	to.renewed(pos, was)
 	return true
 }
 
 // Flush removes every key.
 func (db *DB) Flush() {
 	db.ks.swept(db.id) // clients with a cache of their own are told in any case, as in Redis
-	if db.d.keys.len() == 0 {
+	if db.d.len() == 0 {
 		return // nothing that anybody watches has changed
 	}
-	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)})
+	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)}, nil)
+	if m := db.d.arena.memory; m != nil {
+		db.ks.dropped = append(db.ks.dropped, m)
+	}
 	fresh := newData()
 	fresh.swapped = db.d.swapped
 	db.ks.dbs[db.id] = fresh

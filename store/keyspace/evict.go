@@ -33,12 +33,12 @@ func (p Policy) Volatile() bool { return p <= VolatileTTL || p == VolatileLHD }
 // Counts reports whether it matters how often a key is used: only then it is counted.
 func (p Policy) Counts() bool { return p == VolatileLFU || p == AllKeysLFU }
 
+// ByUse reports whether it matters when or how often a key is used.
+func (p Policy) ByUse() bool { return p == VolatileLRU || p == AllKeysLRU || p.Counts() || p.Learns() }
+
 // Learns reports whether keys go by what has become of others like them (see package
 // lhd).
 func (p Policy) Learns() bool { return p == AllKeysLHD || p == VolatileLHD }
-
-// ByUse reports whether it matters when or how often a key is used.
-func (p Policy) ByUse() bool { return p == VolatileLRU || p == AllKeysLRU || p.Counts() || p.Learns() }
 
 // Policy returns the policy in force.
 func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
@@ -46,7 +46,7 @@ func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
 // Candidate is a key that may be evicted. Key aliases the keyspace.
 type Candidate struct {
 	DB      int
-	Key     string
+	Key     []byte
 	Expire  int64 // its deadline, ms, 0 if it has none
 	Idle    int64 // ms since it was used on this node, -1 if it never was
 	Freq    uint8 // how often, logarithmic, see Limits.LFULogFactor
@@ -68,7 +68,7 @@ func (d *data) candidates(p Policy) int {
 	if p.Volatile() {
 		return d.expires.Len()
 	}
-	return d.keys.len()
+	return d.len()
 }
 
 // Candidate returns number i of Candidates, as of now (ms). It may be called by readers.
@@ -79,19 +79,18 @@ func (ks *Keyspace) Candidate(p Policy, i int, now int64) Candidate {
 			i -= n
 			continue
 		}
-		pos := i
 		if p.Volatile() {
 			at, _ := d.expires.GetAt(i)
-			pos = d.keys.find([]byte(at.key))
+			return ks.candidate(db, d.arena.at(at.ref), now)
 		}
-		return ks.candidate(db, d.keys.at(pos), now)
+		return ks.candidate(db, d.at(i), now)
 	}
 	panic("keyspace: no such candidate")
 }
 
-func (ks *Keyspace) candidate(db int, it *item[value], now int64) Candidate {
-	stamp, hits := it.val.accessed()
-	c := Candidate{DB: db, Key: it.key, Expire: it.val.expire, Idle: -1, Version: it.val.version, Bytes: it.val.usedBytes(len(it.key)), Freq: ks.limits.decayed(stamp, hits, now)}
+func (ks *Keyspace) candidate(db int, r *record, now int64) Candidate {
+	stamp, hits := r.accessed()
+	c := Candidate{DB: db, Key: r.key(), Expire: r.deadline(), Idle: -1, Version: r.version(), Bytes: ks.dbs[db].usedBytes(r), Freq: ks.limits.decayed(stamp, hits, now)}
 	if stamp != 0 {
 		c.Idle = since(stamp, now)
 	}
@@ -114,20 +113,20 @@ func (ks *Keyspace) Soonest(now int64) (c Candidate, ok bool) {
 		return c, false
 	}
 	d := ks.dbs[best]
-	return ks.candidate(best, d.keys.at(d.keys.find([]byte(first.key))), now), true
+	return ks.candidate(best, d.arena.at(first.ref), now), true
 }
 
 // Evict deletes key, to make room, if the policy may.
 func (db *DB) Evict(key []byte, p Policy) bool {
-	pos := db.d.keys.find(key)
-	if pos < 0 || p == NoEviction || p.Volatile() && db.d.keys.at(pos).val.expire == 0 {
+	pos := db.d.find(key)
+	if pos < 0 || p == NoEviction || p.Volatile() && db.d.at(pos).deadline() == 0 {
 		return false
 	}
-	db.d.settle() // or it would take too little away
+	db.ks.settle() // or it would take too little away
 	db.ks.stats.Evicted++
-	db.ks.stats.EvictedBytes += db.d.keys.at(pos).val.usedBytes(len(key))
+	db.ks.stats.EvictedBytes += db.d.usedBytes(db.d.at(pos))
 	if m := db.model; m != nil {
-		stamp, count := db.d.keys.at(pos).val.accessed()
+		stamp, count := db.d.at(pos).accessed()
 		m.Remember(db.ks.Candidates(p))
 		m.Evicted(maphash.Bytes(hashSeed, key), count, ageOf(stamp, db.now))
 	}
@@ -165,18 +164,18 @@ func (ks *Keyspace) EvictAny(rand *Rand) bool {
 	}
 	db := ks.DB(worst.DB)
 	ks.stats.EvictedLate++
-	return db.Evict([]byte(worst.Key), p)
+	return db.Evict(worst.Key, p)
 }
 
 // maxSamples bounds what a setting of a billion samples would take.
 const maxSamples = 64
 
 // FindCandidate returns key if the policy may evict it.
-func (ks *Keyspace) FindCandidate(db int, key string, p Policy, now int64) (c Candidate, ok bool) {
+func (ks *Keyspace) FindCandidate(db int, key []byte, p Policy, now int64) (c Candidate, ok bool) {
 	d := ks.dbs[db]
-	pos := d.keys.find([]byte(key))
-	if pos < 0 || p.Volatile() && d.keys.at(pos).val.expire == 0 {
+	pos := d.find(key)
+	if pos < 0 || p.Volatile() && d.at(pos).deadline() == 0 {
 		return c, false
 	}
-	return ks.candidate(db, d.keys.at(pos), now), true
+	return ks.candidate(db, d.at(pos), now), true
 }

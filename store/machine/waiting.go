@@ -296,8 +296,8 @@ func (ws *waiting) touched(t keyspace.Touch) {
 	}
 }
 
-func (ws *waiting) markReady(db int, key string) {
-	if s := ws.spots[spotKey{db, key}]; s != nil {
+func (ws *waiting) markReady(db int, key []byte) {
+	if s := ws.spots[spotKey{db, string(key)}]; s != nil {
 		ws.mark(s)
 	}
 }
