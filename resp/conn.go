@@ -61,6 +61,7 @@ type conn struct {
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
+	noTouch             bool        // reads are no use of the keys
 	noted               int64       // memory, as of the last noteMemory
 	evicted             atomic.Bool // for its memory: it is being closed
 	debugging           bool        // SCRIPT DEBUG
@@ -321,7 +322,7 @@ func (c *conn) publish() {
 
 // flags are CLIENT LIST's letters.
 func (c *conn) flags() string {
-	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys && c.state != forPause {
+	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.noTouch && !c.closing && !c.tracking.on && c.state != forKeys && c.state != forPause {
 		return "N" // the common case, without an allocation
 	}
 	var f []byte
@@ -343,6 +344,9 @@ func (c *conn) flags() string {
 	}
 	if c.noEvict {
 		f = append(f, 'e')
+	}
+	if c.noTouch {
+		f = append(f, 'T')
 	}
 	if len(f) == 0 {
 		return "N"

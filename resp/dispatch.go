@@ -382,7 +382,7 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 		c.endTogether()
 	}
 	from, errs := len(c.enc.Buf), c.enc.Errs
-	if c.tracking.on || cm.spec.Runs != 0 {
+	if c.tracking.on || c.noTouch || cm.spec.Runs != 0 {
 		c.reader.By(c.by(cm))
 	}
 	if !c.reader.Do(c.db, cm.spec, argv, c.enc) {
