@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"bytes"
 	"hash/maphash"
 	"math"
 	"sync/atomic"
@@ -72,6 +73,9 @@ func (v *View) read(key []byte, r *record) {
 
 func (v *View) touch(key []byte, r *record) {
 	v.used(r)
+	if v.applied {
+		v.counted = key
+	}
 	if r := v.Reads; r != nil && r.Every > 0 {
 		if r.n++; r.n >= r.Every {
 			r.n = 0
@@ -106,7 +110,10 @@ func (db *DB) wrote(r *record, made bool) {
 		r.setAccessed(stampOf(db.now), hits)
 		return
 	}
-	db.used(r)
+	if db.counted == nil || !bytes.Equal(db.counted, r.key()) { // a command that reads a key and then writes it uses it once
+		db.used(r)
+		db.counted = r.key()
+	}
 }
 
 // ageOf is since for a model, which knows nobody who is older than a key that was

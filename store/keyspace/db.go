@@ -21,6 +21,7 @@ type View struct {
 	still  bool // of a Still
 
 	applied bool       // it is part of a DB: what is seen may come to be state
+	counted []byte     // of a DB: the key whose use was noted last
 	model   *lhd.Model // nil unless the policy learns
 
 	// Chance is what counting accesses goes by: any will do, it is no state. Without one

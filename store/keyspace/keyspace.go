@@ -127,7 +127,7 @@ func (ks *Keyspace) DB(db int) (d DB) {
 // a tenth of what a small write costs.
 func (ks *Keyspace) Use(d *DB, db int) {
 	d.d, d.View.db, d.now, d.limits, d.events, d.still = ks.dbs[db], db, ks.now, &ks.limits, &ks.events, false
-	d.applied = true
+	d.applied, d.counted = true, nil
 	d.Lookups.Hits, d.Lookups.Misses, d.Lookups.Missed = 0, 0, nil
 	d.Chance, d.model = &ks.chance, ks.model
 	d.ks, d.id = ks, db
