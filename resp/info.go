@@ -585,9 +585,11 @@ func splitAddr(addr string) (host, port string) {
 
 // settingOf returns another part's directive, "" if it has none of that name.
 func (s *Server) settingOf(name string) string {
-	for i := range s.opts.Settings {
-		if s.opts.Settings[i].Name == name {
-			return s.opts.Settings[i].Get()
+	for _, settings := range [][]Setting{s.opts.Settings, s.replicated()} {
+		for i := range settings {
+			if settings[i].Name == name {
+				return settings[i].Get()
+			}
 		}
 	}
 	return ""

@@ -51,6 +51,9 @@ func TestMemoryNumbers(t *testing.T) {
 			t.Errorf("%s is %s, not %d", name, info[name], want)
 		}
 	}
+	if info["maxmemory"] != "0" || info["maxmemory_policy"] != "noeviction" {
+		t.Errorf("maxmemory is %q, the policy %q", info["maxmemory"], info["maxmemory_policy"])
+	}
 	for _, name := range []string{"used_memory_rss", "mem_clients_normal", "mem_runtime", "mem_proposals", "mem_gc_headroom", "mem_eviction_policy"} {
 		if n, err := strconv.ParseInt(info[name], 10, 64); err != nil || n < 0 || n == 0 && name != "mem_proposals" && name != "mem_gc_headroom" && name != "mem_eviction_policy" {
 			t.Errorf("%s is %q", name, info[name])

@@ -74,27 +74,31 @@ func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []
 		samples = 1
 	}
 	ks.Learn()
+	// Several at a time, so that what they need of memory is waited for together.
+	several := max(1, min(atATime, maxSamples/samples))
 	for misses := 0; need > 0 && len(keys) < n && misses < maxMisses; {
-		all := ks.Candidates(p)
-		if all == 0 {
+		if ks.Candidates(p) == 0 {
 			break
 		}
-		for range samples {
-			cand := ks.Candidate(p, c.rand.Intn(all), now)
-			c.offer(p, &cand)
+		ks.Sample(p, &c.rand, several*samples, now, func(cand *keyspace.Candidate) { c.offer(p, cand) })
+		for range several {
+			if need <= 0 || len(keys) == n {
+				break
+			}
+			k, ok := c.take(ks, p, now)
+			if !ok {
+				misses++
+				break
+			}
+			keys, need = append(keys, k), need-k.Bytes
 		}
-		k, ok := c.take(ks, p, now)
-		if !ok {
-			misses++
-			continue
-		}
-		keys, need = append(keys, k), need-k.Bytes
 	}
 	return keys
 }
 
 const (
-	maxSamples = 64
+	maxSamples = keyspace.MaxSample
+	atATime    = poolSize / 2
 	maxMisses  = 64 // nearly everything that is left has been chosen already
 )
 

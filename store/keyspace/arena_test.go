@@ -275,6 +275,12 @@ func TestCompact(t *testing.T) {
 		db.SetExpire([]byte("other"), 1<<40)
 	})
 	view := ks.View(0, 1)
+	for _, key := range []string{"other", "list", "set"} {
+		r := ks.dbs[0].at(ks.dbs[0].find([]byte(key)))
+		if n, ok := compactBytes(objectOf(r, &ks.dbs[0].boxes.vec)); !ok || n != r.strLen() {
+			t.Errorf("the %s takes %d bytes, not %d", key, r.strLen(), n)
+		}
+	}
 	h, err := view.HashAt([]byte("other"))
 	if err != nil || h.Len() != 2 || in("other") || ks.Used() != sumOfUsed(ks, 0) {
 		t.Errorf("%v %v, %d bytes used, %d needed", h, err, ks.Used(), sumOfUsed(ks, 0))

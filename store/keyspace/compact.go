@@ -55,6 +55,25 @@ func appendEntries(b []byte, n int, entries []byte) ([]byte, bool) {
 	return append(binary.AppendUvarint(b, uint64(n)), entries...), true
 }
 
+// compactBytes is how many bytes appendCompact would append for what is in a box.
+func compactBytes(held any) (n int, ok bool) {
+	switch o := held.(type) {
+	case *HashObject:
+		return varintSize(o.pack.n) + o.pack.size(), o.dict == nil && o.pack.size() <= maxCompact
+	case *ListObject:
+		return varintSize(o.n) + o.size, o.size <= maxCompact
+	case *ZSetObject:
+		return varintSize(o.packed.n) + len(o.packed.buf), o.members == nil && len(o.packed.buf) <= maxCompact
+	case *SetObject:
+		if o.pack == nil {
+			return 0, false
+		}
+		return varintSize(o.pack.n) + o.pack.size(), o.pack.size() <= maxCompact
+	default:
+		return 0, false
+	}
+}
+
 // expanded returns the object that was written to compact, which it aliases.
 func expanded(k Kind, compact []byte) Object {
 	n, w := binary.Uvarint(compact)

@@ -236,7 +236,14 @@ func (v *View) Info(key []byte) (Info, bool) {
 		in.Idle = since(stamp, v.now)
 	}
 	if r.has(flagBoxed) {
-		in.Bytes += int(heldBytes(v.d.boxes.vec.at(int(r.box())).held))
+		held := v.d.boxes.vec.at(int(r.box())).held
+		if n, ok := compactBytes(held); ok { // it stands in its record as soon as the unit has ended
+			f := r.form()
+			f.boxed, f.str = false, n
+			in.Bytes = int(keyBytes(f))
+		} else {
+			in.Bytes += int(heldBytes(held))
+		}
 	}
 	if r.kind() != String {
 		in.Encoding = v.held(r).Encoding()

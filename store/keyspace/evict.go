@@ -52,6 +52,7 @@ type Candidate struct {
 	Freq    uint8 // how often, logarithmic, see Limits.LFULogFactor
 	Bytes   int64
 	Version uint64 // the revision that wrote it
+	Seen    uint64 // means nothing: with it the compiler cannot leave out loads whose result nobody uses
 
 	Density float32 // of hits, if the policy learns
 }
@@ -71,8 +72,38 @@ func (d *data) candidates(p Policy) int {
 	return d.len()
 }
 
-// Candidate returns number i of Candidates, as of now (ms). It may be called by readers.
-func (ks *Keyspace) Candidate(p Policy, i int, now int64) Candidate {
+// MaxSample is how many candidates Sample looks at together.
+const MaxSample = 64
+
+// Sample calls visit for n candidates, at most MaxSample, that chance names, as of now
+// (ms). It may be called by readers. Each is two loads from memory, the second of which
+// needs what the first brings: like LookAhead it takes each step for all of them before
+// the next, so that the waits overlap. There must be candidates.
+func (ks *Keyspace) Sample(p Policy, chance *Rand, n int, now int64, visit func(c *Candidate)) {
+	type place struct {
+		db int
+		ref
+	}
+	var places [MaxSample]place
+	all := ks.Candidates(p)
+	n = min(n, MaxSample)
+	for i := range n {
+		db, ref := ks.placeOf(p, chance.Intn(all))
+		places[i] = place{db, ref}
+	}
+	var sum uint64
+	for _, at := range places[:n] {
+		sum += ks.dbs[at.db].arena.at(at.ref).state
+	}
+	for _, at := range places[:n] {
+		c := ks.candidate(at.db, ks.dbs[at.db].arena.at(at.ref), now)
+		c.Seen = sum
+		visit(&c)
+	}
+}
+
+// placeOf returns where candidate number i is.
+func (ks *Keyspace) placeOf(p Policy, i int) (db int, r ref) {
 	for db, d := range ks.dbs {
 		n := d.candidates(p)
 		if i >= n {
@@ -81,11 +112,17 @@ func (ks *Keyspace) Candidate(p Policy, i int, now int64) Candidate {
 		}
 		if p.Volatile() {
 			at, _ := d.expires.GetAt(i)
-			return ks.candidate(db, d.arena.at(at.ref), now)
+			return db, at.ref
 		}
-		return ks.candidate(db, d.at(i), now)
+		return db, d.order.at(i)
 	}
 	panic("keyspace: no such candidate")
+}
+
+// Candidate returns number i of Candidates, as of now (ms). It may be called by readers.
+func (ks *Keyspace) Candidate(p Policy, i int, now int64) Candidate {
+	db, r := ks.placeOf(p, i)
+	return ks.candidate(db, ks.dbs[db].arena.at(r), now)
 }
 
 func (ks *Keyspace) candidate(db int, r *record, now int64) Candidate {

@@ -63,12 +63,10 @@ func (ks *Keyspace) bury() {
 	}
 }
 
-// unmap drops the memory of databases that were flushed, which no capture needs. Nobody
-// can reach it any more, so it goes on a goroutine of its own: to unmap a gigabyte takes
-// a tenth of a second, and readers wait for whoever is in a unit.
+// unmap drops the memory of databases that were flushed, which no capture needs.
 func (ks *Keyspace) unmap() {
 	for _, m := range ks.dropped {
-		go m.drop()
+		m.drop()
 	}
 	ks.dropped = nil
 }

@@ -13,9 +13,10 @@ import (
 // or sooner by drop, when somebody knows that nobody will.
 type memory struct {
 	*regions
-	rest []byte           // of the latest region
-	free []unsafe.Pointer // slabs that were given back
-	warm int              // of those in free, at its end, that take memory still
+	cleanup runtime.Cleanup
+	rest    []byte           // of the latest region
+	free    []unsafe.Pointer // slabs that were given back
+	warm    int              // of those in free, at its end, that take memory still
 }
 
 // regions is what is mapped.
@@ -29,16 +30,22 @@ const (
 
 func newMemory() *memory {
 	m := &memory{regions: &regions{}}
-	runtime.AddCleanup(m, (*regions).drop, m.regions)
+	m.cleanup = runtime.AddCleanup(m, (*regions).unmap, m.regions)
 	return m
 }
 
-// drop unmaps all of it.
-func (r *regions) drop() {
+func (r *regions) unmap() {
 	for _, b := range r.list {
 		unmap(b)
 	}
 	r.list = nil
+}
+
+// drop unmaps all of it, on a goroutine of its own: for a gigabyte it takes a tenth of a
+// second. It may be called once, by who knows that nobody will look at it any more.
+func (m *memory) drop() {
+	m.cleanup.Stop() // while m can be reached, so it has not begun
+	go m.regions.unmap()
 }
 
 // take returns memory for a slab.

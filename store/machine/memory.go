@@ -23,10 +23,21 @@ func (m *Machine) evict(c *cursor, db int) error {
 	// The leader chose by what it saw. What counts is what is so now: a key may have lost
 	// its deadline, others may have been deleted, the limit may be another one.
 	target = max(target, limits.MaxMemory-limits.MaxMemory/lowWater)
-	for n := c.count(); n > 0; n-- {
-		key := c.bytes()
-		if c.err == nil && limits.MaxMemory > 0 && m.ks.Used() > target {
-			d.Evict(key, limits.Policy())
+	var names [keyspace.MaxAhead][]byte
+	for left := c.count(); left > 0 && c.err == nil; {
+		n := min(left, len(names))
+		left -= n
+		for i := range n {
+			names[i] = c.bytes()
+		}
+		if c.err != nil || limits.MaxMemory == 0 {
+			continue
+		}
+		d.LookAhead(names[:n])
+		for _, key := range names[:n] {
+			if m.ks.Used() > target {
+				d.Evict(key, limits.Policy())
+			}
 		}
 	}
 	return c.err
