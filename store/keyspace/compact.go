@@ -14,18 +14,34 @@ import "encoding/binary"
 // too often: twice for each unit that changes it.
 const maxCompact = 2 << 10
 
-// appendCompact appends o in that form, if it has one.
-func appendCompact(b []byte, o any) (compact []byte, ok bool) {
-	switch o := o.(type) {
+// compactBytes is how long that form of what is in a box is. It reports false if there is
+// none, or it is too long.
+func compactBytes(held any) (n int, ok bool) {
+	var entries, size int
+	switch o := held.(type) {
 	case *HashObject:
-		if o.dict != nil {
-			return b, false
-		}
-		return appendEntries(b, o.pack.n, o.pack.buf[o.pack.off:])
+		entries, size, ok = o.pack.n, o.pack.size(), o.dict == nil
 	case *ListObject:
-		if o.size > maxCompact {
-			return b, false
+		entries, size, ok = o.n, o.size, true
+	case *ZSetObject:
+		entries, size, ok = o.packed.n, len(o.packed.buf), o.members == nil
+	case *SetObject:
+		if o.pack != nil { // the width of an intset depends on its history
+			entries, size, ok = o.pack.n, o.pack.size(), true
 		}
+	}
+	return varintSize(entries) + size, ok && size <= maxCompact
+}
+
+// appendCompact appends what is in a box in that form, if it has one.
+func appendCompact(b []byte, held any) (compact []byte, ok bool) {
+	if _, ok := compactBytes(held); !ok {
+		return b, false
+	}
+	switch o := held.(type) {
+	case *HashObject:
+		return appendEntries(b, o.pack.n, o.pack.buf[o.pack.off:]), true
+	case *ListObject:
 		// Where its nodes end depends on its history.
 		b = binary.AppendUvarint(b, uint64(o.n))
 		for i := range o.dir.len() {
@@ -34,44 +50,16 @@ func appendCompact(b []byte, o any) (compact []byte, ok bool) {
 		}
 		return b, true
 	case *ZSetObject:
-		if o.members != nil {
-			return b, false
-		}
-		return appendEntries(b, o.packed.n, o.packed.buf)
+		return appendEntries(b, o.packed.n, o.packed.buf), true
 	case *SetObject:
-		if o.pack == nil { // the width of an intset depends on its history
-			return b, false
-		}
-		return appendEntries(b, o.pack.n, o.pack.buf[o.pack.off:])
+		return appendEntries(b, o.pack.n, o.pack.buf[o.pack.off:]), true
 	default:
 		return b, false
 	}
 }
 
-func appendEntries(b []byte, n int, entries []byte) ([]byte, bool) {
-	if len(entries) > maxCompact {
-		return b, false
-	}
-	return append(binary.AppendUvarint(b, uint64(n)), entries...), true
-}
-
-// compactBytes is how many bytes appendCompact would append for what is in a box.
-func compactBytes(held any) (n int, ok bool) {
-	switch o := held.(type) {
-	case *HashObject:
-		return varintSize(o.pack.n) + o.pack.size(), o.dict == nil && o.pack.size() <= maxCompact
-	case *ListObject:
-		return varintSize(o.n) + o.size, o.size <= maxCompact
-	case *ZSetObject:
-		return varintSize(o.packed.n) + len(o.packed.buf), o.members == nil && len(o.packed.buf) <= maxCompact
-	case *SetObject:
-		if o.pack == nil {
-			return 0, false
-		}
-		return varintSize(o.pack.n) + o.pack.size(), o.pack.size() <= maxCompact
-	default:
-		return 0, false
-	}
+func appendEntries(b []byte, n int, entries []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(n)), entries...)
 }
 
 // expanded returns the object that was written to compact, which it aliases.
