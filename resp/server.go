@@ -117,6 +117,7 @@ type Server struct {
 	startMemory int64        // in use when the server was made: not data
 	handing     atomic.Bool  // leadership is being handed over for a client
 	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
+	backups     atomic.Int64 // being read by clients
 	saveErr     atomic.Bool  // the last of them failed
 
 	mu           sync.Mutex
