@@ -307,6 +307,7 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		ForceFormation: bool(o.forceFormation),
 
 		ListenURL:     o.peerListen.value,
+		PeerSecret:    o.peerSecret.value,
 		ClientAddr:    o.clientAddr(),
 		ClientTLSPort: int(o.clientTLSPort()),
 		Hostname:      o.announceName.value,

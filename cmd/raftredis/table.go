@@ -76,6 +76,7 @@ func (o *options) table() *registry {
 		take("cluster-preferred-endpoint-type"),
 		take("sentinel-master-name"),
 		own(&o.tlsCluster, "tls-cluster", "mutual TLS between the members (their URLs are then https)").remember(),
+		own(&o.peerSecret, "peer-secret", "instead of tls-cluster: a secret that all members share, from which each makes its certificate. At least 16 characters; better in the file or the environment than here").startOnly(),
 		take("tls-cert-file"),
 		take("tls-key-file"),
 		take("tls-ca-cert-file"),
