@@ -9,7 +9,7 @@ SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
 

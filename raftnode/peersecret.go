@@ -28,8 +28,8 @@ const (
 	// secretName is what the certificates are for, whoever's they are.
 	secretName = "raftredis-member"
 
-	secretSalt   = "raftredis peer secret 1"
-	secretRounds = 100_000 // some tens of milliseconds, once at a start
+	secretSalt   = "raftredis peer secret 1" //nolint:gosec // no secret: it keeps tables of guesses for other programs from being of use
+	secretRounds = 100_000                   // some tens of milliseconds, once at a start
 )
 
 // secretTLS writes the files that follow from cfg.PeerSecret into the data directory.

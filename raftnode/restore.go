@@ -57,7 +57,7 @@ func Restore(cfg Config, backup io.Reader, renew func(w io.Writer, body io.Reade
 	if err != nil {
 		return r, err
 	}
-	r = RestoreReport{From: from.BackupHeader, Cluster: rand.Uint64() | 1, Index: from.Index + restoreLeap} //nolint:gosec // an identity, no secret
+	r = RestoreReport{From: from.BackupHeader, Cluster: rand.Uint64() | 1, Index: from.Index + restoreLeap}
 	s, err := restoreBody(&cfg, from, r.Index, renew)
 	if err != nil {
 		return r, err

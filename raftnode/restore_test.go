@@ -80,8 +80,8 @@ func TestRestore(t *testing.T) {
 		t.Fatal("two clusters hear each other")
 	}
 	// And once more, from the same backup: another cluster again.
-	twin := &member{t: t, cfg: testConfig(t, 1, []Peer{{1, freeURLs(t, 1)[0]}})}
-	if again, err := Restore(twin.cfg, bytes.NewReader(backup), machine.Renew); err != nil || again.Cluster == report.Cluster {
+	twin := testConfig(t, 1, []Peer{{1, freeURLs(t, 1)[0]}})
+	if again, err := Restore(twin, bytes.NewReader(backup), machine.Renew); err != nil || again.Cluster == report.Cluster {
 		t.Fatalf("%+v, %v", again, err)
 	}
 }
