@@ -25,8 +25,8 @@ type RestoreReport struct {
 }
 
 // restoreLeap is how far the log of the restored cluster begins behind the index of the backup:
-// further than the old one can have come since. What is an index for clients, the fencing
-// tokens of ACQUIRE, must not be given out a second time.
+// further than the old one can have come since. What follows from it for clients, fencing tokens,
+// must not be given out a second time.
 const restoreLeap = 1 << 40
 
 // Restore makes the empty directory cfg.Dir the data of the only member of a new cluster,

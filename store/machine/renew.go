@@ -9,7 +9,8 @@ import (
 )
 
 // Renew copies the body of a snapshot for a cluster that begins with its data, as if
-// it had been taken at index, which is not below that of the body. All of the data
+// it had been taken at index, which is not below that of the body. The revision leaps as far: fencing
+// tokens are revisions, and the old cluster may have given out some more. All of the data
 // stays, and who may use it; what goes is what the old cluster's members were in the middle of: their
 // requests, clients that wait, subscribers, a large request of which a part had come. A
 // member of the new cluster may have the id of an old one, whose runs it would be taken
@@ -56,7 +57,7 @@ func (bw *bodyWriter) renew(s section, br *bodyReader, index uint64) error {
 		if m.index > index {
 			return fmt.Errorf("%w: it is at index %d, behind %d", ErrSnapshot, m.index, index)
 		}
-		s.encode(&Picture{Index: index, term: m.term, now: m.now, revision: m.revision}, &e)
+		s.encode(&Picture{Index: index, term: m.term, now: m.now, revision: m.revision + (index - m.index)}, &e)
 	case "sessions", "parts", "waiting", "audience":
 		if _, err := io.Copy(io.Discard, br); err != nil {
 			return err

@@ -18,14 +18,14 @@ func TestRenew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Index() != 1<<40 || n.Term() != m.Term() || n.Now() != m.Now() || n.Revision() != m.Revision() {
+	if n.Index() != 1<<40 || n.Term() != m.Term() || n.Now() != m.Now() || n.Revision() != m.Revision()+1<<40-m.Index() {
 		t.Errorf("index %d, term %d, clock %d, revision %d", n.Index(), n.Term(), n.Now(), n.Revision())
 	}
 	if n.RunOf(4) != 0 || len(n.sessions) != 0 || m.RunOf(4) == 0 {
 		t.Errorf("runs of old members: %v", n.sessions)
 	}
 	// All else is the same: as soon as the same is said of the members, so is the digest.
-	m.index, m.sessions, m.waiting, m.audience = n.index, make(sessions), newWaiting(), newAudience()
+	m.index, m.revision, m.sessions, m.waiting, m.audience = n.index, n.revision, make(sessions), newWaiting(), newAudience()
 	m.parts.Term, m.parts.Parts = 0, nil
 	if got, want := n.Capture().Digest(), m.Capture().Digest(); got != want {
 		t.Errorf("digest %s, want %s", got, want)
