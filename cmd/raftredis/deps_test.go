@@ -67,7 +67,7 @@ const (
 
 // rules is the import table of the design.
 var rules = map[string]rule{
-	"cmd/raftredis": {ours: []string{"resp", "resp/directive", "resp/wire", "raftnode", "raftnode/commit", "store", "store/acl", "store/command"}},
+	"cmd/raftredis": {ours: []string{"resp", "resp/directive", "resp/wire", "raftnode", "raftnode/commit", "store", "store/acl", "store/command", "store/machine"}},
 	"resp": {
 		ours: []string{"store", "store/acl", "store/command", "store/cfloat", "store/glob", "resp/...", "raftnode/commit"},
 		banned: map[string]string{

@@ -27,6 +27,8 @@ func subcommands() []subcommand {
 		readyCommand(),
 		handoverCommand(),
 		leaveCommand(),
+		backupCommand(),
+		restoreCommand(),
 	}
 }
 
