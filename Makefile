@@ -72,7 +72,7 @@ bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
 	$(GO) run ./integration/bench -out BENCHMARKS.md
 
 .PHONY: generate
-generate: ## Rewrite the README's table of commands
+generate: ## Rewrite the lists of docs/differences.md
 	$(GO) generate $(PKGS)
 
 .PHONY: lint
