@@ -135,7 +135,7 @@ func TestWrongOptions(t *testing.T) {
 		{args: []string{"--join", "maybe"}, want: "must be yes or no"},
 		{args: []string{"--save", "60", "1"}, want: "raftredis has no --save: no RDB file is written"},
 		{args: []string{"--tls-cluster"}, want: "--tls-cert-file"},
-		{args: []string{"--pprof", "a:b:c"}, want: "--pprof must be"},
+		{args: []string{"--pprof", "a:b:c"}, want: "--http must be"},
 		{args: []string{filepath.Join(dir, "missing.conf")}, want: "missing.conf"},
 		{env: []string{"RAFTREDIS_READMODE=local"}, want: "did you mean read-mode?"},
 		{env: []string{"RAFTREDIS_PORT=x"}, want: "environment variable RAFTREDIS_PORT: port argument"},
