@@ -54,7 +54,7 @@ type options struct {
 
 	loglevel oneOf
 	logfile  text
-	pprof    text
+	http     text
 
 	users   userLines
 	config  text
@@ -105,7 +105,7 @@ func newOptions() *options {
 
 		loglevel: oneOf{"notice", []string{"debug", "verbose", "notice", "warning", "nothing"}},
 		logfile:  text{kind: "file"},
-		pprof:    text{kind: "address"},
+		http:     text{kind: "address"},
 
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},
@@ -393,14 +393,14 @@ func (o *options) validate() error {
 	if o.dir.value == "" {
 		wrong("--dir needs a path")
 	}
-	if o.pprof.value != "" && !strings.Contains(o.pprof.value, ":") {
-		o.pprof.value = ":" + o.pprof.value
+	if o.http.value != "" && !strings.Contains(o.http.value, ":") {
+		o.http.value = ":" + o.http.value
 	}
-	if host, port, err := net.SplitHostPort(o.pprof.value); o.pprof.value != "" {
+	if host, port, err := net.SplitHostPort(o.http.value); o.http.value != "" {
 		if err != nil || port == "" {
-			wrong("--pprof must be a port or an address such as 127.0.0.1:6060, not %q", o.pprof.value)
+			wrong("--http must be a port or an address such as 127.0.0.1:6060, not %q", o.http.value)
 		} else if host == "" {
-			o.pprof.value = net.JoinHostPort("127.0.0.1", port)
+			o.http.value = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
 	return errors.Join(errs...)

@@ -137,7 +137,7 @@ func TestWrongOptions(t *testing.T) {
 		{args: []string{"--tls-cluster"}, want: "--tls-cert-file"},
 		{args: []string{"--peer-secret", "short"}, want: "at least 16"},
 		{args: []string{"--peer-secret", "0123456789abcdef", "--tls-cluster", "--tls-cert-file", "a", "--tls-key-file", "b", "--tls-ca-cert-file", "c"}, want: "one of them"},
-		{args: []string{"--pprof", "a:b:c"}, want: "--pprof must be"},
+		{args: []string{"--pprof", "a:b:c"}, want: "--http must be"},
 		{args: []string{filepath.Join(dir, "missing.conf")}, want: "missing.conf"},
 		{env: []string{"RAFTREDIS_READMODE=local"}, want: "did you mean read-mode?"},
 		{env: []string{"RAFTREDIS_PORT=x"}, want: "environment variable RAFTREDIS_PORT: port argument"},

@@ -73,6 +73,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	monitor.watch(p.store, p.cluster())
 	snapshot, err := false, p.serve()
 	if err == nil {
+		monitor.open(p.server)
 		snapshot, err = p.live(signalC)
 	}
 	return errors.Join(err, p.stop(err == nil, snapshot))
