@@ -110,6 +110,11 @@ func (o *options) host() string {
 	if o.announceIP.value != "" {
 		return o.announceIP.value
 	}
+	return o.bound()
+}
+
+// bound is the first address that the front is bound to, if it is one.
+func (o *options) bound() string {
 	for _, b := range o.front.Bind {
 		b = strings.TrimPrefix(b, "-") // redis.conf: "-" before an address that may be missing
 		if ip := net.ParseIP(b); b != "" && b != "*" && (ip == nil || !ip.IsUnspecified()) {
