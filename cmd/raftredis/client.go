@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,7 +66,19 @@ func (r *reach) fill(environ []string) error {
 	if err != nil {
 		return err
 	}
-	front := &o.front
+	r.take(o)
+	return nil
+}
+
+// reachOf is how to reach a node that is configured like this one.
+func reachOf(o *options) *reach {
+	r := &reach{timeout: 3 * time.Second, fs: pflag.NewFlagSet("", pflag.ContinueOnError)}
+	r.take(o)
+	return r
+}
+
+func (r *reach) take(o *options) {
+	said, front := r.fs.Changed, &o.front
 	if r.pass == "" && r.user == "" && !said("pass") {
 		r.pass = front.RequirePass
 	}
@@ -89,7 +102,6 @@ func (r *reach) fill(environ []string) error {
 	if !said("cert") && !said("key") {
 		r.cert, r.key = front.TLSCertFile, front.TLSKeyFile
 	}
-	return nil
 }
 
 // near is an address that this node listens at, seen from its own machine.
@@ -292,21 +304,27 @@ func (c *client) info(sections ...string) (map[string]string, error) {
 	return all, nil
 }
 
-// members returns what RAFT NODES says of each member, by name.
-func (c *client) members() ([]map[string]string, error) {
+// members is what RAFT NODES says of each member, by name.
+type members []map[string]string
+
+func (all members) has(name, value string) bool {
+	return slices.ContainsFunc(all, func(m map[string]string) bool { return m[name] == value })
+}
+
+func (c *client) members() (members, error) {
 	v, err := c.do("RAFT", "NODES")
 	if err != nil {
 		return nil, err
 	}
-	var members []map[string]string
-	all, _ := v.([]any)
-	for _, one := range all {
+	var all members
+	list, _ := v.([]any)
+	for _, one := range list {
 		pairs, _ := one.([]any)
 		m := map[string]string{}
 		for i := 0; i+1 < len(pairs); i += 2 {
 			m[fmt.Sprint(pairs[i])] = fmt.Sprint(pairs[i+1])
 		}
-		members = append(members, m)
+		all = append(all, m)
 	}
-	return members, nil
+	return all, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -194,7 +193,7 @@ func (l *leaving) try(c *invocation, r *reach) (done bool, err error) {
 func (l *leaving) gone(c *invocation, r *reach) (bool, error) {
 	errs := []error{fmt.Errorf("nobody can say whether member %s has left", l.id)}
 	for _, addr := range l.others {
-		members, err := func() ([]map[string]string, error) {
+		members, err := func() (members, error) {
 			cl, err := c.dialAt(r, addr)
 			if err != nil {
 				return nil, err
@@ -203,7 +202,7 @@ func (l *leaving) gone(c *invocation, r *reach) (bool, error) {
 			return cl.members()
 		}()
 		if err == nil {
-			if slices.ContainsFunc(members, func(m map[string]string) bool { return m["id"] == l.id }) {
+			if members.has("id", l.id) {
 				return false, fmt.Errorf("member %s has ended, and is still a member at %s", l.id, addr)
 			}
 			return true, nil

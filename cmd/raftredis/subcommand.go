@@ -29,6 +29,9 @@ func subcommands() []subcommand {
 		leaveCommand(),
 		backupCommand(),
 		restoreCommand(),
+		podCommand(),
+		podStopCommand(),
+		printCommand(),
 	}
 }
 
@@ -38,6 +41,7 @@ type invocation struct {
 	args    []string        // what was not an option
 	environ []string
 	out     io.Writer
+	stopC   <-chan os.Signal // for the one that runs a node, which ends in its own way
 }
 
 // errUsage marks what the user has to say differently: exit status 2.
@@ -58,9 +62,11 @@ func findSubcommand(args []string) (subcommand, bool) {
 func (s subcommand) exec(args, environ []string, stopC <-chan os.Signal, out, errOut io.Writer) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
+	forward := make(chan os.Signal, 2)
 	go func() {
 		select {
 		case sig := <-stopC:
+			forward <- sig
 			cancel(fmt.Errorf("interrupted: %v", sig))
 		case <-ctx.Done():
 		}
@@ -78,7 +84,7 @@ func (s subcommand) exec(args, environ []string, stopC <-chan os.Signal, out, er
 	if err != nil {
 		err = fmt.Errorf("%w (%w)", err, errUsage)
 	} else {
-		err = run(&invocation{ctx: ctx, args: fs.Args(), environ: environ, out: out})
+		err = run(&invocation{ctx: ctx, args: fs.Args(), environ: environ, out: out, stopC: forward})
 	}
 	switch {
 	case err == nil:
