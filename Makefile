@@ -9,7 +9,7 @@ SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
 
@@ -76,7 +76,7 @@ bench-cache: ## Compare hit ratios with redis-server on this machine and write t
 	$(GO) run ./integration/bench/cache -out BENCHMARKS.md
 
 .PHONY: generate
-generate: ## Rewrite the README's table of commands
+generate: ## Rewrite the lists of docs/differences.md
 	$(GO) generate $(PKGS)
 
 .PHONY: lint

@@ -96,7 +96,7 @@ func (n *Node) postRequest(to uint64, data []byte, patience time.Duration) (hand
 		}
 	}()
 	body := &movingReader{r: bytes.NewReader(data), moved: func() { stalled.Reset(patience) }}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.PeerURL+requestPath, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.cfg.dialURL(m.PeerURL)+requestPath, body)
 	if err != nil {
 		return refused, err
 	}

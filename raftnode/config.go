@@ -40,6 +40,8 @@ const (
 // TLS holds the files for mutual TLS between peers. All empty means plain HTTP.
 type TLS struct {
 	CertFile, KeyFile, CAFile string
+
+	name string // what the certificates are for, if not for hosts
 }
 
 // Config is everything a node needs to know. The zero value of an optional
@@ -78,8 +80,11 @@ type Config struct {
 	// ClientTLSPort and Hostname are announced with it: see commit.Member.
 	ClientTLSPort int
 	Hostname      string
-	// PeerTLS secures the links between members.
+	// PeerTLS secures the links between members, whatever the scheme of their URLs.
 	PeerTLS TLS
+	// PeerSecret, if not "", does so without certificates: all members have the same, of at
+	// least MinPeerSecret bytes.
+	PeerSecret string
 
 	// Seal makes one log entry of all the requests that wait at the same time, in
 	// the memory of dst, which is empty, if there is room. It runs on the raft
@@ -297,6 +302,12 @@ func (c *Config) Validate() error {
 	}
 	if t := c.PeerTLS; t != (TLS{}) && (t.CertFile == "" || t.KeyFile == "" || t.CAFile == "") {
 		bad("peer TLS needs a certificate, a key and a CA file")
+	}
+	switch {
+	case c.PeerSecret != "" && c.PeerTLS != (TLS{}):
+		bad("certificates and a secret are given for the peers: one of them")
+	case c.PeerSecret != "" && len(c.PeerSecret) < MinPeerSecret:
+		bad("the peers' secret has %d bytes: at least %d, or it can be guessed", len(c.PeerSecret), MinPeerSecret)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("raftnode: bad config: %w", err)

@@ -95,7 +95,7 @@ func (n *Node) form(f *formation, proposeC <-chan *commit.Proposal) (*core, erro
 			open[p.ID] = true
 			epoch := f.epoch
 			asking.Go(func() {
-				s, err := askStance(ctx, n.client, p.URL, n.cfg.ID)
+				s, err := askStance(ctx, n.client, n.cfg.dialURL(p.URL), n.cfg.ID)
 				answerC <- answer{p.ID, epoch, s, err}
 			})
 		}
@@ -282,7 +282,7 @@ func (n *Node) join() (*core, error) {
 			if p.URL == cfg.PeerURL {
 				continue
 			}
-			cm, err := n.joinThrough(ctx, p.URL)
+			cm, err := n.joinThrough(ctx, cfg.dialURL(p.URL))
 			switch {
 			case err == nil:
 				return n.joined(cm)
@@ -338,7 +338,7 @@ func (n *Node) joinThrough(ctx context.Context, peerURL string) (*clusterMembers
 			ch.Op = commit.Update // added beforehand: now it is this directory that is the member
 		}
 		if m.ID == cm.Leader {
-			leader = m.PeerURL
+			leader = n.cfg.dialURL(m.PeerURL)
 		}
 	}
 	if leader == "" {

@@ -29,6 +29,10 @@ var (
 	// and forget entries that it has acknowledged.
 	ErrDataLost = errors.New("raftnode: this member has lost its data")
 
+	// ErrUnfinished means that restoring a backup into the data directory was interrupted.
+	// Nothing in it is anybody's data.
+	ErrUnfinished = errors.New("raftnode: half a backup")
+
 	// ErrClusterExists means that a node was told to form a cluster with members that
 	// are in one already.
 	ErrClusterExists = errors.New("raftnode: the cluster exists already")

@@ -1,16 +1,18 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/rafthttp"
 	"go.uber.org/zap"
 )
@@ -31,14 +33,19 @@ func listenForPeers(cfg *Config, own http.Handler) (*peerListener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen URL: %w", err)
 	}
-	tls := tlsInfo(cfg.PeerTLS)
-	opts := []transport.ListenerOption{transport.WithTimeout(rafthttp.ConnReadTimeout, rafthttp.ConnWriteTimeout)}
-	if !tls.Empty() {
-		opts = append(opts, transport.WithTLSInfo(&tls))
-	}
-	ln, err := transport.NewListenerWithOpts(u.Host, u.Scheme, opts...)
+	bound, err := net.Listen("tcp", u.Host)
 	if err != nil {
 		return nil, fmt.Errorf("listen for peers on %s: %w", cfg.ListenURL, err)
+	}
+	guard := newPeerGuard(bound)
+	ln := net.Listener(guard)
+	if cfg.PeerTLS != (TLS{}) {
+		config, err := tlsInfo(cfg.PeerTLS).ServerConfig() // its certificate is read anew for each connection
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("peer TLS: %w", err), bound.Close())
+		}
+		config.VerifyConnection = memberOnly
+		ln = tls.NewListener(ln, config)
 	}
 	l := &peerListener{lg: cfg.Logger, served: make(chan struct{})}
 	mux := http.NewServeMux()
@@ -46,9 +53,10 @@ func listenForPeers(cfg *Config, own http.Handler) (*peerListener, error) {
 	mux.HandleFunc(rafthttp.RaftPrefix+"/", l.serveRaft)
 	mux.Handle("/", own)
 	l.server = &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog:          zap.NewStdLog(cfg.Logger.Named("peer-http")),
+		Handler:           guard.knows(mux),
+		ConnContext:       guard.connContext,
+		ReadHeaderTimeout: strangerTime, // and of a TLS handshake
+		ErrorLog:          log.New(&peerHTTPLog{lg: cfg.Logger.Named("peer-http")}, "", 0),
 	}
 	go l.serve(ln)
 	return l, nil
@@ -59,6 +67,22 @@ func (l *peerListener) serve(ln net.Listener) {
 	if err := l.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		l.lg.Error("peer listener", zap.Error(err))
 	}
+}
+
+// peerHTTPLog is what the HTTP server writes its complaints to: about each connection that
+// is none of a member, as fast as they come. One in a while is told.
+type peerHTTPLog struct {
+	lg   *zap.Logger
+	last atomic.Int64 // Unix seconds
+}
+
+// Write implements io.Writer.
+func (l *peerHTTPLog) Write(line []byte) (int, error) {
+	now := time.Now().Unix() //nolint:forbidigo // when something is logged is no state
+	if last := l.last.Load(); now-last >= 10 && l.last.CompareAndSwap(last, now) {
+		l.lg.Warn("a connection to the peer port has failed", zap.ByteString("why", bytes.TrimSpace(line)))
+	}
+	return len(line), nil
 }
 
 // serveRaft lets rafthttp answer, which checks the cluster id of every request. As

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -137,6 +138,11 @@ func (n *Node) start() (c *core, f *formation, err error) {
 		return nil, nil, err
 	}
 	n.reserve = newReserve(cfg)
+	if cfg.PeerSecret != "" {
+		if cfg.PeerTLS, err = secretTLS(cfg); err != nil {
+			return nil, nil, err
+		}
+	}
 	if n.client, err = newHTTPClient(cfg); err != nil {
 		return nil, nil, err
 	}
@@ -216,6 +222,14 @@ func (n *Node) enter(who identity, from restored, known []commit.Member) (*core,
 		return nil, err
 	}
 	setDefault(&cfg.ListenURL, self)
+	if strings.HasPrefix(self, "https://") && cfg.PeerTLS == (TLS{}) {
+		return nil, fmt.Errorf("raftnode: the members of this cluster talk over TLS (%s): this one needs certificates, or the peers' secret", self)
+	}
+	if cfg.PeerTLS == (TLS{}) && exposed(cfg.ListenURL) {
+		cfg.Logger.Warn("anybody who reaches the peer port can read, change and delete everything: "+
+			"members do not ask each other who they are; set tls-cluster or peer-secret, and keep the port private until then",
+			zap.String("listen", cfg.ListenURL))
+	}
 	if n.listener == nil {
 		if n.listener, err = listenForPeers(cfg, n.peerHandler()); err != nil {
 			return nil, err

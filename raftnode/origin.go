@@ -43,6 +43,8 @@ const (
 	stagePrepared stage = "prepared" // has agreed with them on Cluster
 	stageJoining  stage = "joining"  // asks to be taken in
 	stageMember   stage = "member"   // the WAL says everything else
+
+	stageRestoring stage = "restoring" // a backup is being written into it: nothing in it counts
 )
 
 const originVersion = 1
@@ -80,7 +82,7 @@ func readOrigin(dir string) (*origin, error) {
 		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d", ErrWrongDir, path, o.Version, originVersion)
 	}
 	switch o.State {
-	case stageForming, stagePrepared, stageJoining, stageMember:
+	case stageForming, stagePrepared, stageJoining, stageMember, stageRestoring:
 	default:
 		return nil, fmt.Errorf("%w: %s has the unknown state %q", ErrCorrupt, path, o.State)
 	}
@@ -147,6 +149,8 @@ func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 		return nil, false, fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, o.Member, cfg.ID)
 	}
 	switch {
+	case o != nil && o.State == stageRestoring:
+		return nil, false, errRestoring(cfg)
 	case hasLog && o == nil: // damaged, or made by a version that wrote none
 		return &origin{Version: originVersion, Member: cfg.ID, State: stageMember}, true, nil
 	case hasLog:

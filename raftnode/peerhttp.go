@@ -246,7 +246,7 @@ func (n *Node) changeAtLeader(ctx context.Context, ch change) (uint64, error) {
 	if !ok {
 		return 0, commit.ErrNoLeader // this node has some catching up to do
 	}
-	return postChange(ctx, n.network.client, m.PeerURL, n.cluster, ch)
+	return postChange(ctx, n.network.client, n.cfg.dialURL(m.PeerURL), n.cluster, ch)
 }
 
 // changeAsLeader proposes a change on this node and waits until it is applied

@@ -15,6 +15,25 @@ var ErrBadURL = errors.New("bad peer URL")
 // NormalizePeerURL removes what makes no difference: a slash at the end.
 func NormalizePeerURL(s string) string { return strings.TrimRight(s, "/") }
 
+// dialURL is what to connect to for a member: with certificates or a secret always over TLS,
+// although the URL in the membership may be from a time without.
+func (c *Config) dialURL(peerURL string) string {
+	if rest, plain := strings.CutPrefix(peerURL, "http://"); plain && (c.PeerTLS != (TLS{}) || c.PeerSecret != "") {
+		return "https://" + rest
+	}
+	return peerURL
+}
+
+// exposed reports whether other machines reach a URL.
+func exposed(peerURL string) bool {
+	u, err := url.Parse(peerURL)
+	if err != nil {
+		return true
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() != "localhost" && (err != nil || !ip.Unmap().IsLoopback())
+}
+
 // validatePeerURL accepts exactly what rafthttp accepts: rafthttp panics on
 // anything else, and an address reaches it through the log.
 func validatePeerURL(s string) error {

@@ -52,7 +52,7 @@ func tlsInfo(t TLS) transport.TLSInfo {
 		return transport.TLSInfo{}
 	}
 	return transport.TLSInfo{
-		CertFile: t.CertFile, KeyFile: t.KeyFile, TrustedCAFile: t.CAFile, ClientCertAuth: true,
+		CertFile: t.CertFile, KeyFile: t.KeyFile, TrustedCAFile: t.CAFile, ClientCertAuth: true, ServerName: t.name,
 	}
 }
 
@@ -68,7 +68,7 @@ func newHTTPClient(cfg *Config) (*http.Client, error) {
 
 // startNetwork lets messages of this cluster, and no other, in and out.
 func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r rafthttp.Raft, in *incoming, client *http.Client) (*network, error) {
-	urls, err := types.NewURLs([]string{self})
+	urls, err := types.NewURLs([]string{cfg.dialURL(self)})
 	if err != nil {
 		return nil, fmt.Errorf("own peer URL: %w", err)
 	}
@@ -180,11 +180,11 @@ func (nw *network) change(op func()) {
 }
 
 func (nw *network) link(m commit.Member) {
-	nw.change(func() { nw.tr.AddPeer(types.ID(m.ID), []string{m.PeerURL}) })
+	nw.change(func() { nw.tr.AddPeer(types.ID(m.ID), []string{nw.cfg.dialURL(m.PeerURL)}) })
 }
 
 func (nw *network) relink(m commit.Member) {
-	nw.change(func() { nw.tr.UpdatePeer(types.ID(m.ID), []string{m.PeerURL}) })
+	nw.change(func() { nw.tr.UpdatePeer(types.ID(m.ID), []string{nw.cfg.dialURL(m.PeerURL)}) })
 }
 
 func (nw *network) unlink(id uint64) {

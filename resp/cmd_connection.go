@@ -87,6 +87,7 @@ func (c *conn) cmdReset([][]byte) {
 		c.srv.monitors.Add(-1)
 	}
 	c.discard()
+	c.endBackup()
 	c.untrack()
 	c.takeInvalidations()
 	c.unlisten()

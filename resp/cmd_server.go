@@ -205,9 +205,12 @@ func (s *Server) saveStatus() string {
 	return "ok"
 }
 
+// snapshotTimeout bounds what a client may have to wait for a snapshot.
+const snapshotTimeout = 10 * time.Minute
+
 // takeSnapshot has the raft node take one, and remembers how it went.
 func (s *Server) takeSnapshot() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), snapshotTimeout)
 	defer cancel()
 	s.saving.Add(1)
 	defer s.saving.Add(-1)

@@ -75,6 +75,7 @@ type conn struct {
 	after               []*later               // what an EXEC on its way leaves to be run afterwards
 	executing           bool                   // commands of a transaction are being run
 	toWrite             *longWrite             // what a long script has left to be done
+	backup              atomic.Pointer[backup] // that the client is reading
 	startTask           func()                 // to be started as a goroutine when run ends
 
 	// Writes of this pipeline, and the commands behind them.
@@ -286,6 +287,7 @@ func (c *conn) Abandon() {
 	c.srv.forget(c)
 	if c.state != forTask || c.over.Load() {
 		c.abandonTracking()
+		c.endBackup()
 	}
 }
 

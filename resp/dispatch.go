@@ -500,6 +500,7 @@ func (c *conn) endTask() {
 	c.signal()
 	if c.gone.Load() {
 		c.abandonTracking() // Abandon has left it to us
+		c.endBackup()
 	}
 }
 

@@ -21,7 +21,7 @@ func errSubscribed(name string) string {
 const (
 	errNoAuth         = "NOAUTH Authentication required."
 	errWrongPass      = "WRONGPASS invalid username-password pair or user is disabled."
-	errNoPassword     = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+	errNoPassword     = "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?" //nolint:gosec // a text
 	errExecAbort      = "EXECABORT Transaction discarded because of previous errors."
 	errMasterDown     = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 	errLoading        = "LOADING Redis is loading the dataset in memory"

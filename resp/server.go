@@ -118,6 +118,7 @@ type Server struct {
 	clientsHold atomic.Int64 // memory of all clients, as of their last runs, while it is limited
 	evictC      chan struct{}
 	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
+	backups     atomic.Int64 // being read by clients
 	saveErr     atomic.Bool  // the last of them failed
 
 	mu           sync.Mutex

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/resp"
+	"github.com/raftredis/raftredis/resp/page"
 	"github.com/raftredis/raftredis/store"
 )
 
@@ -26,10 +30,13 @@ const (
 	blockRate     = 100_000
 )
 
-// monitor is the listener behind --pprof: profiles, metrics, readiness. It has
-// no authentication, hence loopback unless the user names another address.
+// monitor is the listener behind --http: the page, profiles, metrics, readiness. The
+// page is for users, as the front is; so are profiles, but for whoever is on this
+// machine. Metrics and readiness are for programs, and for anybody who reaches the
+// address, hence loopback unless the user names another one.
 type monitor struct {
 	server  *http.Server
+	page    *page.Page
 	watched atomic.Pointer[watched] // nil until the node has started
 }
 
@@ -42,23 +49,25 @@ type watched struct {
 // startDebug opens the listener. It is there before the node is, so that a long
 // start can be looked at as well.
 func (p *part) startDebug() (*monitor, error) {
-	m := &monitor{}
-	if p.o.pprof.value == "" {
+	m := &monitor{page: page.New(page.Options{Hosts: p.o.hosts()})}
+	if p.o.http.value == "" {
 		return m, nil
 	}
-	listener, err := net.Listen("tcp", p.o.pprof.value)
+	listener, err := net.Listen("tcp", p.o.http.value)
 	if err != nil {
-		return nil, fmt.Errorf("--pprof: %w", err)
+		return nil, fmt.Errorf("--http: %w", err)
 	}
 	runtime.SetMutexProfileFraction(mutexFraction)
 	runtime.SetBlockProfileRate(blockRate)
 
 	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.Handle("/", m.page)
+	for path, profile := range map[string]http.HandlerFunc{
+		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
+		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
+	} {
+		mux.Handle(path, m.forProfilers(profile))
+	}
 	mux.HandleFunc("/readyz", m.ready)
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(m); err != nil {
@@ -78,6 +87,32 @@ func (p *part) startDebug() (*monitor, error) {
 	return m, nil
 }
 
+// hosts are the names of this machine under which browsers may ask for the page.
+func (o *options) hosts() []string {
+	all := []string{o.announceIP.value, o.announceName.value}
+	if name, err := os.Hostname(); err == nil {
+		all = append(all, name)
+	}
+	return all
+}
+
+// forProfilers has profiles, which show the command line and cost time, taken on this
+// machine by anybody, so that a start that takes too long can be looked at, and from
+// elsewhere by users who may see the configuration.
+func (m *monitor) forProfilers(profile http.Handler) http.Handler {
+	here, elsewhere := m.page.Guard(profile), m.page.Guard(profile, "CONFIG", "GET", "loglevel")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && from.Addr().Unmap().IsLoopback() {
+			here.ServeHTTP(w, r)
+			return
+		}
+		elsewhere.ServeHTTP(w, r)
+	})
+}
+
+// open has the page ask the front, which has been started.
+func (m *monitor) open(s *resp.Server) { m.page.Open(s.Serve) }
+
 // watch is called once there is something to watch.
 func (m *monitor) watch(s *store.Store, c commit.Cluster) { m.watched.Store(&watched{s, c}) }
 
@@ -85,6 +120,7 @@ func (m *monitor) close() {
 	if m.server == nil {
 		return
 	}
+	m.page.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if m.server.Shutdown(ctx) != nil {

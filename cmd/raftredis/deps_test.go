@@ -60,6 +60,7 @@ const (
 	whyNoWire    = "the wire protocol ends at the front; the store's replies are typed"
 	whyOpaque    = "the raft node moves opaque bytes: that is what lets it be tested alone and used for several groups"
 	whyBytes     = "drivers move bytes: what they mean is the connection's business"
+	whyClient    = "the page is a client of the node: it sees what a client sees, and no more"
 	whyBlackBox  = "integration tests see what a user sees: TCP, the binary, real clients"
 	whyTheory    = "it is arithmetic, and what it depends on would have to give the same results on every processor for ever"
 	whyStateOnly = "the state machine must not know what orders its entries"
@@ -67,7 +68,7 @@ const (
 
 // rules is the import table of the design.
 var rules = map[string]rule{
-	"cmd/raftredis": {ours: []string{"resp", "resp/directive", "resp/wire", "raftnode", "raftnode/commit", "store", "store/acl", "store/command"}},
+	"cmd/raftredis": {ours: []string{"resp", "resp/directive", "resp/page", "resp/wire", "raftnode", "raftnode/commit", "store", "store/acl", "store/command", "store/machine"}},
 	"resp": {
 		ours: []string{"store", "store/acl", "store/command", "store/cfloat", "store/glob", "resp/...", "raftnode/commit"},
 		banned: map[string]string{
@@ -75,6 +76,7 @@ var rules = map[string]rule{
 		},
 	},
 	"resp/driver": {banned: map[string]string{"github.com/tidwall/redcon": whyBytes}},
+	"resp/page":   {stdlibOnly: whyClient},
 	"resp/wire":   {ours: []string{"store/command", "store/cfloat"}, banned: impure},
 	"raftnode": {
 		ours:   []string{"raftnode/..."},

@@ -38,8 +38,8 @@ func foreignDirectives() []directive.Directive {
 
 		{Name: "replicaof", Why: alike, Is: []string{"no one"}, Refuse: true},
 		{Name: "replica-read-only", Why: "every member takes writes", Is: []string{"no"}},
-		{Name: "masterauth", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
-		{Name: "masteruser", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
+		{Name: "masterauth", Why: "members know each other by tls-cluster or peer-secret", Is: []string{""}, Refuse: true},
+		{Name: "masteruser", Why: "members know each other by tls-cluster or peer-secret", Is: []string{""}, Refuse: true},
 		{Name: "min-replicas-to-write", Why: "every write is on a majority of the members before it is acknowledged, whatever their number", Is: []string{"0"}, Refuse: true},
 
 		{Name: "daemonize", Why: supervisor, Is: []string{"no"}},

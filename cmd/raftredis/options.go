@@ -39,6 +39,7 @@ type options struct {
 	clusterPort  number
 	peerListen   text
 	tlsCluster   yesNo
+	peerSecret   text
 
 	// front is the settings of package resp, which declares them itself.
 	front resp.Config
@@ -53,7 +54,7 @@ type options struct {
 
 	loglevel oneOf
 	logfile  text
-	pprof    text
+	http     text
 
 	users   userLines
 	config  text
@@ -90,6 +91,7 @@ func newOptions() *options {
 		announceName: text{kind: "name"},
 		clusterPort:  number{0, 0, 65535},
 		peerListen:   text{kind: "address"},
+		peerSecret:   text{kind: "secret"},
 
 		front: resp.DefaultConfig(),
 
@@ -103,7 +105,7 @@ func newOptions() *options {
 
 		loglevel: oneOf{"notice", []string{"debug", "verbose", "notice", "warning", "nothing"}},
 		logfile:  text{kind: "file"},
-		pprof:    text{kind: "address"},
+		http:     text{kind: "address"},
 
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},
@@ -363,6 +365,13 @@ func (o *options) validate() error {
 	if bool(o.tlsCluster) && (o.front.TLSCertFile == "" || o.front.TLSKeyFile == "" || o.front.TLSCAFile == "") {
 		wrong("--tls-cluster needs --tls-cert-file, --tls-key-file and --tls-ca-cert-file")
 	}
+	switch secret := o.peerSecret.value; {
+	case secret == "":
+	case bool(o.tlsCluster):
+		wrong("--peer-secret is instead of --tls-cluster: one of them")
+	case len(secret) < raftnode.MinPeerSecret:
+		wrong("--peer-secret has %d bytes: at least %d, or it can be guessed (openssl rand -hex 32 makes one)", len(secret), raftnode.MinPeerSecret)
+	}
 	if o.nodeTimeout.value < 50*time.Millisecond {
 		wrong("--cluster-node-timeout %v is too short: at least 50 ms", o.nodeTimeout.value)
 	}
@@ -370,25 +379,28 @@ func (o *options) validate() error {
 		wrong("--proposal-timeout must be at least 1 ms")
 	}
 	o.peerListen.value = raftnode.NormalizePeerURL(o.peerListen.value)
+	if rest, plain := strings.CutPrefix(o.peerListen.value, "http://"); plain && o.scheme() == "https" {
+		o.peerListen.value = rest // remembered from a time without certificates or secret
+	}
 	if l := o.peerListen.value; l != "" && !strings.Contains(l, "://") {
 		o.peerListen.value = o.scheme() + "://" + l
 	}
 	if l := o.peerListen.value; l != "" {
-		if err := checkPeerURL(l, bool(o.tlsCluster)); err != nil {
+		if err := checkPeerURL(l, o.scheme()); err != nil {
 			wrong("--peer-listen: %w", err)
 		}
 	}
 	if o.dir.value == "" {
 		wrong("--dir needs a path")
 	}
-	if o.pprof.value != "" && !strings.Contains(o.pprof.value, ":") {
-		o.pprof.value = ":" + o.pprof.value
+	if o.http.value != "" && !strings.Contains(o.http.value, ":") {
+		o.http.value = ":" + o.http.value
 	}
-	if host, port, err := net.SplitHostPort(o.pprof.value); o.pprof.value != "" {
+	if host, port, err := net.SplitHostPort(o.http.value); o.http.value != "" {
 		if err != nil || port == "" {
-			wrong("--pprof must be a port or an address such as 127.0.0.1:6060, not %q", o.pprof.value)
+			wrong("--http must be a port or an address such as 127.0.0.1:6060, not %q", o.http.value)
 		} else if host == "" {
-			o.pprof.value = net.JoinHostPort("127.0.0.1", port)
+			o.http.value = net.JoinHostPort("127.0.0.1", port)
 		}
 	}
 	return errors.Join(errs...)

@@ -135,7 +135,9 @@ func TestWrongOptions(t *testing.T) {
 		{args: []string{"--join", "maybe"}, want: "must be yes or no"},
 		{args: []string{"--save", "60", "1"}, want: "raftredis has no --save: no RDB file is written"},
 		{args: []string{"--tls-cluster"}, want: "--tls-cert-file"},
-		{args: []string{"--pprof", "a:b:c"}, want: "--pprof must be"},
+		{args: []string{"--peer-secret", "short"}, want: "at least 16"},
+		{args: []string{"--peer-secret", "0123456789abcdef", "--tls-cluster", "--tls-cert-file", "a", "--tls-key-file", "b", "--tls-ca-cert-file", "c"}, want: "one of them"},
+		{args: []string{"--pprof", "a:b:c"}, want: "--http must be"},
 		{args: []string{filepath.Join(dir, "missing.conf")}, want: "missing.conf"},
 		{env: []string{"RAFTREDIS_READMODE=local"}, want: "did you mean read-mode?"},
 		{env: []string{"RAFTREDIS_PORT=x"}, want: "environment variable RAFTREDIS_PORT: port argument"},
@@ -174,6 +176,10 @@ func TestPeers(t *testing.T) {
 		{"--cluster http://a", "needs a host and a port"},
 		{"--cluster https://a:1", "--tls-cluster yes"},
 		{"--cluster http://a:1/raft", "no more than"},
+		{"--peer-secret 0123456789abcdef", "1=https://127.0.0.1:16379"},
+		{"--peer-secret 0123456789abcdef --cluster https://a:1", "1=https://a:1"},
+		{"--peer-secret 0123456789abcdef --cluster http://a:1", "must begin with https://"},
+		{"--peer-secret 0123456789abcdef --peer-listen http://0.0.0.0:1", "1=https://127.0.0.1:16379"}, // remembered
 	} {
 		o, err := parseOptions(strings.Fields(c.args), nil)
 		if err != nil {

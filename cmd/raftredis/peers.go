@@ -37,7 +37,7 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 			named++
 		}
 		p.URL = raftnode.NormalizePeerURL(p.URL)
-		if err := checkPeerURL(p.URL, bool(o.tlsCluster)); err != nil {
+		if err := checkPeerURL(p.URL, o.scheme()); err != nil {
 			return nil, fmt.Errorf("--cluster: %w", err)
 		}
 		for _, other := range peers {
@@ -65,16 +65,15 @@ func (o *options) peers() ([]raftnode.Peer, error) {
 
 // checkPeerURL finds what rafthttp would not take, and says it in the user's
 // words.
-func checkPeerURL(s string, tls bool) error {
-	scheme := map[bool]string{false: "http", true: "https"}[tls]
+func checkPeerURL(s, scheme string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme == "":
 		return fmt.Errorf("%q is no URL such as %s://10.0.0.1:16379", s, scheme)
-	case u.Scheme != scheme && tls:
-		return fmt.Errorf("%q must begin with https:// because of --tls-cluster", s)
-	case u.Scheme == "https" && !tls:
-		return fmt.Errorf("%q needs --tls-cluster yes", s)
+	case u.Scheme != scheme && scheme == "https":
+		return fmt.Errorf("%q must begin with https:// because of --tls-cluster or --peer-secret", s)
+	case u.Scheme == "https" && scheme == "http":
+		return fmt.Errorf("%q needs --tls-cluster yes, or --peer-secret", s)
 	case u.Scheme != scheme:
 		return fmt.Errorf("%q must begin with http://", s)
 	case u.Port() == "" || u.Hostname() == "":
@@ -85,8 +84,10 @@ func checkPeerURL(s string, tls bool) error {
 	return nil
 }
 
+// scheme is that of the members' URLs: https if they know each other, by certificates or by a
+// secret.
 func (o *options) scheme() string {
-	if o.tlsCluster {
+	if bool(o.tlsCluster) || o.peerSecret.value != "" {
 		return "https"
 	}
 	return "http"
@@ -110,6 +111,11 @@ func (o *options) host() string {
 	if o.announceIP.value != "" {
 		return o.announceIP.value
 	}
+	return o.bound()
+}
+
+// bound is the first address that the front is bound to, if it is one.
+func (o *options) bound() string {
 	for _, b := range o.front.Bind {
 		b = strings.TrimPrefix(b, "-") // redis.conf: "-" before an address that may be missing
 		if ip := net.ParseIP(b); b != "" && b != "*" && (ip == nil || !ip.IsUnspecified()) {

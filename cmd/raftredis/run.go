@@ -73,6 +73,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	monitor.watch(p.store, p.cluster())
 	snapshot, err := false, p.serve()
 	if err == nil {
+		monitor.open(p.server)
 		snapshot, err = p.live(signalC)
 	}
 	return errors.Join(err, p.stop(err == nil, snapshot))
@@ -307,6 +308,7 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		ForceFormation: bool(o.forceFormation),
 
 		ListenURL:     o.peerListen.value,
+		PeerSecret:    o.peerSecret.value,
 		ClientAddr:    o.clientAddr(),
 		ClientTLSPort: int(o.clientTLSPort()),
 		Hostname:      o.announceName.value,

@@ -76,6 +76,7 @@ func (o *options) table() *registry {
 		take("cluster-preferred-endpoint-type"),
 		take("sentinel-master-name"),
 		own(&o.tlsCluster, "tls-cluster", "mutual TLS between the members (their URLs are then https)").remember(),
+		own(&o.peerSecret, "peer-secret", "instead of tls-cluster: a secret that all members share, from which each makes its certificate. At least 16 characters; better in the file or the environment than here").startOnly(),
 		take("tls-cert-file"),
 		take("tls-key-file"),
 		take("tls-ca-cert-file"),
@@ -118,7 +119,7 @@ func (o *options) table() *registry {
 	)
 	in("Observing", observing...)
 	in("Observing",
-		own(&o.pprof, "pprof", "serve /debug/pprof, /metrics and /readyz over HTTP there; without a host, on 127.0.0.1").like("6060").startOnly(),
+		own(&o.http, "http", "serve a page about this node and its cluster over HTTP there, and /metrics, /readyz and /debug/pprof; without a host, on 127.0.0.1. The page asks for a user and password as clients are").alias("pprof").like("6060").startOnly(),
 	)
 	in("Starting",
 		own(&o.config, "config", "file with one option a line, in the format of redis.conf; also as the first argument").startOnly(),

@@ -3,6 +3,7 @@ package commit
 import (
 	"context"
 	"fmt"
+	"io"
 )
 
 // View is what a node knows of its cluster. The raft node implements it.
@@ -37,6 +38,9 @@ type Cluster interface {
 	Transfer(ctx context.Context, id uint64) error
 	// Snapshot takes a snapshot on this node now.
 	Snapshot(ctx context.Context) error
+	// Backup takes a snapshot on this node, of all that was given to the store by then, and opens it in
+	// the form of a backup. The caller closes it.
+	Backup(ctx context.Context) (io.ReadCloser, error)
 }
 
 // Changes is the sending end of confChangeC, and the ChangeMembership of a Cluster.

@@ -2,7 +2,7 @@
 // the command does to a keyspace. Everything else that has to know about a
 // command is derived from its Spec: routing, arity errors, COMMAND and its
 // subcommands, ACL categories, whether it may stand in a transaction, the
-// README's table of commands, the differential test's cases.
+// table in docs/differences.md, the differential test's cases.
 //
 // A command is a pure function of the keyspace and of what its Call carries:
 // arguments, a time and a random seed, all three of which come out of the log.

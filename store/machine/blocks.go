@@ -85,6 +85,18 @@ type bodyReader struct {
 	err  error
 }
 
+// magic reads what a body begins with.
+func (br *bodyReader) magic() error {
+	var magic [len(snapshotMagic)]byte
+	if err := br.full(magic[:]); err != nil {
+		return err
+	}
+	if string(magic[:]) != snapshotMagic {
+		return fmt.Errorf("%w: it begins with %q, this program writes %q", ErrSnapshot, magic, snapshotMagic)
+	}
+	return nil
+}
+
 // next begins the next section. The name is empty if there are no more.
 func (br *bodyReader) next() (name string, version byte, err error) {
 	head := make([]byte, 1, 1+255+1+8)

@@ -124,12 +124,8 @@ func (p *Picture) Digest() string {
 func Load(table *command.Table, obs Observer, r io.Reader) (*Machine, error) {
 	m := New(table, obs)
 	br := &bodyReader{r: r}
-	var magic [len(snapshotMagic)]byte
-	if err := br.full(magic[:]); err != nil {
+	if err := br.magic(); err != nil {
 		return nil, err
-	}
-	if string(magic[:]) != snapshotMagic {
-		return nil, fmt.Errorf("%w: it begins with %q, this program writes %q", ErrSnapshot, magic, snapshotMagic)
 	}
 	for missing := sections(); ; missing = missing[1:] {
 		name, version, err := br.next()
