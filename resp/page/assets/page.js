@@ -157,7 +157,7 @@ function overview(i, news) {
     nodes.map((m) => {
       const here = m.id === self, index = here ? i.num("raft_last_index") : m.match_index;
       const more = news.status?.members.find((s) => s.id === m.id);
-      let health = { text: "–", pill: "" };
+      let health = "–";
       if (more?.text) health = { text: more.text, pill: more.reached === false || more.disk_low ? "bad" : more.behind_seconds > 2 || more.catch_up > 0 ? "warn" : "ok" };
       else if (here) health = i.num("loading") ? { text: "loading", pill: "warn" } : { text: "this node", pill: "ok" };
       else if (m.active === 0) health = { text: "does not answer", pill: "bad" };
