@@ -202,9 +202,13 @@ func key(c *client, r *http.Request) (any, error) {
 	}
 	c.keep = itemBytes
 	got, err := c.want(look.read(k, count))
-	if err != nil {
-		v.Error = err.Error()
+	var failed failure
+	if errors.As(err, &failed) { // what is known of the key is worth showing
+		v.Error = failed.Error()
 		return v, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	v.Columns, v.Rows, v.Cut = look.columns, look.rows(got), false
 	if len(v.Rows) > items { // of a small set or hash SCAN gives everything
