@@ -73,7 +73,7 @@ func (c *client) do(commands ...[]string) ([]reply, error) {
 		}
 	}
 	sent := make(chan error, 1) // nobody may ask
-	go func() { // a pipe has no buffer: replies come before all of it is taken
+	go func() {                 // a pipe has no buffer: replies come before all of it is taken
 		_, err := c.conn.Write(out)
 		sent <- err
 	}()
