@@ -42,6 +42,11 @@ race: ## Run the same tests under the race detector
 int: ## Run the tests that start real processes, in the open
 	$(GO) test -v -count=1 ./integration
 
+.PHONY: pictures
+pictures: ## Make the README's pictures of the page anew, with Chromium (3 minutes)
+	@mkdir -p docs/pictures
+	$(GO) -C integration/browser test -count=1 -timeout 10m -run TestPage . -args -pictures $(CURDIR)/docs/pictures
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	@$(GO) list $(PKGS) | while read -r pkg; do \
@@ -83,6 +88,7 @@ generate: ## Rewrite the lists of docs/differences.md
 lint: ## Run the linters of .golangci.yml
 	$(GOLANGCI) run
 	cd integration/apps/go && $(GOLANGCI) run -c $(CURDIR)/.golangci.yml
+	cd integration/browser && $(GOLANGCI) run -c $(CURDIR)/.golangci.yml
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what the binary uses

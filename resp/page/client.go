@@ -72,8 +72,8 @@ func (c *client) do(commands ...[]string) ([]reply, error) {
 			out = append(append(out, a...), "\r\n"...)
 		}
 	}
-	sent := make(chan error, 1)
-	go func() { // a pipe has no buffer: replies come before all of it is taken
+	sent := make(chan error, 1) // nobody may ask
+	go func() {                 // a pipe has no buffer: replies come before all of it is taken
 		_, err := c.conn.Write(out)
 		sent <- err
 	}()
@@ -82,7 +82,6 @@ func (c *client) do(commands ...[]string) ([]reply, error) {
 		r, err := c.read(0)
 		if err != nil {
 			c.close()
-			<-sent
 			if len(replies) > 0 {
 				if last, ok := replies[len(replies)-1].(failure); ok {
 					return nil, last

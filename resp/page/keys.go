@@ -2,6 +2,7 @@ package page
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,8 +30,8 @@ type keyLine struct {
 	Type  string `json:"type"`
 	TTL   int64  `json:"ttl"`            // ms, -1: none
 	Bytes int64  `json:"bytes"`          // as of MEMORY USAGE
-	Idle  *int64 `json:"idle,omitempty"` // s, if the policy keeps it
-	Freq  *int64 `json:"freq,omitempty"` // as of OBJECT FREQ, if the policy keeps it
+	Idle  *int64 `json:"idle,omitempty"` // s, unless the policy is LFU
+	Freq  *int64 `json:"freq,omitempty"` // as of OBJECT FREQ, if it is
 	Error string `json:"error,omitempty"`
 }
 
@@ -93,24 +94,37 @@ func (c *client) choose(db string) error {
 		return nil
 	}
 	_, err := c.want([]string{"SELECT", db})
+	var failed failure
+	if errors.As(err, &failed) && strings.HasPrefix(string(failed), "ERR") {
+		return badRequest(failed)
+	}
 	return err
 }
 
 // describe asks what may be known of keys.
 func (c *client) describe(found []text) ([]keyLine, error) {
 	lines := make([]keyLine, 0, len(found))
+	// Which of the two there is: the other is an error, which somebody might count.
+	memory, err := c.want([]string{"INFO", "memory"})
+	if err != nil {
+		return nil, err
+	}
+	use := "IDLETIME"
+	if strings.Contains(raw(memory), "maxmemory_policy:allkeys-lfu") || strings.Contains(raw(memory), "maxmemory_policy:volatile-lfu") {
+		use = "FREQ"
+	}
 	var commands [][]string
 	for _, k := range found {
 		name := k.String()
 		commands = append(commands, []string{"TYPE", name}, []string{"PTTL", name}, []string{"MEMORY", "USAGE", name},
-			[]string{"OBJECT", "IDLETIME", name}, []string{"OBJECT", "FREQ", name})
+			[]string{"OBJECT", use, name})
 	}
 	replies, err := c.do(commands...)
 	if err != nil {
 		return nil, err
 	}
 	for i, k := range found {
-		of := replies[i*5 : i*5+5]
+		of := replies[i*4 : i*4+4]
 		l := keyLine{Key: base64.RawURLEncoding.EncodeToString(k.bytes), Name: printable(k.bytes), TTL: -1}
 		if failed, is := of[0].(failure); is {
 			l.Error = string(failed)
@@ -128,10 +142,11 @@ func (c *client) describe(found []text) ([]keyLine, error) {
 		}
 		l.Bytes = number(of[2])
 		if n, is := of[3].(int64); is {
-			l.Idle = &n
-		}
-		if n, is := of[4].(int64); is {
-			l.Freq = &n
+			if use == "FREQ" {
+				l.Freq = &n
+			} else {
+				l.Idle = &n
+			}
 		}
 		lines = append(lines, l)
 	}
@@ -187,9 +202,13 @@ func key(c *client, r *http.Request) (any, error) {
 	}
 	c.keep = itemBytes
 	got, err := c.want(look.read(k, count))
-	if err != nil {
-		v.Error = err.Error()
+	var failed failure
+	if errors.As(err, &failed) { // what is known of the key is worth showing
+		v.Error = failed.Error()
 		return v, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	v.Columns, v.Rows, v.Cut = look.columns, look.rows(got), false
 	if len(v.Rows) > items { // of a small set or hash SCAN gives everything

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -22,6 +23,7 @@ type news struct {
 	User    string            `json:"user"`
 	Info    string            `json:"info"` // INFO everything, as it is
 	Nodes   []map[string]any  `json:"nodes"`
+	Status  json.RawMessage   `json:"status,omitempty"` // RAFT STATUS JSON, of a node that has it
 	Slowlog []slow            `json:"slowlog"`
 	Latency []event           `json:"latency"`
 	Clients string            `json:"clients,omitempty"` // CLIENT LIST, as it is
@@ -60,8 +62,9 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	tick := time.NewTicker(p.opts.Every)
 	defer tick.Stop()
+	a := asks{clients: r.URL.Query().Get("clients") != "", status: true}
 	for {
-		n, err := c.news(r.URL.Query().Get("clients") != "")
+		n, err := c.news(&a)
 		if err != nil {
 			// The stream has begun, so the status cannot say it.
 			_, _ = fmt.Fprintf(w, "event: end\ndata: %s\n\n", strings.ReplaceAll(err.Error(), "\n", " "))
@@ -89,62 +92,87 @@ func (p *Page) live(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// asks says what one page wants beside what all want.
+type asks struct {
+	clients bool // the list of clients, which is long
+	status  bool // until the node says that it has none: an error each second is noise in its statistics
+}
+
 // news asks the node for all that the page shows by itself.
-func (c *client) news(clients bool) (*news, error) {
-	commands := [][]string{
-		{"ACL", "WHOAMI"},
-		{"INFO", "everything"},
-		{"RAFT", "NODES"},
-		{"SLOWLOG", "GET", fmt.Sprint(slowest)},
-		{"LATENCY", "LATEST"},
+func (c *client) news(a *asks) (*news, error) {
+	n := &news{At: time.Now().UnixMilli(), Errors: map[string]string{}}
+	type part struct {
+		name    string
+		command []string
+		take    func(reply)
 	}
-	if clients {
-		commands = append(commands, []string{"CLIENT", "LIST"})
+	parts := []part{
+		{"user", []string{"ACL", "WHOAMI"}, func(r reply) { n.User = shown(r) }},
+		{"nodes", []string{"RAFT", "NODES"}, func(r reply) {
+			for _, m := range list(r) {
+				n.Nodes = append(n.Nodes, pairs(m))
+			}
+		}},
+		{"slowlog", []string{"SLOWLOG", "GET", strconv.Itoa(slowest)}, n.takeSlowlog},
+		{"latency", []string{"LATENCY", "LATEST"}, n.takeLatency},
+	}
+	if a.clients {
+		parts = append(parts, part{"clients", []string{"CLIENT", "LIST"}, n.takeClients})
+	}
+	if a.status {
+		parts = append(parts, part{"status", []string{"RAFT", "STATUS", "JSON"}, func(r reply) {
+			if t, is := r.(text); is && json.Valid(t.bytes) {
+				n.Status = t.bytes
+			}
+		}})
+	}
+	// The last, so that it counts the others.
+	parts = append(parts, part{"info", []string{"INFO", "everything"}, func(r reply) { n.Info = raw(r) }})
+
+	var commands [][]string
+	for _, p := range parts {
+		commands = append(commands, p.command)
 	}
 	replies, err := c.do(commands...)
 	if err != nil {
 		return nil, err
 	}
-	n := &news{At: time.Now().UnixMilli(), Errors: map[string]string{}}
-	take := func(i int, name string, from func(reply)) {
+	for i, p := range parts {
 		if failed, is := replies[i].(failure); is {
-			n.Errors[name] = string(failed)
-			return
+			n.Errors[p.name] = string(failed)
+		} else {
+			p.take(replies[i])
 		}
-		from(replies[i])
 	}
-	take(0, "user", func(r reply) { n.User = shown(r) })
-	take(1, "info", func(r reply) { n.Info = raw(r) })
-	take(2, "nodes", func(r reply) {
-		for _, m := range list(r) {
-			n.Nodes = append(n.Nodes, pairs(m))
-		}
-	})
-	take(3, "slowlog", func(r reply) {
-		for _, e := range list(r) {
-			if f := list(e); len(f) >= 6 {
-				s := slow{ID: number(f[0]), At: number(f[1]), Usec: number(f[2]), Addr: shown(f[4]), Name: shown(f[5])}
-				for _, a := range list(f[3]) {
-					s.Args = append(s.Args, shown(a))
-				}
-				n.Slowlog = append(n.Slowlog, s)
-			}
-		}
-	})
-	take(4, "latency", func(r reply) {
-		for _, e := range list(r) {
-			if f := list(e); len(f) >= 4 {
-				n.Latency = append(n.Latency, event{Name: shown(f[0]), At: number(f[1]), Last: number(f[2]), Max: number(f[3])})
-			}
-		}
-	})
-	if clients {
-		take(5, "clients", func(r reply) {
-			n.Clients = raw(r)
-			if len(n.Clients) > clientMax {
-				n.Clients, n.Cut = n.Clients[:strings.LastIndexByte(n.Clients[:clientMax], '\n')+1], true
-			}
-		})
-	}
+	a.status = n.Status != nil
 	return n, nil
+}
+
+func (n *news) takeSlowlog(r reply) {
+	for _, e := range list(r) {
+		f := list(e)
+		if len(f) < 6 {
+			continue
+		}
+		s := slow{ID: number(f[0]), At: number(f[1]), Usec: number(f[2]), Addr: shown(f[4]), Name: shown(f[5])}
+		for _, a := range list(f[3]) {
+			s.Args = append(s.Args, shown(a))
+		}
+		n.Slowlog = append(n.Slowlog, s)
+	}
+}
+
+func (n *news) takeLatency(r reply) {
+	for _, e := range list(r) {
+		if f := list(e); len(f) >= 4 {
+			n.Latency = append(n.Latency, event{Name: shown(f[0]), At: number(f[1]), Last: number(f[2]), Max: number(f[3])})
+		}
+	}
+}
+
+func (n *news) takeClients(r reply) {
+	n.Clients = raw(r)
+	if len(n.Clients) > clientMax {
+		n.Clients, n.Cut = n.Clients[:strings.LastIndexByte(n.Clients[:clientMax], '\n')+1], true
+	}
 }

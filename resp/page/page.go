@@ -155,7 +155,7 @@ func hostOf(host string) string {
 // cached has browsers ask again each time: the files change with the binary.
 func cached(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/") {
+		if r.URL.Path == "" || strings.HasSuffix(r.URL.Path, "/") {
 			http.NotFound(w, r) // no listings
 			return
 		}

@@ -4,6 +4,10 @@ import { clock } from "./info.js";
 
 const points = 600; // at one a second
 
+// Where the lines of sizes and of a logarithmic axis are.
+const powers = Array.from({ length: 50 }, (_, n) => 2 ** n);
+const decades = (u, axis, min, max) => Array.from({ length: Math.round(Math.log10(max / min)) + 1 }, (_, n) => min * 10 ** n);
+
 // Charts keeps the values of all charts, and draws those that are seen.
 export class Charts {
   constructor(definitions) {
@@ -15,7 +19,7 @@ export class Charts {
       const legend = make("span", { class: "legend" });
       const outputs = d.series.map((s, i) => {
         const output = make("output", {}, "–");
-        legend.append(make("span", { class: "s" + (i + 1) }, make("i"), s.name, output));
+        legend.append(make("span", { class: "s" + (i + 1), hidden: s.optional }, make("i"), s.name, output));
         return output;
       });
       const plot = make("div", { class: "plot", role: "img" });
@@ -57,7 +61,10 @@ export class Charts {
   }
 
   legend(c, at) {
-    c.series.forEach((s, i) => say(c.outputs[i], c.format(c.values[i][at])));
+    c.series.forEach((s, i) => {
+      say(c.outputs[i], c.format(c.values[i][at]));
+      if (s.optional) c.outputs[i].parentElement.hidden = c.values[i].every((v) => v === null);
+    });
   }
 
   create(c) {
@@ -77,7 +84,8 @@ export class Charts {
       },
       axes: [
         { ...axis, space: 70, size: 26, values: (u, ticks) => ticks.map((t) => clock(t * 1000).slice(0, t % 60 ? 8 : 5)) },
-        { ...axis, size: 62, gap: 8, space: 30, values: (u, ticks) => ticks.map((v) => v === null || c.log && Math.log10(v) % 1 ? "" : c.format(v)) },
+        { ...axis, size: 62, gap: 8, space: 30, incrs: c.binary ? powers : undefined, splits: c.log ? decades : undefined, filter: c.log ? (u, ticks) => ticks : undefined,
+          grid: c.log ? { ...axis.grid, filter: (u, ticks) => ticks } : axis.grid, values: (u, ticks) => ticks.map((v) => v === null ? "" : c.format(v).replace(/\.0+(?= )/, "")) },
       ],
       series: [{}, ...c.series.map((s, i) => ({
         stroke: colour("--c" + (i + 1)), width: 1.6, points: { show: false },

@@ -45,7 +45,8 @@ export function fill(table, columns, rows, none) {
       const cell = typeof row.cells[j] === "object" && row.cells[j] !== null ? row.cells[j] : { text: row.cells[j] ?? "" };
       mark(td, "class", [column.num && "num", column.kind].filter(Boolean).join(" ") || null);
       if (cell.pill !== undefined) {
-        const pill = td.firstElementChild ?? td.appendChild(make("span"));
+        if (!td.firstElementChild) td.replaceChildren(make("span"));
+        const pill = td.firstElementChild;
         mark(pill, "class", "pill " + cell.pill);
         say(pill, String(cell.text));
       } else say(td, String(cell.text));

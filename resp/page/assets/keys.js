@@ -5,7 +5,8 @@ import { fields, count, bytes, span } from "./info.js";
 const top = 20; // of the big and of the hot keys
 
 async function ask(path, query, signal) {
-  const response = await fetch(path + "?" + new URLSearchParams(query), { signal });
+  // Not relative: the page's own address may have a name and a password in it.
+  const response = await fetch(location.origin + path + "?" + new URLSearchParams(query), { signal });
   if (!response.ok) throw new Error((await response.text()).trim());
   return response.json();
 }

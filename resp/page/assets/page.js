@@ -26,9 +26,11 @@ function sums(i, prefix, keep = () => true) {
   }
   return { calls, usec };
 }
-// mean is what one of the calls since the last news took.
+// mean is what one of the calls since the last news took. What looks at the node, as this
+// page does, is not what it is for.
 const mean = (prefix) => (now, before) => {
-  const a = sums(now, prefix), b = sums(before, prefix);
+  const data = (name) => name !== "info" && !name.includes("|");
+  const a = sums(now, prefix, data), b = sums(before, prefix, data);
   return a.calls > b.calls ? (a.usec - b.usec) / (a.calls - b.calls) : NaN;
 };
 const value = (name, factor = 1) => (now) => now.num(name) * factor;
@@ -41,13 +43,13 @@ const hitRatio = (now, before) => {
 const charts = new Charts({
   throughput: { title: "Throughput", format: info.short, series: [{ name: "commands/s", of: value("instantaneous_ops_per_sec") }, { name: "writes applied/s", of: rate("raft_commands_applied") }] },
   latency: { title: "Latency, mean", format: info.usec, log: true, series: [{ name: "wait for the log", of: mean("waitstat_") }, { name: "execution", of: mean("cmdstat_") }] },
-  memory: { title: "Memory", format: info.bytes, series: [{ name: "used", of: value("used_memory") }, { name: "resident", of: value("used_memory_rss") }, { name: "maxmemory", of: limit, dash: [6, 4] }] },
+  memory: { title: "Memory", format: info.bytes, binary: true, series: [{ name: "used", of: value("used_memory") }, { name: "resident", of: value("used_memory_rss") }, { name: "maxmemory", of: limit, dash: [6, 4], optional: true }] },
   hits: { title: "Hit ratio", format: info.percent, max: 100, series: [{ name: "of lookups", of: hitRatio }] },
   gone: { title: "Keys that went", format: info.short, least: 5, series: [{ name: "evicted/s", of: rate("evicted_keys") }, { name: "expired/s", of: rate("expired_keys") }] },
-  network: { title: "Network", format: (n) => info.bytes(n) + (n === null || Number.isNaN(n) ? "" : "/s"), least: 1024, series: [{ name: "in", of: value("instantaneous_input_kbps", 1024) }, { name: "out", of: value("instantaneous_output_kbps", 1024) }] },
+  network: { title: "Network", format: (n) => info.bytes(n) + (n === null || Number.isNaN(n) ? "" : "/s"), least: 1024, binary: true, series: [{ name: "in", of: value("instantaneous_input_kbps", 1024) }, { name: "out", of: value("instantaneous_output_kbps", 1024) }] },
   applied: { title: "Log entries applied", format: info.short, least: 5, series: [{ name: "entries/s", of: rate("raft_entries_applied") }, { name: "commands/s", of: rate("raft_commands_applied") }] },
-  wait: { title: "Wait for the log, mean", format: info.usec, series: [{ name: "from the client’s write to its reply", of: mean("waitstat_") }] },
-  logsize: { title: "Log since the last snapshot", format: info.bytes, least: 1024, series: [{ name: "size", of: value("raft_log_bytes") }] },
+  wait: { title: "Times of the log", format: info.usec, log: true, series: [{ name: "wait, mean", of: mean("waitstat_") }, { name: "sync, p99", of: value("raft_sync_p99_usec"), optional: true }, { name: "round, p99", of: value("raft_round_p99_usec"), optional: true }] },
+  logsize: { title: "Log since the last snapshot", format: info.bytes, least: 1024, binary: true, series: [{ name: "size", of: value("raft_log_bytes") }] },
   pending: { title: "Waiting for the log", format: info.short, least: 5, series: [{ name: "requests", of: value("raft_pending_requests") }, { name: "entries not applied", of: (now) => now.num("raft_commit_index") - now.num("raft_applied_index") }] },
 });
 const keys = new Keys();
@@ -91,6 +93,12 @@ function note(was, now, news) {
 function warnings(i, news) {
   const all = [];
   const warn = (text, bad = false) => all.push({ text, bad });
+  const tasks = news.status?.tasks ?? [];
+  for (const t of tasks) warn(`${t.kind}${t.member ? ` (member ${t.member})` : ""}: ${info.percent(100 * t.part)}${t.left_seconds >= 0 ? `, ${info.span(t.left_seconds)} to go` : ""}`);
+  if (news.status) { // the node says it itself
+    for (const w of news.status.warnings) warn(w);
+    return all;
+  }
   if (i.num("loading")) {
     const part = i.num("loading_total_bytes") > 0 ? ` ${i.text("loading_loaded_perc")} %, ${info.span(i.num("loading_eta_seconds"))} to go.` : "";
     warn(`This node is loading and does not serve clients: ${i.text("loading_reason")}.${part}`, true);
@@ -104,8 +112,6 @@ function warnings(i, news) {
     if (m.disk_low === 1 && m.id !== i.num("raft_node_id")) warn(`The disk of member ${m.id} is nearly full.`);
   }
   if (i.text("rdb_last_bgsave_status") === "err") warn("The last snapshot could not be written.");
-  // What the node itself says in words, if it does.
-  for (const [name, value] of i.all) if (/^raft_warning\d*$/.test(name) && value) warn(value);
   return all;
 }
 
@@ -140,7 +146,7 @@ function overview(i, news) {
     ["Commands", info.short(i.num("instantaneous_ops_per_sec")) + "/s", info.count(i.num("total_commands_processed")) + " so far", "instantaneous_ops_per_sec", i.text("instantaneous_ops_per_sec")],
     ["Write wait", wait.calls ? info.usec(wait.usec / wait.calls) : "–", wait.calls ? `mean of ${info.short(wait.calls)} writes` : "no writes by clients yet", "wait", wait.calls],
     ["Hit ratio", lookups ? info.percent(100 * hits / lookups) : "–", `${info.short(hits)} of ${info.short(lookups)} lookups`, "keyspace_hits", i.text("keyspace_hits")],
-    ["Memory", info.bytes(used), max ? `${info.percent(100 * used / max)} of ${info.bytes(max)}, ${i.text("maxmemory_policy")}` : `no maxmemory, ${info.bytes(i.num("used_memory_rss"))} resident`, "used_memory", i.text("used_memory")],
+    ["Memory", info.bytes(used), max ? `${info.percent(100 * (i.num("used_memory_keys") || used) / max)} of ${info.bytes(max)}` : `${info.bytes(i.num("used_memory_rss"))} resident`, "used_memory", i.text("used_memory")],
     ["Keys", info.count(all), `${info.short(expires)} expire, ${info.short(i.num("evicted_keys"))} evicted${evicted > 0 ? `, ${info.short(evicted)}/s` : ""}`, "keys", all],
     ["Clients", info.count(i.num("connected_clients")), `${info.count(i.num("blocked_clients"))} blocked, ${info.count(i.num("rejected_connections"))} rejected`, "connected_clients", i.text("connected_clients")],
   ]);
@@ -150,8 +156,10 @@ function overview(i, news) {
   fill($("members"), [{ name: "Member" }, { name: "Role" }, { name: "Clients reach it at" }, { name: "Members reach it at" }, { name: "State" }, { name: "Log index", num: true }, { name: "Behind", num: true }],
     nodes.map((m) => {
       const here = m.id === self, index = here ? i.num("raft_last_index") : m.match_index;
-      let health = { text: leader === self ? "unknown" : "known to the leader", pill: "" };
-      if (here) health = i.num("loading") ? { text: "loading", pill: "warn" } : { text: "this node", pill: "ok" };
+      const more = news.status?.members.find((s) => s.id === m.id);
+      let health = "–";
+      if (more?.text) health = { text: more.text, pill: more.reached === false || more.disk_low ? "bad" : more.behind_seconds > 2 || more.catch_up > 0 ? "warn" : "ok" };
+      else if (here) health = i.num("loading") ? { text: "loading", pill: "warn" } : { text: "this node", pill: "ok" };
       else if (m.active === 0) health = { text: "does not answer", pill: "bad" };
       else if (m.state !== undefined) health = { text: m.state.replace(/^State/, "").toLowerCase(), pill: /replicate/i.test(m.state) ? "ok" : "warn" };
       const pill = m.role === "leader" ? "ok" : "";
@@ -253,7 +261,7 @@ async function follow() {
   const mine = following = new AbortController();
   for (let wait = 500; !mine.signal.aborted; wait = Math.min(wait * 2, 5000)) {
     try {
-      const response = await fetch("/api/live" + (state.view === "clients" ? "?clients=1" : ""), { signal: mine.signal });
+      const response = await fetch(location.origin + "/api/live" + (state.view === "clients" ? "?clients=1" : ""), { signal: mine.signal });
       if (response.status === 401) throw new Error("not logged in any more: load the page again");
       if (!response.ok) throw new Error((await response.text()).trim());
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -268,6 +276,7 @@ async function follow() {
           wait = 500;
           take(JSON.parse(part.slice(6)));
           live();
+          $("live").dataset.news = Number($("live").dataset.news ?? 0) + 1;
         }
       }
     } catch (err) {
