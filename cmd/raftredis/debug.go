@@ -26,7 +26,7 @@ const (
 	blockRate     = 100_000
 )
 
-// monitor is the listener behind --pprof: profiles, metrics, readiness. It has
+// monitor is the listener behind --pprof: profiles, metrics, readiness and liveness. It has
 // no authentication, hence loopback unless the user names another address.
 type monitor struct {
 	server  *http.Server
@@ -60,6 +60,7 @@ func (p *part) startDebug() (*monitor, error) {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/readyz", m.ready)
+	mux.HandleFunc("/livez", live)
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(m); err != nil {
 		return nil, err
@@ -91,6 +92,10 @@ func (m *monitor) close() {
 		_ = m.server.Close() // somebody is taking a long profile; the node is gone
 	}
 }
+
+// live answers 200 for as long as the process does. A node that cannot go on ends by itself,
+// and one that waits for others must not be killed for it.
+func live(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") }
 
 // ready answers 200 while this node is ready (store.Readiness), and otherwise 503
 // with the reason.

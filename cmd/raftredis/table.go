@@ -118,7 +118,7 @@ func (o *options) table() *registry {
 	)
 	in("Observing", observing...)
 	in("Observing",
-		own(&o.pprof, "pprof", "serve /debug/pprof, /metrics and /readyz over HTTP there; without a host, on 127.0.0.1").like("6060").startOnly(),
+		own(&o.pprof, "pprof", "serve /debug/pprof, /metrics, /readyz and /livez over HTTP there; without a host, on 127.0.0.1").like("6060").startOnly(),
 	)
 	in("Starting",
 		own(&o.config, "config", "file with one option a line, in the format of redis.conf; also as the first argument").startOnly(),
