@@ -10,7 +10,7 @@ SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 NFPM := $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
-HELM := $(GO) run helm.sh/helm/v3/cmd/helm@v3.22.0
+HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
 
 .DEFAULT_GOAL := help
@@ -94,8 +94,10 @@ dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
 
 .PHONY: chart
 chart: ## Lint the Helm chart and render it
-	$(HELM) lint --strict deploy/helm/raftredis
-	$(HELM) template raftredis deploy/helm/raftredis --kube-version 1.30.0 >/dev/null
+	GOBIN=$(CURDIR)/bin $(GO) install $(HELM)
+	bin/helm lint --strict deploy/helm/raftredis
+	bin/helm template raftredis deploy/helm/raftredis --kube-version 1.30.0 >/dev/null
+	bin/helm template raftredis deploy/helm/raftredis --kube-version 1.30.0 --set tls.enabled=true,tls.secretName=s,antiAffinity=hard,config.read-mode=linearizable >/dev/null
 
 .PHONY: generate
 generate: ## Rewrite the README's table of commands
