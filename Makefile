@@ -84,7 +84,7 @@ dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
 		tar -C $$dir -czf dist/raftredis-$(VERSION)-$${p/\//-}.tar.gz --owner 0 --group 0 raftredis || exit 1; \
 	done
 	@print() { $(GO) run ./cmd/raftredis print "$$1"; }; \
-	print conf | sed 's|^# dir .*|dir /var/lib/raftredis|' >dist/raftredis.conf && print man | gzip -9n >dist/raftredis.1.gz && \
+	print conf | sed 's|^#dir .*|dir /var/lib/raftredis|' >dist/raftredis.conf && print man | gzip -9n >dist/raftredis.1.gz && \
 	print bash >dist/raftredis.bash && print zsh >dist/raftredis.zsh && print fish >dist/raftredis.fish
 	@cd dist && for p in $(filter linux/%,$(PLATFORMS)); do for kind in deb rpm; do \
 		VERSION=$(VERSION) ARCH=$${p#*/} $(NFPM) package --config ../deploy/package/nfpm.yaml --packager $$kind --target . || exit 1; \
