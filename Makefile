@@ -9,6 +9,8 @@ SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+NFPM := $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
+HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
@@ -79,6 +81,32 @@ bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
 .PHONY: bench-cache
 bench-cache: ## Compare hit ratios with redis-server on this machine and write them into BENCHMARKS.md
 	$(GO) run ./integration/bench/cache -out BENCHMARKS.md
+
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+VERSION := $(shell sed -n 's/^const release = "\(.*\)"/\1/p' cmd/raftredis/help.go)
+
+.PHONY: dist
+dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
+	@rm -rf dist && mkdir dist
+	@for p in $(PLATFORMS); do dir=dist/$${p/\//-}; echo "$$dir"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -buildvcs=auto -ldflags "-s -w" -o $$dir/raftredis ./cmd/raftredis || exit 1; \
+		tar -C $$dir -czf dist/raftredis-$(VERSION)-$${p/\//-}.tar.gz --owner 0 --group 0 raftredis || exit 1; \
+	done
+	@print() { $(GO) run ./cmd/raftredis print "$$1"; }; \
+	print conf | sed 's|^#dir .*|dir /var/lib/raftredis|' >dist/raftredis.conf && print man | gzip -9n >dist/raftredis.1.gz && \
+	print bash >dist/raftredis.bash && print zsh >dist/raftredis.zsh && print fish >dist/raftredis.fish
+	@cd dist && for p in $(filter linux/%,$(PLATFORMS)); do for kind in deb rpm; do \
+		VERSION=$(VERSION) ARCH=$${p#*/} $(NFPM) package --config ../deploy/package/nfpm.yaml --packager $$kind --target . || exit 1; \
+	done; done
+	@tar -C deploy/helm -czf dist/raftredis-chart-$(VERSION).tgz --owner 0 --group 0 raftredis
+	@cd dist && sha256sum *.tar.gz *.tgz *.deb *.rpm >SHA256SUMS && ls -l
+
+.PHONY: chart
+chart: ## Lint the Helm chart and render it
+	GOBIN=$(CURDIR)/bin $(GO) install $(HELM)
+	bin/helm lint --strict deploy/helm/raftredis
+	bin/helm template raftredis deploy/helm/raftredis --kube-version 1.30.0 >/dev/null
+	bin/helm template raftredis deploy/helm/raftredis --kube-version 1.30.0 --set tls.enabled=true,tls.secretName=s,antiAffinity=hard,config.read-mode=linearizable >/dev/null
 
 .PHONY: generate
 generate: ## Rewrite the lists of docs/differences.md

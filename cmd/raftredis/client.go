@@ -109,8 +109,11 @@ func (o *options) near() string {
 	for _, b := range o.front.Bind {
 		b = strings.TrimPrefix(b, "-")
 		ip := net.ParseIP(b)
-		if b == "*" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback()) {
+		switch {
+		case b == "*" || ip != nil && ip.IsUnspecified():
 			return "127.0.0.1"
+		case ip != nil && ip.IsLoopback():
+			return b
 		}
 	}
 	return o.bound()

@@ -32,7 +32,7 @@ const (
 
 // monitor is the listener behind --http: the page, profiles, metrics, readiness. The
 // page is for users, as the front is; so are profiles, but for whoever is on this
-// machine. Metrics and readiness are for programs, and for anybody who reaches the
+// machine. Metrics, readiness and liveness are for programs, and for anybody who reaches the
 // address, hence loopback unless the user names another one.
 type monitor struct {
 	server  *http.Server
@@ -69,6 +69,7 @@ func (p *part) startDebug() (*monitor, error) {
 		mux.Handle(path, m.forProfilers(profile))
 	}
 	mux.HandleFunc("/readyz", m.ready)
+	mux.HandleFunc("/livez", live)
 	registry := prometheus.NewRegistry()
 	if err := registry.Register(m); err != nil {
 		return nil, err
@@ -127,6 +128,10 @@ func (m *monitor) close() {
 		_ = m.server.Close() // somebody is taking a long profile; the node is gone
 	}
 }
+
+// live answers 200 for as long as the process does. A node that cannot go on ends by itself,
+// and one that waits for others must not be killed for it.
+func live(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") }
 
 // ready answers 200 while this node is ready (store.Readiness), and otherwise 503
 // with the reason.

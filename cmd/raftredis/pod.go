@@ -119,17 +119,21 @@ func (p *pod) start(c *invocation, within time.Duration) ([]string, error) {
 			if err != nil || members == nil || members.has("id", id) {
 				return true, err
 			}
-			aside := fmt.Sprintf("%s-of-member-%s-%s", filepath.Clean(o.dir.value), id, time.Now().UTC().Format("20060102T150405"))
-			fmt.Fprintf(c.out, "member %s has left the cluster: its data goes to %s\n", id, aside)
-			if err := os.Rename(o.dir.value, aside); err != nil {
-				return true, err
-			}
 			begun = false
-			return false, nil
+			return false, setAside(c, o.dir.value, "of-member-"+id)
 		case members != nil:
-			id, err := p.enter(c, o, members)
+			id, added, err := p.enter(c, o, members)
+			if err != nil {
+				return false, err
+			}
+			if added {
+				// What an attempt under another id has left behind is of nobody now.
+				if err := setAside(c, o.dir.value, "before-member-"+id); err != nil {
+					return true, err
+				}
+			}
 			args = append(p.list(c.args, id, members), "--join")
-			return err == nil, err
+			return true, nil
 		case p.ordinal < p.founders:
 			// If they are a cluster that cannot be asked, they say so to who comes without data.
 			args = p.list(c.args, strconv.Itoa(p.ordinal+1), nil)
@@ -138,6 +142,20 @@ func (p *pod) start(c *invocation, within time.Duration) ([]string, error) {
 		return false, fmt.Errorf("no cluster to join: %w", asked)
 	})
 	return args, err
+}
+
+// setAside moves a data directory out of the way, if there is one. Nothing is deleted.
+func setAside(c *invocation, dir, why string) error {
+	aside := fmt.Sprintf("%s-%s-%s", filepath.Clean(dir), why, time.Now().UTC().Format("20060102T150405"))
+	err := os.Rename(dir, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("a new member needs an empty directory (%w): %w", errForGood, err)
+	}
+	fmt.Fprintf(c.out, "%s is not of a member of the cluster: it goes to %s\n", dir, aside)
+	return nil
 }
 
 // list is the command line with the members of the cluster, or the founders of one.
@@ -208,35 +226,35 @@ func (c *invocation) leadersMembers(r *reach, addr string) (members, error) {
 
 // enter has this pod added to the cluster under an id that was never used, and returns it.
 // If it has been added before it is that id: raftnode refuses it if it has taken part.
-func (p *pod) enter(c *invocation, o *options, all members) (string, error) {
+func (p *pod) enter(c *invocation, o *options, all members) (id string, added bool, err error) {
 	me := p.url(p.ordinal)
-	id, leader := uint64(0), ""
+	next, leader := uint64(0), ""
 	for _, m := range all {
 		if m["peer_url"] == me {
-			return m["id"], nil
+			return m["id"], false, nil
 		}
 		n, err := strconv.ParseUint(m["id"], 10, 64)
 		if err != nil {
-			return "", fmt.Errorf("RAFT NODES: %w", err)
+			return "", false, fmt.Errorf("RAFT NODES: %w", err)
 		}
-		id = max(id, n)
+		next = max(next, n+1)
 		if m["role"] == "leader" {
 			leader = m["client_addr"]
 		}
 	}
 	cl, err := c.dialAt(reachOf(o), leader)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	defer cl.close()
-	for {
-		id++
-		_, err := cl.do("RAFT", "ADD", strconv.FormatUint(id, 10), me)
+	for ; ; next++ {
+		id := strconv.FormatUint(next, 10)
+		_, err := cl.do("RAFT", "ADD", id, me)
 		if err == nil {
-			return strconv.FormatUint(id, 10), nil
+			return id, true, nil
 		}
-		if !strings.Contains(err.Error(), "cannot come back") && !strings.Contains(err.Error(), fmt.Sprintf("member %d is at", id)) {
-			return "", fmt.Errorf("RAFT ADD: %w", err)
+		if !strings.Contains(err.Error(), "cannot come back") && !strings.Contains(err.Error(), "member "+id+" is at") {
+			return "", false, fmt.Errorf("RAFT ADD: %w", err)
 		}
 	}
 }

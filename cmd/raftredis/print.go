@@ -53,8 +53,8 @@ func (o *options) shown() []*option {
 // one that is not touched changes nothing.
 func printConf(w io.Writer, o *options) {
 	fmt.Fprint(w, "# Configuration of raftredis, in the format of redis.conf. The command line and the\n"+
-		"# environment (RAFTREDIS_READ_MODE for read-mode) win over this file. What is commented out\n"+
-		"# is the default. Sizes may be written as 100mb or 1gb.\n")
+		"# environment (RAFTREDIS_READ_MODE for read-mode) win over this file. A line like #port 6379\n"+
+		"# shows a default. Sizes may be written as 100mb or 1gb.\n")
 	group := ""
 	for _, opt := range o.shown() {
 		if opt.Name == "config" || opt.Name == "force-new-cluster" || opt.Name == "force-formation" {
@@ -75,7 +75,7 @@ func printConf(w io.Writer, o *options) {
 		if opt.example != "" {
 			fmt.Fprintf(w, "# For example: %s %s\n", opt.Name, opt.example)
 		}
-		fmt.Fprintf(w, "# %s %s\n", opt.Name, confQuote(opt.Default))
+		fmt.Fprintf(w, "#%s %s\n", opt.Name, confQuote(opt.Default)) // no blank: that is prose
 	}
 }
 
