@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"sync"
@@ -164,7 +165,22 @@ func (nw *network) sendSnapshot(m *raftpb.Message, report func(raft.SnapshotStat
 		report(raft.SnapshotFailure)
 		return
 	}
-	nw.tr.SendSnapshot(snap.NewMessage(m, f, fi.Size()))
+	task := nw.cfg.Tasks.Begin(commit.SendSnapshot, m.GetTo(), fi.Size(), "bytes")
+	nw.tr.SendSnapshot(snap.NewMessage(m, &sending{task.Reader(f), f, task}, fi.Size()))
+}
+
+// sending is the body of a snapshot on its way to a member. rafthttp closes it, whatever
+// becomes of it.
+type sending struct {
+	io.Reader
+	f    *os.File
+	task *commit.Running
+}
+
+// Close implements io.Closer.
+func (s *sending) Close() error {
+	s.task.End()
+	return s.f.Close()
 }
 
 // change queues a change of the peers: they take effect in order, on a goroutine

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
+	"github.com/raftredis/raftredis/resp"
 	"github.com/raftredis/raftredis/store"
 )
 
@@ -30,7 +31,9 @@ const (
 // no authentication, hence loopback unless the user names another address.
 type monitor struct {
 	server  *http.Server
-	watched atomic.Pointer[watched] // nil until the node has started
+	tasks   *commit.Tasks
+	watched atomic.Pointer[watched]     // nil until the node has started
+	front   atomic.Pointer[resp.Server] // nil until clients are let in
 }
 
 // watched is what a monitor shows.
@@ -42,7 +45,7 @@ type watched struct {
 // startDebug opens the listener. It is there before the node is, so that a long
 // start can be looked at as well.
 func (p *part) startDebug() (*monitor, error) {
-	m := &monitor{}
+	m := &monitor{tasks: p.tasks}
 	if p.o.pprof.value == "" {
 		return m, nil
 	}
@@ -80,6 +83,9 @@ func (p *part) startDebug() (*monitor, error) {
 
 // watch is called once there is something to watch.
 func (m *monitor) watch(s *store.Store, c commit.Cluster) { m.watched.Store(&watched{s, c}) }
+
+// show is called once clients are let in.
+func (m *monitor) show(s *resp.Server) { m.front.Store(s) }
 
 func (m *monitor) close() {
 	if m.server == nil {

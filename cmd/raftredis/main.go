@@ -21,6 +21,9 @@ func main() {
 // realMain runs the program and returns its exit status. Whatever goes wrong
 // ends with a line that says what; there are several if several options are wrong.
 func realMain(args, environ []string, stopC <-chan os.Signal) int {
+	if len(args) > 0 && args[0] == "status" {
+		return runStatus(args[1:], environ, stopC, os.Stdout, os.Stderr)
+	}
 	o, err := parseOptions(args, environ)
 	if err != nil {
 		for line := range strings.Lines(err.Error()) {

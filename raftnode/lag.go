@@ -1,0 +1,157 @@
+package raftnode
+
+import (
+	"time"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
+)
+
+// lags is how far behind the leader the other members are, in time, for people. It
+// looks at the log once a second. Nothing is decided by it.
+type lags struct {
+	marks []lagMark
+	of    map[uint64]*lag
+}
+
+// lagMark says where the log ended at a time.
+type lagMark struct {
+	at   time.Time
+	last uint64
+}
+
+// maxLagMarks is how many are kept. Whenever there are more, every second one goes: so
+// the memory reaches back as long as it has to, and is the coarser the older it gets.
+const maxLagMarks = 256
+
+// lag is a member that is behind.
+type lag struct {
+	from  uint64    // its match when it fell behind
+	match uint64    // and when it was last looked at
+	last  uint64    // of the log, then
+	at    time.Time // that was
+	gains float64   // entries a second that it comes nearer, smoothed
+	known bool      // gains is
+}
+
+// lagLimit is from when on a member counts as behind: less comes and goes, and a mark is
+// a second apart from the next.
+const lagLimit = 2 * time.Second
+
+// reset forgets everything: another member leads.
+func (l *lags) reset() { *l = lags{} }
+
+// observe looks at the log and at who has how much of it.
+func (l *lags) observe(now time.Time, last uint64, followers []follower) {
+	if len(l.marks) >= maxLagMarks {
+		kept := l.marks[:0]
+		for i := 0; i < len(l.marks); i += 2 {
+			kept = append(kept, l.marks[i])
+		}
+		l.marks = kept
+	}
+	l.marks = append(l.marks, lagMark{now, last})
+	if l.of == nil {
+		l.of = map[uint64]*lag{}
+	}
+	for _, f := range followers {
+		g := l.of[f.id]
+		if l.behind(now, f.match, last) < lagLimit {
+			delete(l.of, f.id)
+			continue
+		}
+		if g == nil {
+			l.of[f.id] = &lag{from: f.match, match: f.match, last: last, at: now}
+			continue
+		}
+		seconds := now.Sub(g.at).Seconds()
+		if seconds <= 0 {
+			continue
+		}
+		gained := (float64(f.match) - float64(g.match) - (float64(last) - float64(g.last))) / seconds
+		switch {
+		case f.match == g.match && !f.live:
+			g.known, g.gains = false, 0
+			g.from = f.match // what it gets when it is back is what it has caught up
+		case !g.known:
+			g.known, g.gains = f.match > g.match, gained
+		default:
+			g.gains += (gained - g.gains) / 4
+		}
+		g.match, g.last, g.at = f.match, last, now
+	}
+}
+
+// behind is how old the first entry is that a member lacks.
+func (l *lags) behind(now time.Time, match, last uint64) time.Duration {
+	if match >= last || len(l.marks) == 0 {
+		return 0
+	}
+	// The entry behind match was appended after the last mark at which the log ended at
+	// match or before.
+	at := l.marks[0].at // not earlier than anything that is known
+	for _, m := range l.marks {
+		if m.last > match {
+			break
+		}
+		at = m.at
+	}
+	return now.Sub(at)
+}
+
+// fill says how far behind a member is.
+func (l *lags) fill(p *commit.Progress, id uint64, now time.Time, last uint64) {
+	p.Left = -1
+	g := l.of[id]
+	if g == nil {
+		return
+	}
+	p.Behind = l.behind(now, p.Match, last)
+	if !g.known || p.Match <= g.from || last <= g.from {
+		return
+	}
+	p.CatchUp = min(1, float64(p.Match-g.from)/float64(last-g.from))
+	if g.gains > 0 && last > p.Match {
+		p.Left = time.Duration(float64(last-p.Match) / g.gains * float64(time.Second))
+	}
+}
+
+// second is how many ticks are one, about.
+func (c *core) second() ticks { return max(1, ticks(time.Second/max(1, c.cfg.TickInterval))) }
+
+// measureLags is called every tick.
+func (c *core) measureLags() {
+	if !c.isLeader() || c.now%c.second() != 0 {
+		return
+	}
+	last, err := c.storage.LastIndex()
+	if err != nil {
+		return // MemoryStorage cannot fail
+	}
+	c.lags.observe(c.clock(), last, c.followers())
+}
+
+// rounds measures how long entries of this leader take until they are committed: one
+// at a time, so that it costs next to nothing however many there are.
+type rounds struct {
+	index uint64 // of the entry that is measured, 0: none
+	since time.Time
+	took  *commit.Histogram
+}
+
+// appended notes an entry of this node's that goes into the log.
+func (r *rounds) appended(index uint64, clock func() time.Time) {
+	if r.index == 0 {
+		r.index, r.since = index, clock()
+	}
+}
+
+// committed notes up to where everything is committed.
+func (r *rounds) committed(index uint64, clock func() time.Time) {
+	if r.index != 0 && index >= r.index {
+		r.took.Observe(clock().Sub(r.since))
+		r.index = 0
+	}
+}
+
+// deposed forgets the entry: whether it will be committed is not for this node to say.
+func (r *rounds) deposed() { r.index = 0 }
