@@ -19,9 +19,9 @@ type lagMark struct {
 	last uint64
 }
 
-// maxLagMarks is how many are kept. Whenever there are more, every second one goes: so
-// the memory reaches back as long as it has to, and is the coarser the older it gets.
-const maxLagMarks = 256
+// lagGrain is how fine the memory is: two marks are no farther apart than this part of
+// their age needs. So it reaches back as long as it has to with a few hundred of them.
+const lagGrain = 16
 
 // lag is a member that is behind.
 type lag struct {
@@ -42,14 +42,14 @@ func (l *lags) reset() { *l = lags{} }
 
 // observe looks at the log and at who has how much of it.
 func (l *lags) observe(now time.Time, last uint64, followers []follower) {
-	if len(l.marks) >= maxLagMarks {
-		kept := l.marks[:0]
-		for i := 0; i < len(l.marks); i += 2 {
-			kept = append(kept, l.marks[i])
+	kept := l.marks[:0]
+	for i, m := range l.marks {
+		if i > 0 && i < len(l.marks)-1 && l.marks[i+1].at.Sub(kept[len(kept)-1].at) <= now.Sub(m.at)/lagGrain {
+			continue // what is before it and what is behind it tell enough
 		}
-		l.marks = kept
+		kept = append(kept, m)
 	}
-	l.marks = append(l.marks, lagMark{now, last})
+	l.marks = append(kept, lagMark{now, last})
 	if l.of == nil {
 		l.of = map[uint64]*lag{}
 	}
