@@ -3,6 +3,8 @@ package raftnode
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
@@ -11,6 +13,7 @@ import (
 type lags struct {
 	marks []lagMark
 	of    map[uint64]*lag
+	mute  map[uint64]time.Time // members that do not answer, and since when it is known
 }
 
 // lagMark says where the log ended at a time.
@@ -81,6 +84,24 @@ func (l *lags) observe(now time.Time, last uint64, followers []follower) {
 	}
 }
 
+// hear reports whether a member has fallen silent since the last look, or for how long it
+// was silent if it is not any more.
+func (l *lags) hear(now time.Time, f follower) (fell bool, back time.Duration) {
+	since, mute := l.mute[f.id]
+	switch {
+	case f.live && mute:
+		delete(l.mute, f.id)
+		return false, max(now.Sub(since), 1)
+	case !f.live && !mute:
+		if l.mute == nil {
+			l.mute = map[uint64]time.Time{}
+		}
+		l.mute[f.id] = now
+		return true, 0
+	}
+	return false, 0
+}
+
 // behind is how old the first entry is that a member lacks.
 func (l *lags) behind(now time.Time, match, last uint64) time.Duration {
 	if match >= last || len(l.marks) == 0 {
@@ -127,7 +148,17 @@ func (c *core) measureLags() {
 	if err != nil {
 		return // MemoryStorage cannot fail
 	}
-	c.lags.observe(c.clock(), last, c.followers())
+	now, followers := c.clock(), c.followers()
+	c.lags.observe(now, last, followers)
+	for _, f := range followers {
+		switch fell, back := c.lags.hear(now, f); {
+		case fell:
+			c.lg.Warn("a member does not answer: writes go on as long as a majority does; start it again, or RAFT REMOVE it if it is lost for good",
+				zap.Uint64("member", c.id), zap.Uint64("of", f.id))
+		case back > 0:
+			c.lg.Info("a member answers again", zap.Uint64("member", c.id), zap.Uint64("of", f.id), zap.String("after", commit.Span(back)))
+		}
+	}
 }
 
 // rounds measures how long entries of this leader take until they are committed: one

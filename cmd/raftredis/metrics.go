@@ -86,7 +86,9 @@ func (m *monitor) Describe(chan<- *prometheus.Desc) {}
 func (m *monitor) Collect(c chan<- prometheus.Metric) {
 	out := sink{c}
 	out.gauge(desc("build_info", "1, with the version.", "version"), 1, release)
-	for _, t := range m.tasks.List(commit.TaskPatience) {
+	tasks := m.tasks.List(commit.TaskPatience)
+	out.gauge(desc("tasks", "How much is going on that has taken longer than two seconds: see raftredis_task_done_ratio."), float64(len(tasks)))
+	for _, t := range tasks {
 		member := strconv.FormatUint(t.Member, 10)
 		out.gauge(desc("task_done_ratio", "How much is done of what has taken longer than two seconds.", "task", "member", "id"), t.Part(), string(t.Kind), member, strconv.FormatUint(t.ID, 10))
 		out.gauge(desc("task_age_seconds", "How long that has taken so far.", "task", "member", "id"), t.Age.Seconds(), string(t.Kind), member, strconv.FormatUint(t.ID, 10))

@@ -51,9 +51,10 @@ type options struct {
 	proposalTimeout period
 	nodeTimeout     period
 
-	loglevel oneOf
-	logfile  text
-	pprof    text
+	loglevel  oneOf
+	logfile   text
+	logFormat oneOf
+	pprof     text
 
 	users   userLines
 	config  text
@@ -101,9 +102,10 @@ func newOptions() *options {
 		proposalTimeout: period{5 * time.Second, time.Millisecond},
 		nodeTimeout:     period{500 * time.Millisecond, time.Millisecond},
 
-		loglevel: oneOf{"notice", []string{"debug", "verbose", "notice", "warning", "nothing"}},
-		logfile:  text{kind: "file"},
-		pprof:    text{kind: "address"},
+		loglevel:  oneOf{"notice", []string{"debug", "verbose", "notice", "warning", "nothing"}},
+		logfile:   text{kind: "file"},
+		logFormat: oneOf{"text", []string{"text", "json"}},
+		pprof:     text{kind: "address"},
 
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},
