@@ -1,11 +1,14 @@
 package integration
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,6 +122,108 @@ func checkMetrics(t *testing.T, promtool, page string) {
 	if strings.Count(page, "# TYPE raftredis_") < 40 {
 		t.Errorf("only %d metrics of our own", strings.Count(page, "# TYPE raftredis_"))
 	}
+}
+
+// TestDashboardAndAlerts: every metric that an expression of the dashboard or of the
+// alerts names is one that a cluster shows, promtool can read the rules, and there is a
+// paragraph on what to do for each alert.
+func TestDashboardAndAlerts(t *testing.T) {
+	promtool := tool(t, "promtool")
+	deploy := filepath.Join("..", "deploy")
+	for _, args := range [][]string{
+		{"check", "rules", filepath.Join(deploy, "prometheus", "alerts.yml")},
+		{"check", "config", "--syntax-only", filepath.Join(deploy, "prometheus", "scrape.yml")},
+	} {
+		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %v: %v: %s", args, err, out)
+		}
+	}
+
+	c, at := observed(t, 3)
+	for _, node := range c.Nodes {
+		for _, args := range [][]string{{"SET", "a", "1", "EX", "1000"}, {"GET", "a"}, {"LPUSH", "a", "1"}} {
+			if _, err := cluster.Ask(node.Addr, args...); (err != nil) != (args[0] == "LPUSH") {
+				t.Fatal(args, err)
+			}
+		}
+	}
+	read := func(name ...string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(append([]string{deploy}, name...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	alerts, runbook := read("prometheus", "alerts.yml"), read("prometheus", "RUNBOOK.md")
+	exprs := []string{}
+	for _, m := range regexp.MustCompile(`(?m)^ +expr: (.*)$`).FindAllStringSubmatch(alerts, -1) {
+		exprs = append(exprs, m[1])
+	}
+	names := regexp.MustCompile(`(?m)^ +- alert: (.*)$`).FindAllStringSubmatch(alerts, -1)
+	for _, m := range names {
+		if !regexp.MustCompile(`(?m)^## ` + m[1] + `$
+
+\S`).MatchString(runbook) {
+			t.Errorf("RUNBOOK.md has no paragraph about %s", m[1])
+		}
+		if !strings.Contains(alerts, "runbook: RUNBOOK.md#"+strings.ToLower(m[1])+"\n") {
+			t.Errorf("%s does not say where its paragraph is", m[1])
+		}
+	}
+	if len(names) == 0 || len(names) != len(exprs) || len(names) != strings.Count(runbook, "\n## ") {
+		t.Errorf("%d alerts, %d expressions, %d paragraphs", len(names), len(exprs), strings.Count(runbook, "\n## "))
+	}
+	var dashboard any
+	if err := json.Unmarshal([]byte(read("grafana", "raftredis.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	before := len(exprs)
+	exprs = append(exprs, values(dashboard, "expr")...)
+	exprs = append(exprs, values(dashboard, "definition")...)
+	if len(exprs)-before < 40 {
+		t.Errorf("the dashboard has only %d expressions", len(exprs)-before)
+	}
+	eventually(t, "every metric of the expressions", func() error {
+		var there []string
+		for _, url := range at {
+			page, err := scrape(url)
+			if err != nil {
+				return err
+			}
+			there = append(there, metricNames(page)...)
+		}
+		for _, expr := range exprs {
+			used := regexp.MustCompile(`\b(raftredis|process|go|etcd)_[a-z0-9_]+`).FindAllString(regexp.MustCompile(`"[^"]*"`).ReplaceAllString(expr, ""), -1)
+			if len(used) == 0 && !strings.Contains(expr, "up{") {
+				return fmt.Errorf("no metric in %s", expr)
+			}
+			for _, name := range used {
+				if !slices.Contains(there, name) {
+					return fmt.Errorf("there is no %s, as in %s", name, expr)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// values returns the strings that stand under a name anywhere in a JSON value.
+func values(v any, name string) (all []string) {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			all = append(all, values(x, name)...)
+		}
+	case map[string]any:
+		for k, x := range v {
+			if s, is := x.(string); is && k == name {
+				all = append(all, s)
+			}
+			all = append(all, values(x, name)...)
+		}
+	}
+	return all
 }
 
 // metricNames returns the names of the metrics on a page, those of histograms' series
