@@ -63,26 +63,34 @@ func TestProgress(t *testing.T) {
 		}
 		return nil
 	})
+	// So have the logs, a moment later, and the link stays slow until they have.
+	logged := func(format string) func() error {
+		return func() error {
+			for n, what := range map[*cluster.Node]string{
+				leader: fmt.Sprintf("sending a snapshot to member %d", follower.ID), follower: fmt.Sprintf("receiving a snapshot from member %d", leader.ID),
+			} {
+				log, err := os.ReadFile(n.LogFile())
+				if err != nil {
+					return err
+				}
+				if !bytes.Contains(log, fmt.Appendf(nil, format, what)) {
+					return fmt.Errorf("node %d does not log that it is %s:\n%s", n.ID, what, log)
+				}
+			}
+			return nil
+		}
+	}
+	eventually(t, "progress in the logs", logged(" %s: "))
 	c.Net.Heal()
 	c.ready()
-	eventually(t, "the end of it in the logs", func() error {
-		for n, what := range map[*cluster.Node]string{
-			leader: fmt.Sprintf("sending a snapshot to member %d", follower.ID), follower: fmt.Sprintf("receiving a snapshot from member %d", leader.ID),
-		} {
-			log, err := os.ReadFile(n.LogFile())
-			if err != nil {
-				return err
-			}
-			if !bytes.Contains(log, []byte(" "+what+": ")) || !bytes.Contains(log, []byte("done: "+what+"  ")) {
-				return fmt.Errorf("node %d does not say how far %s is:\n%s", n.ID, what, log)
-			}
-		}
-		return nil
-	})
+	eventually(t, "the end of it in the logs", logged("done: %s  "))
 	eventually(t, "all is well", func() error {
 		out, warned, err := status(t, leader.Addr)
-		if err != nil || warned {
-			return fmt.Errorf("%v: %s", err, out)
+		if err != nil {
+			return err
+		}
+		if warned {
+			return fmt.Errorf("there are warnings: %s", out)
 		}
 		return nil
 	})

@@ -47,8 +47,11 @@ func TestStatus(t *testing.T) {
 	}
 	eventually(t, "a status without warnings", func() error {
 		out, warned, err := status(t, follower.Addr)
-		if err != nil || warned {
-			return fmt.Errorf("%v: %s", err, out)
+		if err != nil {
+			return err
+		}
+		if warned {
+			return fmt.Errorf("there are warnings: %s", out)
 		}
 		want := []string{`^member  role +clients`, `^times +sync `, `^election  member \d leads since term \d+: the first`, `^all is well$`, ` 1 keys,`}
 		for _, n := range c.Nodes {
@@ -112,8 +115,11 @@ func TestStatus(t *testing.T) {
 	}
 	eventually(t, "all is well again", func() error {
 		out, warned, err := status(t, follower.Addr, "--json")
-		if err != nil || warned {
-			return fmt.Errorf("%v: %s", err, out)
+		if err != nil {
+			return err
+		}
+		if warned {
+			return fmt.Errorf("there are warnings: %s", out)
 		}
 		return has(out, `"others":\{"\d"`)
 	})

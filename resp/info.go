@@ -254,12 +254,18 @@ func (t *infoText) persistence() {
 	t.zeros("aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync", "aof_delayed_fsync")
 	if !ready.Serving {
 		in := s.cluster.Status().Incoming
+		done, total := in.Received, in.Total
+		for _, task := range s.opts.Tasks.List(0) {
+			if task.Kind == commit.LoadSnapshot { // it is there, or was from the start
+				done, total = task.Done, task.Total
+			}
+		}
 		t.line("loading_start_time", s.downFrom.Load()/1000)
-		t.line("loading_total_bytes", in.Total)
+		t.line("loading_total_bytes", total)
 		t.line("loading_rdb_used_mem", 0)
-		t.line("loading_loaded_bytes", in.Received)
-		t.line("loading_loaded_perc", percent(in.Received, in.Total))
-		t.line("loading_eta_seconds", eta(in.Received, in.Total, s.downSeconds()))
+		t.line("loading_loaded_bytes", done)
+		t.line("loading_loaded_perc", percent(done, total))
+		t.line("loading_eta_seconds", eta(done, total, s.downSeconds()))
 		t.line("loading_reason", ready.Reason)
 	}
 }

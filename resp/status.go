@@ -126,7 +126,7 @@ func (s *Server) Status() Status {
 	for _, t := range s.opts.Tasks.List(commit.TaskPatience) {
 		out.Tasks = append(out.Tasks, taskStatus(t))
 	}
-	out.Warnings = append(out.Warnings, out.warn(&standing)...)
+	out.Warnings = append(out.Warnings, out.warn()...)
 	return out
 }
 
@@ -185,7 +185,7 @@ func memberRole(st *commit.Status, m commit.Member) string {
 }
 
 // warn says in words what an operator should know, and what there is to be done.
-func (s *Status) warn(standing *commit.Standing) (warnings []string) {
+func (s *Status) warn() (warnings []string) {
 	say := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	if !s.Ready {
 		say("this node is not ready: %s", s.Reason)

@@ -225,8 +225,8 @@ func (s *statusCommand) ask(addr string) (*resp.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = c.Close() }()                                 // all is read
-	if err := c.SetDeadline(time.Now().Add(s.timeout)); err != nil { //nolint:forbidigo // the deadline of a connection
+	defer func() { _ = c.Close() }() // all is read
+	if err := c.SetDeadline(time.Now().Add(s.timeout)); err != nil {
 		return nil, err
 	}
 	request, replies := redcon.AppendArray(nil, 3), 1
