@@ -10,6 +10,8 @@ import (
 
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
 // Peer names one initial member and where rafthttp reaches it.
@@ -107,6 +109,9 @@ type Config struct {
 	// under the conditions of Seal. Default: votes carry nothing.
 	TellTime func() []byte
 	HearTime func(told []byte)
+
+	// Tasks is where the node enters what may take long. Nil: nobody is told.
+	Tasks *commit.Tasks
 
 	// Logger receives everything worth telling. Default: nothing is logged.
 	Logger *zap.Logger

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -33,6 +34,8 @@ type core struct {
 	storage *raft.MemoryStorage
 	env     environment
 	random  func() uint64 // ids of membership changes
+	// clock is for what people are shown, and for nothing that is decided here.
+	clock func() time.Time
 
 	now  ticks             // since the start
 	soft raft.SoftState    // leader and role, as of the last Ready
@@ -63,6 +66,12 @@ type core struct {
 	suspicion  suspicion
 	traffic    traffic
 	room       room
+
+	// What is kept for people.
+	elections elections
+	lags      lags
+	rounds    rounds
+	pursuit   pursuit
 }
 
 // position is a place in the log.
@@ -154,6 +163,9 @@ func (r restored) membership(id uint64) (ms *membership, url string, err error) 
 func newCore(cfg *Config, from restored, env environment) (*core, error) {
 	c := &core{
 		cfg: cfg, id: cfg.ID, lg: cfg.Logger, env: env, random: rand.Uint64,
+		clock:      time.Now, //nolint:forbidigo // for people: see core.clock
+		rounds:     rounds{took: &commit.Histogram{}},
+		pursuit:    pursuit{tasks: cfg.Tasks},
 		pace:       pace{ticks(cfg.ElectionTicks), ticks(cfg.HeartbeatTicks)},
 		storage:    raft.NewMemoryStorage(),
 		hard:       &raftpb.HardState{},
@@ -217,6 +229,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		c.snapshots.appended(e)
 		c.settlement.logged(e)
 	}
+	c.pursuit.replay(applied, c.hard.GetCommit())
 
 	c.rn, err = raft.NewRawNode(&raft.Config{
 		ID:            cfg.ID,
@@ -276,6 +289,8 @@ func (c *core) tick() {
 	}
 	c.weighRoom()
 	c.tellReign() // clients are told by the clock, too
+	c.measureLags()
+	c.pursuit.tick(c.rn.BasicStatus().Applied, c.members.members[c.id].Learner, c.now%c.second() == 0)
 }
 
 // step takes in a message, from another member or from the own storage.
@@ -316,6 +331,8 @@ func (c *core) step(m *raftpb.Message) {
 		}
 	}
 	c.suspicion.heard(c.now, m)
+	c.elections.heard(m)
+	c.pursuit.heard(m)
 	if !c.roomFor(m) {
 		return
 	}

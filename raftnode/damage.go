@@ -16,6 +16,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
 // errDamaged says that a file is not what was written.
@@ -211,12 +213,15 @@ func (v *survey) readLog() error {
 		return v.refuse(walDir(v.cfg), "the log had come to segment %d, and now it ends with %s: what comes after is missing", p.Seq, filepath.Base(last.path))
 	}
 	v.first = all[0]
+	task := v.cfg.Tasks.Begin(commit.ReadLog, 0, int64(len(all))*wal.SegmentSizeBytes, "bytes")
+	defer task.End()
 	var before *scan
 	for i, s := range all {
 		sc, err := scanSegment(s)
 		if err != nil {
 			return err
 		}
+		task.Add(wal.SegmentSizeBytes)
 		// Only the newest may end in the middle of a write: the others were complete, and
 		// synced, before the next was begun.
 		if i == len(all)-1 {

@@ -22,6 +22,7 @@ import (
 // the leader had long committed, and whoever serves clients has to know. It stays
 // known if the transfer fails: the node is no less behind for that.
 type incoming struct {
+	tasks  *commit.Tasks
 	latest atomic.Pointer[transfer]
 }
 
@@ -54,7 +55,9 @@ func (in *incoming) watch(cluster uint64, self uint64, next http.Handler) http.H
 			head, m := readEnvelope(r.Body)
 			rest := io.Reader(r.Body)
 			if m != nil && m.GetTo() == self {
-				rest = in.begin(m, rest)
+				var task *commit.Running
+				rest, task = in.begin(m, rest)
+				defer task.End()
 			}
 			r.Body = body{io.MultiReader(bytes.NewReader(head), rest), r.Body}
 		}
@@ -85,20 +88,21 @@ func readEnvelope(r io.Reader) (head []byte, m *raftpb.Message) {
 }
 
 // begin notes that the body of a snapshot comes now, and counts it.
-func (in *incoming) begin(m *raftpb.Message, r io.Reader) io.Reader {
+func (in *incoming) begin(m *raftpb.Message, r io.Reader) (io.Reader, *commit.Running) {
 	d, err := decodeDescriptor(m.GetSnapshot().GetData())
 	if err != nil {
-		return r
+		return r, nil
 	}
 	t := &transfer{index: m.GetSnapshot().GetMetadata().GetIndex(), total: d.BodySize}
 	t.lastIO.Store(time.Now().UnixNano()) //nolint:forbidigo // for INFO
 	for {
 		old := in.latest.Load()
 		if old != nil && old.index > t.index {
-			return r // of a leader that does not know yet that it is none
+			return r, nil // of a leader that does not know yet that it is none
 		}
 		if in.latest.CompareAndSwap(old, t) {
-			return counted{r, t}
+			task := in.tasks.Begin(commit.ReceiveSnapshot, m.GetFrom(), t.total, "bytes")
+			return counted{task.Reader(r), t}, task
 		}
 	}
 }

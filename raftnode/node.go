@@ -41,6 +41,9 @@ type Node struct {
 
 	incoming incoming
 
+	syncs commit.Histogram            // see commit.Status
+	usage atomic.Pointer[commit.Disk] // nil: not known yet
+
 	commitC chan *commit.Batch
 	errorC  chan error
 	readyC  chan commit.Snapshotter // closed if the node never gets into a cluster
@@ -86,6 +89,8 @@ func New(cfg Config, proposeC <-chan *commit.Proposal, confChangeC <-chan *commi
 		readyC:  make(chan commit.Snapshotter, 1),
 		inC:     make(chan struct{}),
 
+		incoming: incoming{tasks: cfg.Tasks},
+
 		stopC: make(chan struct{}), failC: make(chan struct{}), doneC: make(chan struct{}),
 		endC: make(chan struct{}), storageC: make(chan struct{}), purgeC: make(chan struct{}, 1),
 	}
@@ -111,13 +116,14 @@ func (n *Node) run(c *core, proposeC <-chan *commit.Proposal) {
 	n.spawn(n.runPurge)
 	free, low := n.reserve.look(spare{ready: true}) // it is on its way, and there is room for both
 	c.diskChecked(free, low)
+	n.measure(free)
 	n.spawn(func() { n.runReserve(free, low) })
 	n.spawn(func() { n.watchTransport(n.network.tr.ErrorC) })
 	n.spawn(n.runAnnounce)
 	if n.cfg.Durability == EverySec {
 		n.spawn(n.runSyncs)
 	}
-	s := &storer{disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
+	s := &storer{syncs: &n.syncs, disk: n.disk, log: c.storage, hard: c.hard, last: c.snapshots.last}
 	go n.runStorage(s)
 	go n.runRaft(c, proposeC)
 }

@@ -35,6 +35,7 @@ func (c *core) ready() {
 		if c.isLeader() {
 			c.reads.appended(e)
 			c.proposals.appended(e)
+			c.rounds.appended(e.GetIndex(), c.clock)
 			c.changes.appended(e)
 		}
 	}
@@ -116,6 +117,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 		// that is for the origins to find out, by request id.
 		c.proposals.deposed()
 		c.traffic.deposed()
+		c.rounds.deposed()
 	}
 	if s.RaftState == raft.StateLeader && was.RaftState != raft.StateLeader {
 		// What was heard in an earlier term says nothing about who is there now.
@@ -132,8 +134,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 		c.reads.again()
 		c.nextRead()
 		c.room.leaderChanged(c.situation())
-		c.lg.Info("leader changed", zap.Uint64("member", c.id), zap.Uint64("leader", s.Lead),
-			zap.Uint64("was", was.Lead), zap.Stringer("role", s.RaftState))
+		c.noteElection(was, s)
 	}
 	deliverTransfers(c.transfers.settled(s.Lead))
 	c.publish()
@@ -151,6 +152,7 @@ func (c *core) hardStateChanged(hs *raftpb.HardState) {
 	c.hardDirty = true
 	// There is room for the next entry, and reads that had to wait may go.
 	c.proposals.committed(hs.GetCommit())
+	c.rounds.committed(hs.GetCommit(), c.clock)
 	for _, m := range c.reads.committed(c.situation()) {
 		c.step(m)
 	}

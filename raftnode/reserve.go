@@ -15,6 +15,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.uber.org/zap"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
 // reserveName is a file of zeros in the data directory, as large as a segment of
@@ -223,12 +225,37 @@ func exhausted(err error) bool {
 // slow disk is no reason to read the log once more.
 const patience = 25
 
+// measureEvery is at which of the looks at the disk its use is measured as well.
+const measureEvery = 10
+
+// measure notes what this node takes up on its disk, for people.
+func (n *Node) measure(free byteCount) {
+	sum := func(dir string) (bytes uint64) {
+		all, err := os.ReadDir(dir)
+		if err != nil {
+			return 0 // the log says so when it matters
+		}
+		for _, e := range all {
+			if fi, err := e.Info(); err == nil { // else it has just been removed
+				bytes += uint64(fi.Size())
+			}
+		}
+		return bytes
+	}
+	u := commit.Disk{Log: sum(walDir(&n.cfg)), Snapshots: sum(snapDir(&n.cfg))}
+	if free != math.MaxUint64 {
+		u.Free = uint64(free)
+	}
+	n.usage.Store(&u)
+}
+
 // runReserve is the goroutine that watches the disk. It tells the raft goroutine
 // what has changed.
 func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	lacking := 0 // how often in a row the log had no spare segment
+	looks := 0
 	for {
 		select {
 		case <-ticker.C:
@@ -240,6 +267,9 @@ func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 			lacking = 0
 		}
 		free, low := n.reserve.look(next)
+		if looks++; looks%measureEvery == 0 {
+			n.measure(free)
+		}
 		if lacking > patience && (free >= n.reserve.plenty() || !low && free >= n.reserve.size+n.reserve.size/4) {
 			// etcd's WAL has tried once to make its next segment, and would find out at
 			// the end of the present one that this has failed.

@@ -54,7 +54,9 @@ func writeBody(cfg *Config, p pendingSnapshot, got commit.Capture, room func() e
 			err = errors.Join(err, ignoreClosed(f.Close()), os.Remove(name))
 		}
 	}()
-	m := &bodyWriter{f: f, crc: newBodyCRC(), room: room, stopC: stopC}
+	task := cfg.Tasks.Begin(commit.WriteSnapshot, 0, 0, "bytes")
+	defer task.End()
+	m := &bodyWriter{f: f, crc: newBodyCRC(), room: room, stopC: stopC, task: task}
 	w := bufio.NewWriterSize(m, 64<<10)
 	if err = got.Write(w); err != nil {
 		return 0, 0, err
@@ -107,6 +109,7 @@ type bodyWriter struct {
 	unsynced int
 	room     func() error
 	stopC    <-chan struct{}
+	task     *commit.Running
 }
 
 // What a sync of the log may find itself behind: a millisecond's worth of writing.
@@ -124,6 +127,7 @@ func (w *bodyWriter) Write(b []byte) (int, error) {
 	n, err := w.f.Write(b)
 	w.crc.Write(b[:n]) // never fails
 	w.size += int64(n)
+	w.task.Add(int64(n))
 	w.unsynced += n
 	if err == nil && w.unsynced >= bodySyncBytes {
 		w.unsynced = 0
@@ -167,7 +171,11 @@ func (d *disk) Load() (*commit.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot %d: %w", m.GetIndex(), err)
 	}
-	return &commit.Snapshot{Index: m.GetIndex(), Term: m.GetTerm(), Body: f}, nil
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open snapshot %d: %w", m.GetIndex(), err), f.Close())
+	}
+	return &commit.Snapshot{Index: m.GetIndex(), Term: m.GetTerm(), Body: f, Size: fi.Size()}, nil
 }
 
 // purge removes what is not needed to start from the newest or the second newest

@@ -80,6 +80,10 @@ func (n *Node) Status() commit.Status {
 		s.ClusterID = n.cluster
 		s.Incoming = n.Incoming()
 		s.Links = n.links(s.Members)
+		s.Syncs = n.syncs.Read()
+		if usage := n.usage.Load(); usage != nil {
+			s.Disk = *usage
+		}
 		statusC <- s
 	})
 	select {
@@ -119,6 +123,9 @@ func (c *core) status() commit.Status {
 		Role:          role(rs.RaftState),
 		DiskLow:       c.room.own() != enough,
 		RefusesWrites: c.room.refusing,
+		Election:      c.elections.last,
+		Elections:     c.elections.counts(),
+		Rounds:        c.rounds.took.Read(),
 	}
 	if c.members.members[c.id].Learner {
 		s.Role = "learner"
@@ -128,11 +135,17 @@ func (c *core) status() commit.Status {
 	s.LastIndex, _ = c.storage.LastIndex()
 	if rs.RaftState == raft.StateLeader {
 		s.Progress = map[uint64]commit.Progress{}
+		now := c.clock()
 		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
-			s.Progress[id] = commit.Progress{
+			p := commit.Progress{
 				Match: pr.Match, Next: pr.Next, RecentActive: c.heardFrom(id), DiskLow: c.room.others[id] != enough,
-				State: strings.ToLower(strings.TrimPrefix(pr.State.String(), "State")),
+				State: strings.ToLower(strings.TrimPrefix(pr.State.String(), "State")), Left: -1,
 			}
+			if id != c.id {
+				p.Silent = time.Duration(c.now-c.lastHeard[id]) * c.cfg.TickInterval
+				c.lags.fill(&p, id, now, s.LastIndex)
+			}
+			s.Progress[id] = p
 		})
 	}
 	return s

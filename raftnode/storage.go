@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
 // stableStore is what survives a crash: *disk, or a disk of the tests that
@@ -42,6 +45,8 @@ type storer struct {
 	log  *raft.MemoryStorage
 	hard *raftpb.HardState // as last saved
 	last uint64            // index of the newest snapshot
+	// syncs is how long it takes to make entries durable. Nil: nobody wants to know.
+	syncs *commit.Histogram
 }
 
 // stored is the outcome of some storageWork. Nobody hears of any of it before process
@@ -85,7 +90,7 @@ func (s *storer) process(works []storageWork) (stored, error) {
 		if n > 0 {
 			// The whole hard state goes along every time, so that a WAL segment
 			// can never lack it, however the ones before are purged.
-			if err := s.disk.save(s.hard, entries, false); err != nil {
+			if err := s.save(entries); err != nil {
 				return out, fmt.Errorf("save to WAL: %w", err)
 			}
 			for _, w := range works[:n] {
@@ -106,6 +111,17 @@ func (s *storer) process(works []storageWork) (stored, error) {
 		works = works[1:]
 	}
 	return out, nil
+}
+
+// save writes entries, and the hard state as it is.
+func (s *storer) save(entries []*raftpb.Entry) error {
+	if s.syncs == nil || len(entries) == 0 {
+		return s.disk.save(s.hard, entries, false)
+	}
+	began := time.Now() //nolint:forbidigo // how long it takes is for people
+	err := s.disk.save(s.hard, entries, false)
+	s.syncs.Observe(time.Since(began))
+	return err
 }
 
 // processSnapshot does one piece of work that has a snapshot.

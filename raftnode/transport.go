@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,9 +76,10 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r 
 	}
 	id := types.ID(cfg.ID)
 	// rafthttp logs every message that it drops: with one member out of reach that
-	// is tens of lines a second, for as long as it lasts.
+	// is tens of lines a second, for as long as it lasts. And its prober says every few
+	// seconds what the leader says once (measureLags).
 	lg := cfg.Logger.Named("peers").WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(c, 10*time.Second, 3, 1000)
+		return withoutProber{zapcore.NewSamplerWithOptions(c, 10*time.Second, 3, 1000)}
 	}))
 	nw := &network{
 		lg: cfg.Logger, cfg: cfg, self: self, client: client,
@@ -104,6 +107,23 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r 
 	mux.Handle(rafthttp.RaftSnapshotPrefix, in.watch(cluster, cfg.ID, peers))
 	ln.raft.Store(new(http.Handler(mux)))
 	return nw, nil
+}
+
+// withoutProber makes debugging of what rafthttp's prober finds.
+type withoutProber struct{ zapcore.Core }
+
+// With implements zapcore.Core.
+func (w withoutProber) With(f []zapcore.Field) zapcore.Core { return withoutProber{w.Core.With(f)} }
+
+// Check implements zapcore.Core.
+func (w withoutProber) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if e.Level == zapcore.WarnLevel && strings.HasPrefix(e.Message, "prober detected") {
+		e.Level = zapcore.DebugLevel
+	}
+	if !w.Enabled(e.Level) {
+		return ce
+	}
+	return w.Core.Check(e, ce)
 }
 
 // send never blocks.
@@ -164,7 +184,22 @@ func (nw *network) sendSnapshot(m *raftpb.Message, report func(raft.SnapshotStat
 		report(raft.SnapshotFailure)
 		return
 	}
-	nw.tr.SendSnapshot(snap.NewMessage(m, f, fi.Size()))
+	task := nw.cfg.Tasks.Begin(commit.SendSnapshot, m.GetTo(), fi.Size(), "bytes")
+	nw.tr.SendSnapshot(snap.NewMessage(m, &sending{task.Reader(f), f, task}, fi.Size()))
+}
+
+// sending is the body of a snapshot on its way to a member. rafthttp closes it, whatever
+// becomes of it.
+type sending struct {
+	io.Reader
+	f    *os.File
+	task *commit.Running
+}
+
+// Close implements io.Closer.
+func (s *sending) Close() error {
+	s.task.End()
+	return s.f.Close()
 }
 
 // change queues a change of the peers: they take effect in order, on a goroutine

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/command"
@@ -18,7 +19,7 @@ func raftFamily() []local {
 		spec: command.Spec{Name: "raft", Arity: -2, Group: "raft", Since: "7.0.0", Complexity: "Depends on subcommand.", Summary: "A container for commands about the raft cluster"},
 		subs: []local{
 			sub("info", 2, "Describe this node's part in the cluster", "", inOrder, (*conn).cmdRaftInfo).as(harmless),
-			sub("status", 2, "Describe this node's part in the cluster", "", inOrder, (*conn).cmdRaftInfo).as(harmless),
+			sub("status", -2, "Describe the cluster as this node sees it, for people", "[TABLE | JSON]", inOrder, (*conn).cmdRaftStatus).as(harmless),
 			sub("nodes", 2, "List the members of the cluster", "", inOrder, (*conn).cmdRaftNodes).as(harmless),
 			sub("add", 4, "Add a member, which learns first and votes once it has caught up", "id peer-url", slow, (*conn).cmdRaftAdd),
 			sub("remove", 3, "Remove a member for good", "id", slow, (*conn).cmdRaftRemove),
@@ -30,7 +31,10 @@ func raftFamily() []local {
 			sub("digest", 2, "Get the applied index and the digest of the state there", "", slow, (*conn).cmdRaftDigest).as(harmless),
 			{spec: *command.Help("raft", "raft", "7.0.0",
 				"INFO",
-				"    Describe this node's part in the cluster. STATUS is the same.",
+				"    Describe this node's part in the cluster, as names and values.",
+				"STATUS [TABLE|JSON]",
+				"    Describe the cluster as this node sees it: a table for people with warnings in",
+				"    words (the default), or the same and more as JSON. The leader knows most.",
 				"NODES",
 				"    List the members: id, addresses, role, progress (progress on the leader only).",
 				"ADD <id> <peer-url>",
@@ -64,17 +68,34 @@ func (c *conn) cmdRaftInfo([][]byte) {
 	c.pairs(c.srv.raftStatus())
 }
 
+// cmdRaftStatus answers with the lines of a table, as simple strings: redis-cli prints
+// those as they are, whether it writes to a terminal or not.
+func (c *conn) cmdRaftStatus(argv [][]byte) {
+	st := c.srv.Status()
+	switch {
+	case len(argv) == 2 || len(argv) == 3 && command.EqualFold(argv[2], "table"):
+		lines := st.Table(nil)
+		c.enc.Array(len(lines))
+		for _, l := range lines {
+			c.enc.Status(oneLine(l))
+		}
+	case len(argv) == 3 && command.EqualFold(argv[2], "json"):
+		text, err := json.Marshal(st)
+		if err != nil {
+			c.enc.Error("ERR " + oneLine(err.Error()))
+			return
+		}
+		c.enc.Bulk(text)
+	default:
+		c.enc.Error(subcommandSyntax(argv))
+	}
+}
+
 func (c *conn) cmdRaftNodes([][]byte) {
 	st := c.srv.cluster.Status()
 	c.enc.Array(len(st.Members))
 	for _, m := range st.Members {
-		role := "follower"
-		switch {
-		case m.ID == st.Leader:
-			role = "leader"
-		case m.Learner:
-			role = "learner"
-		}
+		role := memberRole(&st, m)
 		p, known := st.Progress[m.ID]
 		pairs := 4
 		if known {

@@ -3,6 +3,8 @@ package resp
 import (
 	"math/bits"
 	"sync/atomic"
+
+	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
 // histogram counts durations in the buckets of the HdrHistogram that Redis keeps
@@ -90,6 +92,25 @@ func (h *histogram) cumulative() (upTo, counts []int64) {
 		return true
 	})
 	return upTo, counts
+}
+
+// durations adds what was counted to d, whose buckets are powers of two of a nanosecond
+// and begin with the shortest. What took a second or longer is counted as a second, and
+// so is longer than all of them.
+func (h *histogram) durations(d *commit.Durations) {
+	before := int64(0)
+	h.each(func(b int, seen int64) bool {
+		n := uint64(seen - before)
+		before = seen
+		d.Count += n
+		if b == bucketOf(histMax) {
+			return true
+		}
+		for i := len(d.Buckets) - 1; i >= 0 && bucketTop(b) < int64(d.Buckets[i].UpTo); i-- {
+			d.Buckets[i].Count += n
+		}
+		return true
+	})
 }
 
 // percentile returns the p-th percentile in microseconds.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
 )
@@ -253,12 +254,18 @@ func (t *infoText) persistence() {
 	t.zeros("aof_base_size", "aof_pending_rewrite", "aof_buffer_length", "aof_pending_bio_fsync", "aof_delayed_fsync")
 	if !ready.Serving {
 		in := s.cluster.Status().Incoming
+		done, total := in.Received, in.Total
+		for _, task := range s.opts.Tasks.List(0) {
+			if task.Kind == commit.LoadSnapshot { // it is there, or was from the start
+				done, total = task.Done, task.Total
+			}
+		}
 		t.line("loading_start_time", s.downFrom.Load()/1000)
-		t.line("loading_total_bytes", in.Total)
+		t.line("loading_total_bytes", total)
 		t.line("loading_rdb_used_mem", 0)
-		t.line("loading_loaded_bytes", in.Received)
-		t.line("loading_loaded_perc", percent(in.Received, in.Total))
-		t.line("loading_eta_seconds", eta(in.Received, in.Total, s.downSeconds()))
+		t.line("loading_loaded_bytes", done)
+		t.line("loading_loaded_perc", percent(done, total))
+		t.line("loading_eta_seconds", eta(done, total, s.downSeconds()))
 		t.line("loading_reason", ready.Reason)
 	}
 }
@@ -513,6 +520,11 @@ func (t *infoText) raft() {
 	for _, p := range t.srv.raftStatus() {
 		t.line("raft_"+p.name, p.value)
 	}
+	// What takes longer than two seconds; no line if there is nothing.
+	for i, x := range t.srv.opts.Tasks.List(commit.TaskPatience) {
+		t.line(fmt.Sprintf("raft_task%d", i), fmt.Sprintf("kind=%s,member=%d,done=%d,total=%d,unit=%s,perc=%.2f,elapsed_seconds=%d,eta_seconds=%d",
+			x.Kind, x.Member, x.Done, x.Total, x.Unit, 100*x.Part(), seconds(x.Age), seconds(x.Left())))
+	}
 }
 
 // pair is one line of RAFT INFO. The value is a string or an int64.
@@ -571,6 +583,14 @@ func (s *Server) raftStatus() []pair {
 		{"pending_bytes", int64(n.PendingBytes)},
 		{"read_index_rounds", num(n.ReadIndexes)},
 		{"snapshots_written", num(n.Snapshots)},
+		{"log_disk_bytes", num(st.Disk.Log)},
+		{"snapshot_disk_bytes", num(st.Disk.Snapshots)},
+		{"disk_free_bytes", num(st.Disk.Free)},
+		{"sync_p99_usec", st.Syncs.Quantile(0.99).Microseconds()},
+		{"round_p99_usec", st.Rounds.Quantile(0.99).Microseconds()},
+		{"apply_p99_usec", n.Applies.Quantile(0.99).Microseconds()},
+		{"last_election", st.Election.String()},
+		{"last_election_reason", string(st.Election.Reason)},
 	}
 }
 

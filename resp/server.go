@@ -49,6 +49,9 @@ type Options struct {
 	// the start. Nil: none.
 	PeerTraffic func() (in, out int64)
 
+	// Tasks is what goes on in this node that takes long, for whoever asks. Nil: nothing.
+	Tasks *commit.Tasks
+
 	// Settings are the directives of other parts, for CONFIG GET and SET.
 	Settings []Setting
 

@@ -75,6 +75,7 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 // durable on this node already: nothing here can undo it, so a reply that is written
 // now is one that the cluster keeps.
 func (s *Store) apply(batch *commit.Batch) error {
+	began := time.Now() //nolint:forbidigo // how long it takes is no state
 	a := &s.applier
 	a.leading = s.node.Load().IsLeader()
 	a.lock()
@@ -95,6 +96,7 @@ func (s *Store) apply(batch *commit.Batch) error {
 	s.waits.tell()
 	s.expiry.wake()
 	s.pressure.wake()
+	s.stats.applies.Observe(time.Since(began))
 	if batch.CaptureC != nil {
 		// Here, before the next batch: the raft node has asked for the state at the
 		// end of this one, and will throw away the log up to there.
@@ -304,6 +306,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 		a.orphan, a.fresh = orphan{a: a, seq: h.Seq}, false
 		return &a.orphan, nil
 	}
+	s.stats.own.Add(1)
 	a.sent = max(a.sent, b.sent) // the latest gives the narrowest bracket for the clock
 	a.asker.begin(a, b)
 	return &a.asker, nil

@@ -85,7 +85,9 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.readiness.loading.Store(snapshot.Index)
 	defer s.readiness.loading.Store(0)
 	started := time.Now() //nolint:forbidigo // for the log
-	m, err := machine.Load(s.cfg.Table, &s.applier, snapshot.Body)
+	task := s.cfg.Tasks.Begin(commit.LoadSnapshot, 0, snapshot.Size, "bytes")
+	defer task.End()
+	m, err := machine.Load(s.cfg.Table, &s.applier, task.Reader(snapshot.Body))
 	if err != nil {
 		return fmt.Errorf("load snapshot at %d: %w", snapshot.Index, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -73,6 +74,9 @@ type counters struct {
 	entries, requests, commands, duplicates   atomic.Uint64
 	snapshots, expiredBefore, expiredByLeader atomic.Uint64
 
+	own     atomic.Uint64    // requests of this node's clients
+	applies commit.Histogram // of batches
+
 	hits, misses             atomic.Uint64
 	saved                    atomic.Uint64 // commands at the time of the last snapshot
 	longestHold, lastCapture atomic.Int64
@@ -98,10 +102,15 @@ type Stats struct {
 	Exceeded time.Duration
 
 	Proposals  uint64 // requests of this node
+	Applied    uint64 // requests of this node that were applied and answered
 	Retries    uint64 // times one was sent again
 	Overloaded uint64 // times one was refused for MaxPendingBytes
 	Refused    uint64 // requests that ended "not applied", Overloaded included
 	Unknown    uint64 // requests that ended "unknown"
+
+	// Applies is how long this node took to apply a batch of entries and answer those of
+	// its own clients.
+	Applies commit.Durations
 
 	// Unsaved is how many of Commands no snapshot of this node has.
 	Unsaved uint64
@@ -130,6 +139,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Entries: c.entries.Load(), Requests: c.requests.Load(), Commands: c.commands.Load(), Duplicates: c.duplicates.Load(),
 		Proposals: o.proposed.Load(), Retries: o.resent.Load(), Overloaded: o.overloaded.Load(), Refused: o.refused.Load(), Unknown: o.unknown.Load(),
+		Applied: c.own.Load(), Applies: c.applies.Read(),
 		Hits: c.hits.Load(), Misses: c.misses.Load(),
 		ReadIndexes: s.barrier.rounds.Load(), Snapshots: c.snapshots.Load(),
 		Unsaved: c.commands.Load() - c.saved.Load(), LoadedKeys: c.loadedKeys.Load(),

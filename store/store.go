@@ -39,6 +39,9 @@ type Config struct {
 	// clock.
 	Now func() time.Time
 
+	// Tasks is where the store enters what may take long. Nil: nobody is told.
+	Tasks *commit.Tasks
+
 	// Logger may be nil.
 	Logger *zap.Logger
 

@@ -37,7 +37,9 @@ const (
 type monitor struct {
 	server  *http.Server
 	page    *page.Page
-	watched atomic.Pointer[watched] // nil until the node has started
+	tasks   *commit.Tasks
+	watched atomic.Pointer[watched]     // nil until the node has started
+	front   atomic.Pointer[resp.Server] // nil until clients are let in
 }
 
 // watched is what a monitor shows.
@@ -49,7 +51,7 @@ type watched struct {
 // startDebug opens the listener. It is there before the node is, so that a long
 // start can be looked at as well.
 func (p *part) startDebug() (*monitor, error) {
-	m := &monitor{page: page.New(page.Options{Hosts: p.o.hosts()})}
+	m := &monitor{page: page.New(page.Options{Hosts: p.o.hosts()}), tasks: p.tasks}
 	if p.o.http.value == "" {
 		return m, nil
 	}
@@ -116,6 +118,9 @@ func (m *monitor) open(s *resp.Server) { m.page.Open(s.Serve) }
 
 // watch is called once there is something to watch.
 func (m *monitor) watch(s *store.Store, c commit.Cluster) { m.watched.Store(&watched{s, c}) }
+
+// show is called once clients are let in.
+func (m *monitor) show(s *resp.Server) { m.front.Store(s) }
 
 func (m *monitor) close() {
 	if m.server == nil {

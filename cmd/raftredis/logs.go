@@ -43,25 +43,31 @@ func openLogs(o *options) (*logs, error) {
 		}
 		out = l.file
 	}
-	encoder := zap.NewProductionEncoderConfig()
-	encoder.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	encoder.EncodeLevel = zapcore.LowercaseLevelEncoder
-	encoder.ConsoleSeparator = " "
-	encoder.CallerKey = ""
-	core := zapcore.NewCore(zapcore.NewConsoleEncoder(encoder), out, l.limit)
-	l.Logger = zap.New(quiet{core, l}, zap.AddCaller())
+	var encoder zapcore.Encoder = newTextEncoder()
+	if o.logFormat.value == "json" {
+		c := zap.NewProductionEncoderConfig()
+		c.TimeKey, c.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+		c.EncodeDuration = zapcore.StringDurationEncoder
+		c.CallerKey = ""
+		encoder = zapcore.NewJSONEncoder(c)
+	}
+	core := zapcore.NewCore(encoder, out, l.limit)
+	l.Logger = zap.New(quiet{core, l, newCalm()}, zap.AddCaller())
 	return l, nil
 }
 
-// quiet leaves out what etcd's packages tell about every stream and segment,
-// unless the level is verbose or lower.
+// quiet leaves out what etcd's packages tell about every stream and segment, and what
+// was said just now, unless the level is verbose or lower.
 type quiet struct {
 	zapcore.Core
 	logs *logs
+	calm *calm
 }
 
 // With implements zapcore.Core.
-func (q quiet) With(fields []zapcore.Field) zapcore.Core { return quiet{q.Core.With(fields), q.logs} }
+func (q quiet) With(fields []zapcore.Field) zapcore.Core {
+	return quiet{q.Core.With(fields), q.logs, q.calm}
+}
 
 // Check implements zapcore.Core.
 func (q quiet) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -73,8 +79,18 @@ func (q quiet) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Checked
 
 // Write implements zapcore.Core. Only here the caller is known.
 func (q quiet) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	if e.Level == zapcore.InfoLevel && !q.logs.verbose.Load() && strings.Contains(e.Caller.File, "/go.etcd.io/") {
+	if q.logs.verbose.Load() {
+		return q.Core.Write(e, fields)
+	}
+	if e.Level == zapcore.InfoLevel && strings.Contains(e.Caller.File, "/go.etcd.io/") {
 		return nil
+	}
+	say, missed := q.calm.say(e, fields)
+	if !say {
+		return nil
+	}
+	if missed > 0 {
+		fields = append(fields[:len(fields):len(fields)], zap.Uint64("said-before", missed))
 	}
 	return q.Core.Write(e, fields)
 }

@@ -52,9 +52,10 @@ type options struct {
 	proposalTimeout period
 	nodeTimeout     period
 
-	loglevel oneOf
-	logfile  text
-	http     text
+	loglevel  oneOf
+	logfile   text
+	logFormat oneOf
+	http      text
 
 	users   userLines
 	config  text
@@ -103,9 +104,10 @@ func newOptions() *options {
 		proposalTimeout: period{5 * time.Second, time.Millisecond},
 		nodeTimeout:     period{500 * time.Millisecond, time.Millisecond},
 
-		loglevel: oneOf{"notice", []string{"debug", "verbose", "notice", "warning", "nothing"}},
-		logfile:  text{kind: "file"},
-		http:     text{kind: "address"},
+		loglevel:  oneOf{"notice", []string{"debug", "verbose", "notice", "warning", "nothing"}},
+		logfile:   text{kind: "file"},
+		logFormat: oneOf{"text", []string{"text", "json"}},
+		http:      text{kind: "address"},
 
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},

@@ -32,6 +32,7 @@ type part struct {
 	errorC      <-chan error
 	store       *store.Store
 	server      *resp.Server
+	tasks       *commit.Tasks
 	stopC       chan bool // SHUTDOWN asks here; true: take a snapshot first
 }
 
@@ -60,7 +61,8 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return err
 	}
 
-	p := &part{o: o, log: log, threads: fewThreads(), freed: make(freed, 1), stopC: make(chan bool, 1)}
+	p := &part{o: o, log: log, threads: fewThreads(), freed: make(freed, 1), stopC: make(chan bool, 1), tasks: commit.NewTasks(o.now)}
+	defer p.reportTasks()()
 	paceGC(p.freed, p.threads.lend)
 	monitor, err := p.startDebug()
 	if err != nil {
@@ -74,6 +76,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 	snapshot, err := false, p.serve()
 	if err == nil {
 		monitor.open(p.server)
+		monitor.show(p.server)
 		snapshot, err = p.live(signalC)
 	}
 	return errors.Join(err, p.stop(err == nil, snapshot))
@@ -168,6 +171,7 @@ func (p *part) start() error {
 		Member:          uint64(o.id.value),
 		ProposalTimeout: o.proposalTimeout.value,
 		Now:             o.now,
+		Tasks:           p.tasks,
 		Logger:          p.log.Named("store"),
 	}, p.proposeC)
 
@@ -175,6 +179,7 @@ func (p *part) start() error {
 	cfg.LongWork = p.threads.lend
 	cfg.Seal, cfg.SealLarge = p.store.Seal, p.store.SealLarge
 	cfg.TellTime, cfg.HearTime = p.store.TellTime, p.store.HearTime
+	cfg.Tasks = p.tasks
 	cfg.Logger = p.log.Named("raft")
 	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
 	if err != nil {
@@ -245,6 +250,7 @@ func (p *part) serve() error {
 		},
 		PeersUseTLS: bool(o.tlsCluster),
 		Freed:       p.freed.tell,
+		Tasks:       p.tasks,
 		Now:         o.now,
 		Logger:      p.log.Named("resp"),
 	}

@@ -24,6 +24,7 @@ type subcommand struct {
 // given as ./name.
 func subcommands() []subcommand {
 	return []subcommand{
+		statusCommand(),
 		readyCommand(),
 		handoverCommand(),
 		leaveCommand(),
@@ -46,6 +47,15 @@ type invocation struct {
 
 // errUsage marks what the user has to say differently: exit status 2.
 var errUsage = errors.New("see --help")
+
+// exitError ends with an exit status of its own. Without an err all has been said.
+type exitError struct {
+	status int
+	err    error
+}
+
+func (e exitError) Error() string { return fmt.Sprint(e.err) }
+func (e exitError) Unwrap() error { return e.err }
 
 func findSubcommand(args []string) (subcommand, bool) {
 	if len(args) > 0 {
@@ -86,17 +96,22 @@ func (s subcommand) exec(args, environ []string, stopC <-chan os.Signal, out, er
 	} else {
 		err = run(&invocation{ctx: ctx, args: fs.Args(), environ: environ, out: out, stopC: forward})
 	}
+	status, own := 1, exitError{}
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, context.Canceled):
+	case errors.As(err, &own) && own.err == nil:
+		return own.status
+	case errors.As(err, &own):
+		status = own.status
+	case errors.Is(err, errUsage):
+		status = 2
+	}
+	if errors.Is(err, context.Canceled) {
 		err = errors.Join(err, context.Cause(ctx))
 	}
 	fmt.Fprintf(errOut, "raftredis %s: %v\n", s.name, err)
-	if errors.Is(err, errUsage) {
-		return 2
-	}
-	return 1
+	return status
 }
 
 func (s subcommand) printHelp(w io.Writer, fs *pflag.FlagSet) {

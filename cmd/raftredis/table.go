@@ -116,6 +116,7 @@ func (o *options) table() *registry {
 	in("Observing",
 		own(&o.loglevel, "loglevel", "how much to log").mutable(),
 		own(&o.logfile, "logfile", "file to append the log to, opened again when it was renamed and on SIGHUP; standard error by default"),
+		own(&o.logFormat, "log-format", "lines of the log for people, or one JSON object a line").startOnly(),
 	)
 	in("Observing", observing...)
 	in("Observing",

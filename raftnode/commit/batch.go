@@ -50,6 +50,7 @@ type Snapshot struct {
 	Index uint64
 	Term  uint64
 	Body  io.ReadCloser
+	Size  int64 // of Body, in bytes; 0: not known
 }
 
 // Snapshotter gives the store the snapshot that raft itself loaded: one source

@@ -1,6 +1,9 @@
 package commit
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // ConfChangeOp says what a ConfChange does.
 type ConfChangeOp uint8
@@ -84,6 +87,69 @@ type Status struct {
 	Progress      map[uint64]Progress // only on the leader
 	// Links has since when the links to other members work, without those to whom none does.
 	Links map[uint64]time.Time
+
+	Election  Election                  // the last that this node has seen end, the zero value if none
+	Elections map[ElectionReason]uint64 // how many, by reason, since the start
+	Disk      Disk
+	// Syncs is how long it took to make entries durable on this node, a batch at a time,
+	// and Rounds, on a leader, how long from when an entry went into the log until it was
+	// committed, of one entry at a time.
+	Syncs, Rounds Durations
+}
+
+// Disk is what a node takes up on its disk, in bytes.
+type Disk struct {
+	Log, Snapshots uint64 // the files of the log, of which the newest is made ahead, and of snapshots
+	Free           uint64 // for this node: 0 if it cannot be told
+}
+
+// ElectionReason is why there had to be a leader, as far as a node can tell.
+type ElectionReason string
+
+// Why there is an election.
+const (
+	ElectionStart    ElectionReason = "start"     // this node has just come, and found it going on or over
+	ElectionHandover ElectionReason = "handover"  // the leader has handed over (a stop, RAFT TRANSFER, CLUSTER FAILOVER)
+	ElectionGone     ElectionReason = "gone"      // nobody listens any more where the leader was
+	ElectionSilent   ElectionReason = "silent"    // the leader was not heard of for an election timeout
+	ElectionNoQuorum ElectionReason = "no-quorum" // this node led, and a majority did not answer any more
+	ElectionRemoved  ElectionReason = "removed"   // the leader was taken out of the cluster
+)
+
+// ElectionReasons are all of them.
+func ElectionReasons() []ElectionReason {
+	return []ElectionReason{ElectionStart, ElectionHandover, ElectionGone, ElectionSilent, ElectionNoQuorum, ElectionRemoved}
+}
+
+// Election is the end of one: a member leads.
+type Election struct {
+	Term        uint64
+	Leader, Was uint64 // Was: who led before, 0 if nobody is known
+	Reason      ElectionReason
+	At          time.Time
+}
+
+// String says it in words.
+func (e Election) String() string {
+	if e.Leader == 0 {
+		return "none since this node has started"
+	}
+	s := fmt.Sprintf("member %d leads since term %d", e.Leader, e.Term)
+	switch e.Reason {
+	case ElectionStart:
+		return s + ": the first that this node has seen"
+	case ElectionHandover:
+		return s + fmt.Sprintf(": member %d has handed over", e.Was)
+	case ElectionGone:
+		return s + fmt.Sprintf(": the process of member %d was gone", e.Was)
+	case ElectionSilent:
+		return s + fmt.Sprintf(": member %d was not heard of for an election timeout", e.Was)
+	case ElectionNoQuorum:
+		return s + fmt.Sprintf(": member %d had lost contact with a majority", e.Was)
+	case ElectionRemoved:
+		return s + fmt.Sprintf(": member %d was removed", e.Was)
+	}
+	return s
 }
 
 // Progress is what the leader knows of one follower.
@@ -93,6 +159,15 @@ type Progress struct {
 	State        string // "probe", "replicate" or "snapshot"
 	RecentActive bool
 	DiskLow      bool // it has said so
+
+	Silent time.Duration // since it last answered this leader, or since this one leads
+	// Behind is how old the first thing is that it lacks, to a second or two: 0 if that is
+	// no more than a moment, and never longer than this leader leads.
+	Behind time.Duration
+	// CatchUp is how much of what it lacked it has got, from 0 to 1, if it is behind and
+	// gains; and Left how long the rest takes, -1 if that cannot be told.
+	CatchUp float64
+	Left    time.Duration
 }
 
 // Transfer is a snapshot on its way to this node: the zero value if there is none.
