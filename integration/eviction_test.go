@@ -146,6 +146,9 @@ func TestOutOfMemory(t *testing.T) {
 			must(t, through, "GET", "k1")
 			must(t, through, "DEL", "no such key")
 			must(t, through, "PERSIST", "k2")
+			if out, warned, err := status(t, n.Addr); err != nil || !warned || !strings.Contains(out, "! writes that need memory are refused: ") || !strings.Contains(out, " of 100.00K of memory, ") {
+				t.Errorf("%s, the status of node %d: %v, %v: %s", policy, n.ID, warned, err, out)
+			}
 		}
 		must(t, admin, "CONFIG", "SET", "maxmemory", "0")
 		must(t, admin, "SET", "another", "x")

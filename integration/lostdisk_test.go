@@ -186,7 +186,7 @@ func (r *lostDiskRound) check() {
 func TestFormation(t *testing.T) {
 	c := prepare(t, 3)
 	debug := freePort(t)
-	c.Nodes[0].Args = []string{"--pprof", debug}
+	c.Nodes[0].Args = []string{"--http", debug}
 	for _, n := range c.Nodes[:2] {
 		if err := n.Start(); err != nil {
 			t.Fatal(err)

@@ -26,7 +26,7 @@ func observed(t *testing.T, n int, args ...string) (c *nodes, at []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		node.Args = append(node.Args, "--pprof", addr)
+		node.Args = append(node.Args, "--http", addr)
 		at = append(at, "http://"+addr)
 	}
 	c.startAll()
@@ -76,7 +76,7 @@ func TestMetrics(t *testing.T) {
 			`raftredis_log_disk_bytes [1-9]`, `raftredis_disk_free_bytes [1-9]`, `raftredis_snapshot_disk_bytes `,
 			`raftredis_keys{db="0"} 2`, `raftredis_keys_with_expiry{db="0"} 1`, `raftredis_keyspace_hits_total [1-9]`, `raftredis_keyspace_misses_total [1-9]`,
 			`raftredis_clients [0-9]`, `raftredis_clients_limit [1-9]`, `raftredis_client_received_bytes_total [1-9]`, `raftredis_client_input_buffer_bytes `,
-			`raftredis_memory_used_bytes [1-9]`, `raftredis_error_replies_total{error="WRONGTYPE"} 1`,
+			`raftredis_memory_used_bytes [1-9]`, `raftredis_memory_limit_bytes 0`, `raftredis_keys_evicted_total 0`, `raftredis_out_of_memory 0`, `raftredis_error_replies_total{error="WRONGTYPE"} 1`,
 		}
 		if node == leader {
 			want = append(want, `raftredis_round_duration_seconds_count [1-9]`)

@@ -44,7 +44,7 @@ func TestJoiningNodeIsNotReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second.Args = append(second.Args, "--pprof", debug)
+	second.Args = append(second.Args, "--http", debug)
 	if err := second.Start(); err != nil {
 		t.Fatal(err)
 	}

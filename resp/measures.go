@@ -20,7 +20,7 @@ type Measures struct {
 	InputBuffers, OutputBuffers      int64 // bytes that connections hold now
 	Disconnected                     int64 // clients that were cut off because a buffer had grown too large
 
-	MemoryUsed, MemoryRSS, MemoryPeak int64
+	MemoryUsed, MemoryLimit, MemoryRSS, MemoryPeak int64
 }
 
 // FamilyMeasures is about the commands of one group of Redis's: "string", "hash", ...
@@ -49,7 +49,7 @@ func (s *Server) Measures() Measures {
 		Errors:       map[string]int64{},
 	}
 	mem := s.memoryUse()
-	m.MemoryUsed, m.MemoryRSS, m.MemoryPeak = mem.used, mem.rss, mem.peak
+	m.MemoryUsed, m.MemoryLimit, m.MemoryRSS, m.MemoryPeak = mem.used, s.store.Memory().Limit, mem.rss, mem.peak
 	codes, counts, _ := s.stats.errorCounts()
 	for i, code := range codes {
 		m.Errors[code] = counts[i]

@@ -34,6 +34,9 @@ type Status struct {
 	SnapshotDisk   uint64 `json:"snapshot_disk_bytes"`
 	DiskFree       uint64 `json:"disk_free_bytes"` // 0: it cannot be told
 	MemoryUsed     int64  `json:"used_memory_bytes"`
+	MemoryLimit    int64  `json:"maxmemory_bytes"` // 0: none
+	EvictedKeys    uint64 `json:"evicted_keys"`
+	OutOfMemory    bool   `json:"out_of_memory"`
 	Keys           int64  `json:"keys"`
 	Clients        int    `json:"clients"`
 	PendingWrites  int    `json:"pending_writes"`
@@ -98,13 +101,14 @@ type TaskStatus struct {
 // Status returns a picture of this node. It asks the raft goroutine.
 func (s *Server) Status() Status {
 	st, n, ready, standing := s.cluster.Status(), s.store.Stats(), s.store.Readiness(), s.cluster.Standing()
-	now := s.now()
+	now, memory := s.now(), s.store.Memory()
 	out := Status{
 		ID: st.ID, Cluster: fmt.Sprintf("%016x", st.ClusterID), Version: s.opts.Version, Role: st.Role, Leader: st.Leader, Term: st.Term,
 		Ready: ready.Ready(), Reason: ready.Reason, UpSeconds: seconds(now.Sub(s.started)),
 		FirstIndex: st.FirstIndex, LastIndex: st.LastIndex, CommitIndex: st.Commit, AppliedIndex: s.store.AppliedIndex(), SnapshotIndex: st.SnapshotIndex,
 		LogBytes: st.LogBytes, LogDisk: st.Disk.Log, SnapshotDisk: st.Disk.Snapshots, DiskFree: st.Disk.Free,
-		MemoryUsed: s.memoryUse().used, PendingWrites: n.Pending, RefusesWrites: st.RefusesWrites, DiskLow: st.DiskLow,
+		MemoryUsed: memory.Used, MemoryLimit: memory.Limit, EvictedKeys: n.Evicted, OutOfMemory: s.store.OutOfMemory(),
+		PendingWrites: n.Pending, RefusesWrites: st.RefusesWrites, DiskLow: st.DiskLow,
 		SyncP50Micros: st.Syncs.Quantile(0.5).Microseconds(), SyncP99Micros: st.Syncs.Quantile(0.99).Microseconds(),
 		RoundP50Micros: st.Rounds.Quantile(0.5).Microseconds(), RoundP99Micros: st.Rounds.Quantile(0.99).Microseconds(),
 		ApplyP99Micros: n.Applies.Quantile(0.99).Microseconds(),
@@ -211,6 +215,10 @@ func (s *Status) warn() (warnings []string) {
 	if s.RefusesWrites {
 		say("writes are refused because the disks of too many members are nearly full: make room there")
 	}
+	if s.OutOfMemory {
+		say("writes that need memory are refused: %s of %s are used and nothing may be evicted, so delete keys, or raise maxmemory or change maxmemory-policy (CONFIG SET)",
+			humanBytes(s.MemoryUsed), humanBytes(s.MemoryLimit))
+	}
 	if s.DiskLow {
 		say("the disk of this node is nearly full: %s are left, make room in its file system", humanBytes(int64(s.DiskFree)))
 	}
@@ -240,10 +248,14 @@ func (s *Status) Table(others map[uint64]*Status) []string {
 		return []string{fmt.Sprintf("member %d is in no cluster yet: %s", s.ID, s.Reason)}
 	}
 	span := func(sec int64) string { return commit.Span(time.Duration(sec) * time.Second) }
+	memory := humanBytes(s.MemoryUsed) + " of memory"
+	if s.MemoryLimit > 0 {
+		memory = fmt.Sprintf("%s of %s of memory, %d keys evicted", humanBytes(s.MemoryUsed), humanBytes(s.MemoryLimit), s.EvictedKeys)
+	}
 	lines := []string{
 		fmt.Sprintf("member %d of cluster %s, %s, term %d, leader %s", s.ID, s.Cluster, s.Role, s.Term, cmp.Or(ordinal(s.Leader), "unknown")),
-		fmt.Sprintf("raftredis %s, up %s, %d keys, %s of memory, %d clients, %d writes under way", s.Version, span(s.UpSeconds), s.Keys,
-			humanBytes(s.MemoryUsed), s.Clients, s.PendingWrites),
+		fmt.Sprintf("raftredis %s, up %s, %d keys, %s, %d clients, %d writes under way", s.Version, span(s.UpSeconds), s.Keys,
+			memory, s.Clients, s.PendingWrites),
 		"",
 	}
 	rows := [][]string{{"member", "role", "clients", "peers", "applied", "behind", "log", "snapshots", "free", "sync 99 %", "memory"}}

@@ -51,7 +51,7 @@ type watched struct {
 // startDebug opens the listener. It is there before the node is, so that a long
 // start can be looked at as well.
 func (p *part) startDebug() (*monitor, error) {
-	m := &monitor{page: page.New(page.Options{Hosts: p.o.hosts()}), tasks: p.tasks}
+	m := &monitor{page: page.New(page.Options{Hosts: p.o.hosts(), Starting: p.starting}), tasks: p.tasks}
 	if p.o.http.value == "" {
 		return m, nil
 	}
@@ -88,6 +88,14 @@ func (p *part) startDebug() (*monitor, error) {
 		}
 	}()
 	return m, nil
+}
+
+// starting says what takes long of a start, for the page that is not there yet.
+func (p *part) starting() (words []string) {
+	for _, t := range p.tasks.List(commit.TaskPatience) {
+		words = append(words, t.String())
+	}
+	return words
 }
 
 // hosts are the names of this machine under which browsers may ask for the page.

@@ -25,6 +25,7 @@ type reading struct {
 	status          commit.Status
 	applied         uint64
 	isLeader, ready bool
+	outOfMemory     bool
 }
 
 func bool01(b bool) float64 {
@@ -58,6 +59,10 @@ func metrics() []metric {
 		{"keyspace_hits_total", "Lookups by this node's clients that found the key.", counter, func(r *reading) float64 { return float64(r.stats.Hits) }},
 		{"keyspace_misses_total", "Lookups by this node's clients that did not.", counter, func(r *reading) float64 { return float64(r.stats.Misses) }},
 		{"keys_expired_total", "Keys deleted because their deadline had passed.", counter, func(r *reading) float64 { return float64(r.stats.Expired) }},
+		{"keys_evicted_total", "Keys deleted to make room.", counter, func(r *reading) float64 { return float64(r.stats.Evicted) }},
+		{"keys_evicted_late_total", "Of these, those that a write had to delete to make room for itself.", counter, func(r *reading) float64 { return float64(r.stats.EvictedLate) }},
+		{"memory_exceeded_seconds_total", "For how long more than maxmemory was used.", counter, func(r *reading) float64 { return r.stats.Exceeded.Seconds() }},
+		{"out_of_memory", "Whether writes that need memory are refused: maxmemory is used and nothing may be evicted.", gauge, func(r *reading) float64 { return bool01(r.outOfMemory) }},
 		{"proposals_total", "Requests of this node's clients that were sent to the log.", counter, func(r *reading) float64 { return float64(r.stats.Proposals) }},
 		{"proposals_retried_total", "Times a request was sent again.", counter, func(r *reading) float64 { return float64(r.stats.Retries) }},
 		{"proposals_pending", "Requests that wait for their outcome.", gauge, func(r *reading) float64 { return float64(r.stats.Pending) }},
@@ -122,7 +127,7 @@ func (s sink) histogram(d *prometheus.Desc, h *commit.Durations, labels ...strin
 
 // node collects what the store and the raft node have counted.
 func (s sink) node(w *watched) {
-	r := reading{stats: w.store.Stats(), status: w.cluster.Status(), applied: w.store.AppliedIndex(), isLeader: w.cluster.IsLeader(), ready: w.store.Ready()}
+	r := reading{stats: w.store.Stats(), status: w.cluster.Status(), applied: w.store.AppliedIndex(), isLeader: w.cluster.IsLeader(), ready: w.store.Ready(), outOfMemory: w.store.OutOfMemory()}
 	for _, x := range metrics() {
 		s.c <- prometheus.MustNewConstMetric(desc(x.name, x.help), x.kind, x.value(&r))
 	}
@@ -189,9 +194,10 @@ func (s sink) front(f *resp.Server) {
 	s.gauge(desc("client_output_buffer_bytes", "What the output buffers of all clients hold."), float64(m.OutputBuffers))
 	s.counter(desc("client_received_bytes_total", "Bytes received from clients."), float64(m.NetIn))
 	s.counter(desc("client_sent_bytes_total", "Bytes sent to clients."), float64(m.NetOut))
-	s.gauge(desc("memory_used_bytes", "Memory in use, as used_memory in INFO."), float64(m.MemoryUsed))
+	s.gauge(desc("memory_used_bytes", "What keys and values need, as used_memory in INFO: the same on all members."), float64(m.MemoryUsed))
+	s.gauge(desc("memory_limit_bytes", "What they may need (maxmemory), 0: any."), float64(m.MemoryLimit))
 	s.gauge(desc("memory_rss_bytes", "Memory that the system counts for the process."), float64(m.MemoryRSS))
-	s.gauge(desc("memory_peak_bytes", "The most memory seen in use."), float64(m.MemoryPeak))
+	s.gauge(desc("memory_peak_bytes", "The most of memory_used_bytes that was seen."), float64(m.MemoryPeak))
 	for code, n := range m.Errors {
 		s.counter(desc("error_replies_total", "Error replies to clients, by their first word.", "error"), float64(n), code)
 	}

@@ -149,7 +149,7 @@ func TestPage(t *testing.T) {
 	b.members(c)
 	b.equalsInfo(follower)
 	if c.Leader() == follower.Node { // which alone can know it
-		b.until("the dead member is named", fmt.Sprintf(`document.querySelector("#alerts").textContent.includes("Member %d")`, leader.ID))
+		b.until("the dead member is named", fmt.Sprintf(`document.querySelector("#alerts").textContent.includes("ember %d has not answered")`, leader.ID))
 	}
 
 	// The node ends and comes back: the page says so, and goes on.
@@ -423,4 +423,50 @@ func TestLogin(t *testing.T) {
 	b.until("the page is live", `document.querySelector("#live")?.textContent === "live"`)
 	b.until("it says who looks", `document.querySelector("#who").textContent === "as user viewer"`)
 	b.until("it says what may not be seen", `document.querySelector("#members").textContent.includes("NOPERM")`)
+}
+
+// TestEviction: the page of a node whose memory is full says how much there is, by which
+// policy keys go, and that they do; and in words when none may go and writes are refused.
+func TestEviction(t *testing.T) {
+	b := open(t)
+	c, nodes := start(t, 1, "--maxmemory", "1mb", "--maxmemory-policy", "allkeys-lru")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := c.WaitReady(ctx); err != nil {
+		t.Fatal(err)
+	}
+	n := nodes[0]
+	set := func(from, to int) (last error) {
+		for i := from; i < to; i++ {
+			if _, err := cluster.Ask(n.Addr, "SET", fmt.Sprint("key:", i), strings.Repeat("x", 100<<10)); err != nil {
+				last = err
+			}
+		}
+		return last
+	}
+	if err := set(0, 30); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"key:29", "key:29", "key:29", "key:0"} { // three are there, one is not
+		if _, err := cluster.Ask(n.Addr, "GET", key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.do(chromedp.Navigate(n.page))
+	b.until("the page is live", `document.querySelector("#live").textContent === "live"`)
+	tile := func(field string) string {
+		return fmt.Sprintf(`document.querySelector('#tiles [data-field="%s"]')`, field)
+	}
+	b.until("keys were evicted", tile("evicted_keys")+`?.dataset.value >= 15 && `+tile("evicted_keys")+`.nextSibling.textContent.includes("allkeys-lru")`)
+	b.until("maxmemory is there", tile("used_memory")+`.nextSibling.textContent.includes(" of 1.00 MB")`)
+	b.until("the hit ratio is there", tile("keyspace_hits")+`.textContent === "75.0 %"`)
+	b.equalsInfo(n)
+
+	if _, err := cluster.Ask(n.Addr, "CONFIG", "SET", "maxmemory-policy", "noeviction"); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(30, 50); err == nil || !strings.HasPrefix(err.Error(), "OOM ") {
+		t.Fatalf("a full node says %v", err)
+	}
+	b.until("the page says that writes are refused", `document.querySelector("#alerts .bad")?.textContent.startsWith("Writes that need memory are refused: ")`)
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Hosts []string
 	// Every is how often the page is told news. 0: once a second.
 	Every time.Duration
+	// Starting says what a node does that is not open yet, in words. It may be nil. Anybody
+	// is told, as there is nobody yet who could ask for a password.
+	Starting func() []string
 }
 
 // Page is the handler. The zero value is not usable; see New.
@@ -185,7 +188,12 @@ func (p *Page) document(w http.ResponseWriter, r *http.Request) {
 func (p *Page) enter(w http.ResponseWriter, r *http.Request) (c *client, done func(), ok bool) {
 	serve := p.serve.Load()
 	if serve == nil {
-		http.Error(w, "the node is starting", http.StatusServiceUnavailable)
+		said := []string{"the node is starting"}
+		if p.opts.Starting != nil {
+			said = append(said, p.opts.Starting()...)
+		}
+		w.Header().Set("Refresh", "1") // the browser asks again until there is a page
+		http.Error(w, strings.Join(said, "\n"), http.StatusServiceUnavailable)
 		return nil, nil, false
 	}
 	select {

@@ -109,6 +109,16 @@ func answer(p http.Handler, r *http.Request) *httptest.ResponseRecorder {
 
 func user(name string, rules ...string) resp.UserLine { return resp.UserLine{Name: name, Rules: rules} }
 
+// TestStarting: who opens the page of a node that is not open yet is told what it does,
+// and his browser asks again.
+func TestStarting(t *testing.T) {
+	p := page.New(page.Options{Starting: func() []string { return []string{"loading a snapshot: 62 %, 20 s to go"} }})
+	w := answer(p, request("/"))
+	if want := "the node is starting\nloading a snapshot: 62 %, 20 s to go\n"; w.Code != 503 || w.Body.String() != want || w.Header().Get("Refresh") == "" {
+		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
+	}
+}
+
 func TestWhoMayLook(t *testing.T) {
 	p, _ := start(t,
 		user("default", "on", "nopass", "-@all", "+ping"),
@@ -405,14 +415,6 @@ func TestKeys(t *testing.T) {
 		*r = *r.WithContext(ctx)
 	})); !strings.Contains(w.Body.String(), `"info":`) || strings.Contains(w.Body.String(), "object|freq") {
 		t.Errorf("live: %.300s", w.Body)
-	}
-}
-
-// TestStarting: before there is a node to ask, nobody is told anything.
-func TestStarting(t *testing.T) {
-	p := page.New(page.Options{})
-	if w := answer(p, request("/")); w.Code != 503 {
-		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

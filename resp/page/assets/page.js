@@ -93,10 +93,8 @@ function note(was, now, news) {
 function warnings(i, news) {
   const all = [];
   const warn = (text, bad = false) => all.push({ text, bad });
-  const tasks = news.status?.tasks ?? [];
-  for (const t of tasks) warn(`${t.kind}${t.member ? ` (member ${t.member})` : ""}: ${info.percent(100 * t.part)}${t.left_seconds >= 0 ? `, ${info.span(t.left_seconds)} to go` : ""}`);
-  if (news.status) { // the node says it itself
-    for (const w of news.status.warnings) warn(w);
+  if (news.status) { // the node says it itself, what is under way as well
+    for (const w of news.status.warnings) warn(w[0].toUpperCase() + w.slice(1), !news.status.ready || news.status.refuses_writes || news.status.out_of_memory);
     return all;
   }
   if (i.num("loading")) {
@@ -146,8 +144,9 @@ function overview(i, news) {
     ["Commands", info.short(i.num("instantaneous_ops_per_sec")) + "/s", info.count(i.num("total_commands_processed")) + " so far", "instantaneous_ops_per_sec", i.text("instantaneous_ops_per_sec")],
     ["Write wait", wait.calls ? info.usec(wait.usec / wait.calls) : "–", wait.calls ? `mean of ${info.short(wait.calls)} writes` : "no writes by clients yet", "wait", wait.calls],
     ["Hit ratio", lookups ? info.percent(100 * hits / lookups) : "–", `${info.short(hits)} of ${info.short(lookups)} lookups`, "keyspace_hits", i.text("keyspace_hits")],
-    ["Memory", info.bytes(used), max ? `${info.percent(100 * (i.num("used_memory_keys") || used) / max)} of ${info.bytes(max)}` : `${info.bytes(i.num("used_memory_rss"))} resident`, "used_memory", i.text("used_memory")],
-    ["Keys", info.count(all), `${info.short(expires)} expire, ${info.short(i.num("evicted_keys"))} evicted${evicted > 0 ? `, ${info.short(evicted)}/s` : ""}`, "keys", all],
+    ["Memory", info.bytes(used), max ? `${info.percent(100 * used / max)} of ${info.bytes(max)}` : `${info.bytes(i.num("used_memory_rss"))} resident, no limit`, "used_memory", i.text("used_memory")],
+    ["Keys", info.count(all), `${info.short(expires)} expire, ${info.short(i.num("expired_keys"))} did`, "keys", all],
+    ["Evicted", info.short(i.num("evicted_keys")), `${evicted > 0 ? `${info.short(evicted)}/s, ` : ""}${i.text("maxmemory_policy")}`, "evicted_keys", i.text("evicted_keys")],
     ["Clients", info.count(i.num("connected_clients")), `${info.count(i.num("blocked_clients"))} blocked, ${info.count(i.num("rejected_connections"))} rejected`, "connected_clients", i.text("connected_clients")],
   ]);
 
