@@ -10,7 +10,6 @@ SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 NFPM := $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
-HELM := helm.sh/helm/v3/cmd/helm@v3.22.0
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
@@ -83,13 +82,14 @@ bench-cache: ## Compare hit ratios with redis-server on this machine and write t
 	$(GO) run ./integration/bench/cache -out BENCHMARKS.md
 
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+BUILT := $(shell git describe --tags --always --dirty=+changes)
 VERSION := $(shell sed -n 's/^const release = "\(.*\)"/\1/p' cmd/raftredis/help.go)
 
 .PHONY: dist
 dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
 	@rm -rf dist && mkdir dist
 	@for p in $(PLATFORMS); do dir=dist/$${p/\//-}; echo "$$dir"; \
-		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -buildvcs=auto -ldflags "-s -w" -o $$dir/raftredis ./cmd/raftredis || exit 1; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags "-s -w -X main.built=$(BUILT)" -o $$dir/raftredis ./cmd/raftredis || exit 1; \
 		tar -C $$dir -czf dist/raftredis-$(VERSION)-$${p/\//-}.tar.gz --owner 0 --group 0 raftredis || exit 1; \
 	done
 	@print() { $(GO) run ./cmd/raftredis print "$$1"; }; \
@@ -98,15 +98,14 @@ dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
 	@cd dist && for p in $(filter linux/%,$(PLATFORMS)); do for kind in deb rpm; do \
 		VERSION=$(VERSION) ARCH=$${p#*/} $(NFPM) package --config ../deploy/package/nfpm.yaml --packager $$kind --target . || exit 1; \
 	done; done
-	@tar -C deploy/helm -czf dist/raftredis-chart-$(VERSION).tgz --owner 0 --group 0 raftredis
+	@cp -r deploy/helm/raftredis dist/chart && sed -i -E 's/^(version|appVersion): .*/\1: $(VERSION)/' dist/chart/Chart.yaml && \
+	tar -C dist -czf dist/raftredis-chart-$(VERSION).tgz --owner 0 --group 0 --transform 's|^chart|raftredis|' chart && rm -r dist/chart
 	@cd dist && sha256sum *.tar.gz *.tgz *.deb *.rpm >SHA256SUMS && ls -l
 
 .PHONY: chart
-chart: ## Lint the Helm chart and render it
-	GOBIN=$(CURDIR)/bin $(GO) install $(HELM)
-	bin/helm lint --strict deploy/helm/raftredis
-	bin/helm template raftredis deploy/helm/raftredis --kube-version 1.30.0 >/dev/null
-	bin/helm template raftredis deploy/helm/raftredis --kube-version 1.30.0 --set tls.enabled=true,tls.secretName=s,antiAffinity=hard,config.read-mode=linearizable >/dev/null
+chart: ## Lint and render the Helm chart and read the compose file; build bin/chart, which tests render with
+	$(GO) build -C integration/deploy -o $(CURDIR)/bin/chart .
+	$(GO) -C integration/deploy test .
 
 .PHONY: generate
 generate: ## Rewrite the lists of docs/differences.md
@@ -117,6 +116,7 @@ lint: ## Run the linters of .golangci.yml
 	$(GOLANGCI) run
 	cd integration/apps/go && $(GOLANGCI) run -c $(CURDIR)/.golangci.yml
 	cd integration/browser && $(GOLANGCI) run -c $(CURDIR)/.golangci.yml
+	cd integration/deploy && $(GOLANGCI) run -c $(CURDIR)/.golangci.yml
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what the binary uses

@@ -23,13 +23,14 @@ import (
 )
 
 // kubernetes stands in for one: it starts a process for each pod of the chart's StatefulSet,
-// with the arguments, the environment, the configuration and the preStop hook that helm
+// with the arguments, the environment, the configuration and the preStop hook that Helm
 // renders, and answers the API for the hook. A pod's address is one of loopback's.
 type kubernetes struct {
 	t        *testing.T
 	dir      string
 	conf     string // with the data directory and the address to be filled in
 	pod      podSpec
+	env      []string // what the chart's Secret is for
 	replicas atomic.Int64
 	api      *httptest.Server
 	port     string
@@ -39,8 +40,16 @@ type kubernetes struct {
 
 // podSpec is what is used of the StatefulSet.
 type podSpec struct {
-	Args      []string `json:"args"`
-	Command   []string `json:"command"`
+	Args    []string `json:"args"`
+	Command []string `json:"command"`
+	Env     []struct {
+		Name      string `json:"name"`
+		ValueFrom struct {
+			SecretKeyRef struct {
+				Key string `json:"key"`
+			} `json:"secretKeyRef"`
+		} `json:"valueFrom"`
+	} `json:"env"`
 	Lifecycle struct {
 		PreStop struct {
 			Exec struct {
@@ -57,17 +66,27 @@ type podProcess struct {
 
 const podPassword = "from-the-secret"
 
-// helm returns a helm: the one of HELM, or on the PATH.
-func helm(t *testing.T) string {
+// rendered returns what the chart renders, by kind. CHART is the program of
+// integration/deploy, which is a module of its own.
+func rendered(t *testing.T, values ...string) map[string]json.RawMessage {
 	t.Helper()
-	if path := os.Getenv("HELM"); path != "" {
-		return path
+	program := os.Getenv("CHART")
+	if program == "" {
+		skip(t, "CHART is not set: make chart builds bin/chart")
 	}
-	path, err := exec.LookPath("helm")
+	out, err := exec.Command(program, "--set", strings.Join(values, ","), "../deploy/helm/raftredis").Output()
 	if err != nil {
-		skip(t, "no helm: HELM=path, or on the PATH")
+		t.Fatalf("the chart: %v: %s", err, stderrOf(err))
 	}
-	return path
+	all := map[string]json.RawMessage{}
+	for line := range bytes.Lines(out) {
+		var manifest struct{ Kind string }
+		if err := json.Unmarshal(line, &manifest); err != nil {
+			t.Fatal(err)
+		}
+		all[manifest.Kind] = line
+	}
+	return all
 }
 
 func newKubernetes(t *testing.T, replicas int) *kubernetes {
@@ -78,24 +97,26 @@ func newKubernetes(t *testing.T, replicas int) *kubernetes {
 	k := &kubernetes{t: t, dir: newDir(t), pods: map[int]*podProcess{}}
 	k.replicas.Store(int64(replicas))
 	k.port, k.peers = freePort(t), freePort(t)
-	render := func(template string) string {
-		out, err := exec.Command(helm(t), "template", "raftredis", "../deploy/helm/raftredis", "--kube-version", "1.30.0", "--show-only", "templates/"+template,
-			"--set", "auth.password="+podPassword, "--set", "ports.client="+k.port, "--set", "ports.peer="+k.peers, "--set", "ports.http="+freePort(t)).Output()
-		if err != nil {
-			t.Fatalf("helm template: %v: %s", err, stderrOf(err))
+	manifests := rendered(t, "auth.password="+podPassword, "ports.client="+k.port, "ports.peer="+k.peers, "ports.http="+freePort(t))
+	var config struct{ Data map[string]string }
+	var secret struct{ Data map[string][]byte }
+	var set struct {
+		Spec struct {
+			Template struct {
+				Spec struct{ Containers []podSpec }
+			}
 		}
-		return string(out)
 	}
-	// The template has one scalar block and one container: no YAML library is needed to
-	// find them.
-	_, conf, ok := strings.Cut(render("configmap.yaml"), "raftredis.conf: |\n")
-	if !ok {
-		t.Fatal("the ConfigMap has no raftredis.conf")
+	for kind, into := range map[string]any{"ConfigMap": &config, "Secret": &secret, "StatefulSet": &set} {
+		if err := json.Unmarshal(manifests[kind], into); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
 	}
-	k.conf = conf
-	set := render("statefulset.yaml")
-	if err := json.Unmarshal(pythonJSON(t, set), &k.pod); err != nil {
-		t.Fatal(err)
+	k.conf, k.pod = config.Data["raftredis.conf"], set.Spec.Template.Spec.Containers[0]
+	for _, v := range k.pod.Env {
+		if key := v.ValueFrom.SecretKeyRef.Key; key != "" {
+			k.env = append(k.env, v.Name+"="+string(secret.Data[key]))
+		}
 	}
 	k.api = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/apis/apps/v1/namespaces/default/statefulsets/raftredis" || r.Header.Get("Authorization") != "Bearer token" {
@@ -115,19 +136,6 @@ func newKubernetes(t *testing.T, replicas int) *kubernetes {
 		}
 	})
 	return k
-}
-
-// pythonJSON reads the container of a manifest. Python's yaml is what CI has; the tests
-// that need it say so.
-func pythonJSON(t *testing.T, manifest string) []byte {
-	t.Helper()
-	cmd := exec.Command(tool(t, "python3"), "-c", "import json,sys,yaml; print(json.dumps(yaml.safe_load(sys.stdin)['spec']['template']['spec']['containers'][0]))")
-	cmd.Stdin = strings.NewReader(manifest)
-	out, err := cmd.Output()
-	if err != nil {
-		skip(t, "python3 cannot read YAML: "+stderrOf(err))
-	}
-	return out
 }
 
 func stderrOf(err error) string {
@@ -159,12 +167,12 @@ func (k *kubernetes) command(n int, args []string) *exec.Cmd {
 	for _, a := range args {
 		a = fill.Replace(a)
 		if strings.HasPrefix(a, "--peers=") {
-			a = "--peers=http://127.7.7.1{ordinal}:" + k.peers
+			a = "--peers=https://127.7.7.1{ordinal}:" + k.peers
 		}
 		filled = append(filled, a)
 	}
 	cmd := exec.Command(binary(k.t), filled...)
-	cmd.Env = append(os.Environ(), "POD_NAME="+name, "POD_IP="+k.ip(n), "RAFTREDIS_REQUIREPASS="+podPassword)
+	cmd.Env = append(append(os.Environ(), k.env...), "POD_NAME="+name, "POD_IP="+k.ip(n))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }

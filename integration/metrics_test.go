@@ -133,6 +133,7 @@ func TestDashboardAndAlerts(t *testing.T) {
 	for _, args := range [][]string{
 		{"check", "rules", filepath.Join(deploy, "prometheus", "alerts.yml")},
 		{"check", "config", "--syntax-only", filepath.Join(deploy, "prometheus", "scrape.yml")},
+		{"check", "config", filepath.Join(deploy, "prometheus", "prometheus.yml")},
 	} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v: %s", args, err, out)

@@ -94,10 +94,15 @@ func wrap(b *strings.Builder, text, indent string) {
 	b.WriteByte('\n')
 }
 
+// built is what git describes the source as. make dist sets it with -ldflags -X.
+var built string
+
 // version is the release, and what the build knows of its source.
 func version() string {
 	v := "raftredis " + release
-	if info, ok := debug.ReadBuildInfo(); ok {
+	if built != "" {
+		v += " " + built
+	} else if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			switch {
 			case s.Key == "vcs.revision" && len(s.Value) >= 12:
