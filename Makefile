@@ -49,13 +49,10 @@ pictures: ## Make the README's pictures of the page anew, with Chromium (3 minut
 	$(GO) -C integration/browser test -count=1 -timeout 10m -run TestPage . -args -pictures $(CURDIR)/docs/pictures
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz target for FUZZTIME (30s)
-	@$(GO) list $(PKGS) | while read -r pkg; do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-			echo "== $$pkg $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-		done; \
-	done
+fuzz: ## Run each fuzz target for FUZZTIME (30s), two at a time
+	@$(GO) list -f '{{$$p := .ImportPath}}{{range .TestGoFiles}}{{$$p}} {{$$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$$p}} {{$$.Dir}}/{{.}}{{"\n"}}{{end}}' $(PKGS) | while read -r pkg file; do \
+		sed -n "s|^func \(Fuzz[A-Za-z0-9]*\)(.*|$$pkg \1|p" "$$file"; \
+	done | xargs -P 2 -L 1 bash -c 'echo "== $$0 $$1"; $(GO) test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 2 "$$0" >"$${t:=$$(mktemp)}" 2>&1; s=$$?; sed "s/^/$$1: /" "$$t" | tail -n 40; rm "$$t"; exit $$s'
 
 .PHONY: stress
 stress: ## Run the tests COUNT (20) times under the race detector, in random order

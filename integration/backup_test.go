@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -224,6 +225,41 @@ func TestBackup(t *testing.T) {
 	_, errs, err := subcommand(t, nil, "--dir", filepath.Join(old.Dir, "damaged"), "--port", "0")
 	if err == nil || !strings.Contains(errs, "was interrupted") {
 		t.Errorf("a node starts with half a backup: %v: %s", err, errs)
+	}
+}
+
+// TestBackupOfAFullCluster restores what has evicted: the limit and the policy are in a backup,
+// and eviction goes on in the new cluster. (What was used when is a node's own, and in no snapshot.)
+func TestBackupOfAFullCluster(t *testing.T) {
+	old := start(t, 3)
+	c := connect(t, old.leader().Addr)
+	fill := func(c *conn, from int) {
+		t.Helper()
+		for i := from; i < from+800; i++ {
+			must(t, c, "SET", fmt.Sprint("k", i), strings.Repeat("x", 200))
+			must(t, c, "GET", fmt.Sprint("k", from+i%7))
+		}
+	}
+	for _, policy := range []string{"allkeys-lfu", "allkeys-lhd"} {
+		must(t, c, "CONFIG", "SET", "maxmemory", "64kb", "maxmemory-policy", policy)
+		fill(c, 0)
+		fresh := restored(t, backupTo(t, old.follower(), "-"))
+		want, got := everything(t, old.leader().Addr), everything(t, fresh.Nodes[1].Addr)
+		if !maps.Equal(want, got) || len(got) > 400 {
+			t.Fatalf("%s: %d keys became %d, or others", policy, len(want), len(got))
+		}
+		rc := connect(t, fresh.Nodes[2].Addr)
+		for name, value := range map[string]string{"maxmemory": "65536", "maxmemory-policy": policy} {
+			if v := must(t, rc, "CONFIG", "GET", name).Elems[1].Str; v != value {
+				t.Errorf("%s is %s", name, v)
+			}
+		}
+		fill(rc, 800)
+		must(t, rc, "READWRITE")
+		if n := number(t, must(t, rc, "DBSIZE")); n > 400 {
+			t.Errorf("%s: %d keys: nothing is evicted any more", policy, n)
+		}
+		fresh.sameDigests()
 	}
 }
 
