@@ -50,9 +50,8 @@ pictures: ## Make the README's pictures of the page anew, with Chromium (3 minut
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s), two at a time
-	@$(GO) list -f '{{$$p := .ImportPath}}{{range .TestGoFiles}}{{$$p}} {{$$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .XTestGoFiles}}{{$$p}} {{$$.Dir}}/{{.}}{{"\n"}}{{end}}' $(PKGS) | while read -r pkg file; do \
-		sed -n "s|^func \(Fuzz[A-Za-z0-9]*\)(.*|$$pkg \1|p" "$$file"; \
-	done | xargs -P 2 -L 1 bash -c 'echo "== $$0 $$1"; $(GO) test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 2 "$$0" >"$${t:=$$(mktemp)}" 2>&1; s=$$?; sed "s/^/$$1: /" "$$t" | tail -n 40; rm "$$t"; exit $$s'
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed -E 's|^\./(.*)/[^/]*:func |./\1 |' | xargs -P 2 -L 1 bash -c \
+		'out=$$($(GO) test -run "^$$" -fuzz "^$$1$$" -fuzztime $(FUZZTIME) -parallel 2 "$$0" 2>&1); status=$$?; echo "== $$0 $$1"; tail -n 40 <<<"$$out"; exit $$status'
 
 .PHONY: stress
 stress: ## Run the tests COUNT (20) times under the race detector, in random order
