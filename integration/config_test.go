@@ -49,13 +49,14 @@ func TestConfigFile(t *testing.T) {
 	p.terminate(0)
 }
 
-// TestDebugListener: profiles, metrics and readiness, on loopback.
+// TestDebugListener: profiles, metrics, readiness and liveness, on loopback, for who has no
+// password. The page is for who has one.
 func TestDebugListener(t *testing.T) {
 	port, debug := freePort(t), freePort(t)
-	p := run(t, t.TempDir(), "--port", port, "--cluster-port", freePort(t), "--pprof", debug)
-	p.waitReady("127.0.0.1:" + port)
+	p := run(t, t.TempDir(), "--port", port, "--cluster-port", freePort(t), "--pprof", debug, "--requirepass", "secret")
 	for path, want := range map[string]string{
 		"/readyz":                        "ready",
+		"/livez":                         "alive",
 		"/metrics":                       "raftredis_commands_applied_total",
 		"/debug/pprof/mutex?debug=1":     "mutex",
 		"/debug/pprof/block?debug=1":     "contention",
@@ -73,6 +74,14 @@ func TestDebugListener(t *testing.T) {
 			}
 			return err
 		})
+	}
+	r, err := http.Get("http://127.0.0.1:" + debug + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the page asks nobody for a password: %s", r.Status)
 	}
 	p.terminate(0)
 }

@@ -262,7 +262,7 @@ func (s *Status) Table(others map[uint64]*Status) []string {
 	for _, m := range s.Members {
 		row := []string{ordinal(m.ID), m.Role, cmp.Or(m.ClientAddr, "-"), m.PeerURL, "-", "-", "-", "-", "-", "-", "-"}
 		if m.Known {
-			row[4], row[5] = ordinal(m.Match), span(m.BehindSeconds)
+			row[4], row[5] = cmp.Or(ordinal(m.Match), "-"), span(m.BehindSeconds)
 			if !m.Reached {
 				row[5] = "silent " + span(m.SilentSeconds)
 			}

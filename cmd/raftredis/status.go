@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,7 +83,11 @@ func (v *statusView) show(c *invocation) error {
 	others := v.others(c, own)
 	// The leader knows most of the others: what it says of them counts.
 	if leader := others[own.Leader]; leader != nil {
-		said := func(w string) bool { return slices.Contains(leader.Warnings, w) }
+		said := func(w string) bool {
+			return slices.ContainsFunc(leader.Warnings, func(l string) bool {
+				return l == w || about(l) == about(w) && about(w) != ""
+			})
+		}
 		own.Members, own.Warnings = leader.Members, append(slices.DeleteFunc(own.Warnings, said), leader.Warnings...)
 	}
 	if v.json {
@@ -103,6 +108,16 @@ func (v *statusView) show(c *invocation) error {
 		return exitError{1, nil}
 	}
 	return nil
+}
+
+// about is which member a warning is about, "" if it is about none.
+func about(warning string) string {
+	what, rest, _ := strings.Cut(warning, " ")
+	id, _, _ := strings.Cut(rest, " ")
+	if what != "member" {
+		return ""
+	}
+	return id
 }
 
 // others asks the other members, all at once. Who does not answer is left out.
