@@ -94,7 +94,7 @@ func (ks *Keyspace) Sample(p Policy, chance *Rand, n, run int, now int64, visit 
 		found = ks.sampleRuns(chance, n, run, now, visit)
 	}
 	all := ks.Candidates(p)
-	if all == 0 || found >= n/2 {
+	if all == 0 || found >= (n+1)/2 {
 		return
 	}
 	for range n - found {
