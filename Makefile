@@ -9,7 +9,7 @@ SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-NFPM := $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
+NFPM := CGO_ENABLED=0 $(GO) run -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 .DEFAULT_GOAL := help
@@ -88,7 +88,7 @@ dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags "-s -w -X main.built=$(BUILT)" -o $$dir/raftredis ./cmd/raftredis || exit 1; \
 		tar -C $$dir -czf dist/raftredis-$(VERSION)-$${p/\//-}.tar.gz --owner 0 --group 0 raftredis || exit 1; \
 	done
-	@print() { $(GO) run ./cmd/raftredis print "$$1"; }; \
+	@print() { CGO_ENABLED=0 $(GO) run -trimpath ./cmd/raftredis print "$$1"; }; \
 	print conf | sed 's|^#dir .*|dir /var/lib/raftredis|' >dist/raftredis.conf && print man | gzip -9n >dist/raftredis.1.gz && \
 	print bash >dist/raftredis.bash && print zsh >dist/raftredis.zsh && print fish >dist/raftredis.fish
 	@cd dist && for p in $(filter linux/%,$(PLATFORMS)); do for kind in deb rpm; do \
