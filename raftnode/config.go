@@ -103,6 +103,14 @@ type Config struct {
 	TellTime func() []byte
 	HearTime func(told []byte)
 
+	// Level is how much of what may be in a log this program knows (command.Level).
+	// TellLevel returns the level that the cluster may count on this member for, which is at
+	// most that, and the level in force, which a member has to know. It is called on any
+	// goroutine, the raft goroutine among them. Default: the first level, as of a program that
+	// knows of none.
+	Level     uint64
+	TellLevel func() (counts, inForce uint64)
+
 	// Logger receives everything worth telling. Default: nothing is logged.
 	Logger *zap.Logger
 
@@ -199,6 +207,10 @@ func (c *Config) EnsureDefaults() {
 	}
 	if c.TellTime == nil {
 		c.TellTime = func() []byte { return nil }
+	}
+	setDefault(&c.Level, firstLevel)
+	if c.TellLevel == nil {
+		c.TellLevel = func() (uint64, uint64) { return firstLevel, firstLevel }
 	}
 	if c.HearTime == nil {
 		c.HearTime = func([]byte) {}

@@ -63,6 +63,7 @@ func (c *core) ready() {
 			}
 		case m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m):
 		default:
+			c.sayLevel(m)
 			out = append(out, m)
 		}
 	}
@@ -120,6 +121,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 	if s.RaftState == raft.StateLeader && was.RaftState != raft.StateLeader {
 		// What was heard in an earlier term says nothing about who is there now.
 		clear(c.lastHeard)
+		clear(c.levels)
 		c.reads.elected()
 		for _, id := range c.members.voters() {
 			c.lastHeard[id] = c.now // innocent until an election timeout has passed
@@ -327,6 +329,7 @@ func (c *core) linkChanged(before, after *membership) {
 		if _, ok := after.members[id]; !ok && id != c.id {
 			c.env.unlink(id)
 			delete(c.lastHeard, id)
+			delete(c.levels, id)
 		}
 	}
 	for _, m := range after.list() {

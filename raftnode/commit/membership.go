@@ -93,6 +93,9 @@ type Progress struct {
 	State        string // "probe", "replicate" or "snapshot"
 	RecentActive bool
 	DiskLow      bool // it has said so
+	// Level is what it has said of its program: 1 if that knows nothing of levels, 0 while
+	// nothing is heard of it.
+	Level uint64
 }
 
 // Transfer is a snapshot on its way to this node: the zero value if there is none.
