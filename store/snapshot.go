@@ -99,6 +99,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
 	s.applier.UsersChanged(m.Users())
+	s.levelChanged()
 	s.waits.index.Store(m.Index())
 	s.expiry.changed(m.Keyspace())
 	s.stats.loadedKeys.Store(int64(keysIn(m.Keyspace())))

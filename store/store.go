@@ -39,6 +39,11 @@ type Config struct {
 	// clock.
 	Now func() time.Time
 
+	// KeepLevel is as for Store.KeepLevel. 0: the level rises.
+	KeepLevel command.Level
+	// Forms says that this node is one of those that form a new cluster.
+	Forms bool
+
 	// Logger may be nil.
 	Logger *zap.Logger
 
@@ -103,6 +108,7 @@ type Store struct {
 	absences  absences     // keys that are watched and not there
 	tracking  tracking     // clients that cache
 	scripts   scripts      // those that are run
+	levels    levels       // what may be in the log
 	readings  sync.Pool    // *reading
 
 	hearing      atomic.Bool // this run has caught up: what is published is news
@@ -143,6 +149,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 		clock:    c,
 		scripts:  scripts{turn: make(chan struct{}, 1)},
 		expiry:   expiry{wakeC: make(chan struct{}, 1)},
+		levels:   levels{raisedC: make(chan struct{}, 1)},
 		captureC: make(chan chan *machine.Picture),
 		errorC:   make(chan error, 1),
 	}
@@ -154,6 +161,11 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 	s.commands = acl.NewCommands(cfg.Table)
 	s.m = machine.New(cfg.Table, &s.applier)
 	s.users.Store(s.m.Users())
+	s.levels.inForce.Store(uint64(s.m.Level()))
+	s.levels.most.Store(uint64(command.Latest))
+	if cfg.KeepLevel != 0 {
+		s.levels.most.Store(uint64(cfg.KeepLevel))
+	}
 	return s
 }
 
@@ -168,6 +180,7 @@ func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterRead
 	s.wg.Go(func() { s.runApply(commitC, snapshotterReady) })
 	s.wg.Go(s.runExpire)
 	s.wg.Go(s.runGiveUp)
+	s.wg.Go(s.runLevel)
 	for range readsAtOnce {
 		s.wg.Go(func() { s.barrier.run(s.ctx, n) })
 	}
@@ -187,6 +200,9 @@ func (s *Store) runGreeting() {
 		s.Submit(&b, &reply, func() { doneC <- struct{}{} })
 		<-doneC
 		if reply.Err() == "" {
+			if s.cfg.Forms {
+				s.awaitLevel()
+			}
 			s.readiness.caughtUp.Store(true)
 			return
 		}

@@ -1,0 +1,31 @@
+package resp
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/raftredis/raftredis/store/command"
+)
+
+// What came with a level that is not in force is refused by itself, and spoils a transaction;
+// what stands beside it is answered. When the level has risen it is a command like others.
+func TestCommandAheadOfTheLevel(t *testing.T) {
+	s, l := newServer(t, func(o *Options) { o.Table.Lookup([]byte("lpush")).Level = command.Level2 })
+	c := dial(t, s)
+	const refusal = "-ERR LPUSH needs all members of the cluster to be at level 2 (raftredis 0.2.0 or later), and the cluster is at level 1; INFO raft on the leader says whom it waits for\r\n"
+	c.ask("SET a 1\r\nLPUSH l x\r\nGET a\r\n", "+OK\r\n"+refusal+"$1\r\n1\r\n")
+	c.ask("MULTI\r\nLPUSH l x\r\nSET a 2\r\nEXEC\r\n", "+OK\r\n"+refusal+"+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n")
+	c.ask("ONCE id 1000 LPUSH l x\r\n", refusal)
+	script := func(name string) string {
+		return "EVAL \"return redis.call('" + name + "', 'l', 'x')\" 0\r\n"
+	}
+	c.send(script("nosuch"))
+	unknown := c.line()
+	c.send(script("lpush"))
+	if got := c.line(); !strings.HasPrefix(got, "-ERR Unknown Redis command called from script") || got[:40] != unknown[:40] {
+		t.Errorf("from a script: %s, and an unknown one: %s", got, unknown)
+	}
+	l.Level.Store(2)
+	eventually(t, "the level to rise", func() bool { return l.store.Level() == command.Level2 })
+	c.ask("LPUSH l x\r\nMULTI\r\nLPUSH l y\r\nEXEC\r\n"+script("lpush"), ":1\r\n+OK\r\n+QUEUED\r\n*1\r\n:2\r\n:3\r\n")
+}
