@@ -48,6 +48,7 @@ type options struct {
 	snapshotBytes memory
 	catchUpBytes  memory
 
+	clusterLevel    oneOf
 	proposalTimeout period
 	nodeTimeout     period
 
@@ -98,6 +99,7 @@ func newOptions() *options {
 		snapshotBytes: 64 << 20,
 		catchUpBytes:  16 << 20,
 
+		clusterLevel:    oneOf{"auto", levelChoices()},
 		proposalTimeout: period{5 * time.Second, time.Millisecond},
 		nodeTimeout:     period{500 * time.Millisecond, time.Millisecond},
 
