@@ -58,11 +58,19 @@ func (t *torture) misbehave(ctx context.Context, rng *rand.Rand) error {
 		return t.killRounds(ctx, rng)
 	}
 	all := faults()
+	if t.older != "" {
+		all = append(all, fault{"change program", 12, changeProgram})
+	}
 	total := 0
 	for _, f := range all {
 		total += f.weight
 	}
 	for t.now() < t.duration && ctx.Err() == nil {
+		if t.older != "" && !t.upgraded && t.now() > t.duration/2 {
+			if err := t.finishUpgrade(); err != nil {
+				return err
+			}
+		}
 		n := rng.IntN(total)
 		i := 0
 		for ; n >= all[i].weight; i++ {
@@ -119,7 +127,7 @@ func (t *torture) kill(n *cluster.Node) (undo func()) {
 }
 
 func (t *torture) start(n *cluster.Node) {
-	if err := n.Start(); err != nil {
+	if err := n.Start(t.hold(n)...); err != nil {
 		t.fail("node %d does not start: %v", n.ID, err)
 	}
 }
@@ -486,7 +494,7 @@ func (t *torture) failAt(rng *rand.Rand, how string) (func(), error) {
 		times = 2 // snapshots are rarer than writes
 	}
 	point := fmt.Sprintf("%s=%d%s", name, 1+rng.IntN(times), how)
-	if err := n.Start("--failpoint", point); err != nil {
+	if err := n.Start(append(t.hold(n), "--failpoint", point)...); err != nil {
 		return nil, err
 	}
 	// A point that is not reached in time is a restart like any other.
