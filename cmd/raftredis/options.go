@@ -97,7 +97,7 @@ func newOptions() *options {
 		dir:           text{"./raftredis-data", "path"},
 		appendfsync:   oneOf{"always", []string{"always", "everysec", "no"}},
 		snapshotBytes: 64 << 20,
-		catchUpBytes:  16 << 20,
+		catchUpBytes:  4 << 20,
 
 		clusterLevel:    oneOf{"auto", levelChoices()},
 		proposalTimeout: period{5 * time.Second, time.Millisecond},

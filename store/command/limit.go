@@ -6,7 +6,7 @@ import (
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
-// The internal commands about the limits of compact forms (keyspace.Limits).
+// The internal commands about the limits of compact forms and of memory (keyspace.Limits).
 // They are directives, and so CONFIG GET and CONFIG SET know them, but they are
 // state as well: CONFIG SET proposes SetLimits, and every node has the new value
 // when it has applied that.
@@ -20,6 +20,14 @@ type Limit = keyspace.Limit
 
 // AllLimits lists the limits.
 func AllLimits() []Limit { return keyspace.AllLimits() }
+
+// LimitLevel is the level that a limit came with.
+func LimitLevel(l Limit) Level {
+	if l.First() {
+		return Level1
+	}
+	return Level2
+}
 
 // Limits declares the internal commands about limits.
 func Limits() []*Spec {
@@ -53,7 +61,7 @@ func setLimits(w *Write) {
 	fresh := *w.DB.Limits()
 	for i := 1; i+1 < len(w.Args); i += 2 {
 		d, ok := keyspace.FindLimit(string(w.Args[i]))
-		if !ok {
+		if !ok || LimitLevel(d) > w.Host.Level {
 			w.Reply.Error("ERR Unknown limit '" + string(w.Args[i]) + "'")
 			return
 		}

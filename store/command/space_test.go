@@ -51,7 +51,7 @@ func newSpace(t testing.TB) *space {
 // the real hosts are.
 func testHost(table *Table) Host {
 	return Host{
-		Table: table, Library: &library.Library{}, Engine: script.NewEngine(), Limits: ScriptLimits(),
+		Table: table, Library: &library.Library{}, Engine: script.NewEngine(), Limits: ScriptLimits(), Level: Latest,
 		Exec: func(*Spec, int, [][]byte, Reply) error { return ErrWrites },
 	}
 }
@@ -181,6 +181,19 @@ func (s *space) checkTwin() {
 		}
 		from := max(0, at-60)
 		s.t.Fatalf("the states differ from byte %d on:\n%q\n%q", at, a[from:min(len(a), at+60)], b[from:min(len(b), at+60)])
+	}
+	if a, b := s.ks.Used(), s.twin.Used(); a != b {
+		s.t.Fatalf("%d bytes used, by equal contents %d", a, b)
+	}
+	for db := range keyspace.Databases {
+		sum, view := int64(0), s.ks.View(db, 0)
+		view.Scan(0, 1<<30, func(key []byte, _ keyspace.Kind) {
+			in, _ := view.Info(key)
+			sum += int64(in.Bytes)
+		})
+		if s.ks.UsedBy(db) != sum {
+			s.t.Fatalf("database %d: %d bytes used, its keys need %d", db, s.ks.UsedBy(db), sum)
+		}
 	}
 }
 

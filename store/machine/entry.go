@@ -24,6 +24,8 @@ import (
 //	  announce upTo names { topic(1) len name clients }
 //	  users    argc { len arg }: see acl.Change
 //	  as       id of a user, 0 for one who may do everything
+//	  evict    target keys { len key }
+//	  reads    keys { len key times }
 //	  once     len id keep(ms) resp3(1) digest(16) argc { len arg }
 //	  raise    level
 //
@@ -47,6 +49,8 @@ const (
 	opAs              // on whose behalf the request's scripts run from here on
 	opOnce            // one command, unless one with its id has been run
 	opRaise           // the leader's: the level that is in force from here on
+	opEvict           // the leader's: delete those of the keys for which there is no room
+	opReads           // keys that clients of the origin have read: not state, but what the next leader goes by
 	opKinds           // how many kinds there are
 )
 

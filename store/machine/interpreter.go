@@ -31,6 +31,11 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 	}
 	var err error
 	work := 1
+	m.host.OOM, m.host.InExec = false, kind == opExec
+	switch kind {
+	case opWrite, opExec, opBlock, opOnce:
+		m.host.OOM = m.makeRoom()
+	}
 	switch kind {
 	case opExec:
 		work, err = m.exec(c, asker)
@@ -59,6 +64,10 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.changeUsers(c, reply)
 		case opRaise:
 			err = m.raise(c)
+		case opReads:
+			err = m.reads(c, db)
+		case opEvict:
+			err = m.evict(c, db)
 		}
 	}
 	if err == nil {
@@ -91,7 +100,7 @@ func (m *Machine) write(c *cursor, db int, reply command.Reply, asker Asker) err
 	}
 	asker.Runs(db, spec, f.argv)
 	f.call.Args, f.call.Reply, f.call.KeepFrom = f.argv, reply, m.keep // the rest is as pop left it
-	m.call(f, spec, db)
+	m.callIfRoom(f, spec, db)
 	asker.Ran(db, spec, &f.call)
 	return nil
 }
@@ -112,7 +121,7 @@ func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) err
 	}
 	asker.Runs(db, spec, f.argv)
 	f.call.Call = command.Call{Args: f.argv, Reply: reply, MayBlock: true}
-	m.call(f, spec, db)
+	m.callIfRoom(f, spec, db)
 	if f.call.Blocked() {
 		m.enter(f, spec, db, resp3, timeout)
 		asker.Blocked()
@@ -183,6 +192,16 @@ func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
 	return spec, nil
 }
 
+// callIfRoom is call for a command that may be refused for lack of memory.
+func (m *Machine) callIfRoom(f *frame, spec *command.Spec, db int) {
+	if !m.refuses(spec) {
+		m.call(f, spec, db)
+		return
+	}
+	m.ks.Use(&f.db, db) // for Ran
+	f.call.Reply.Error(command.ErrOOM)
+}
+
 // call runs the handler on the call in f.
 func (m *Machine) call(f *frame, spec *command.Spec, db int) {
 	m.ks.Use(&f.db, db)
@@ -251,7 +270,13 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	asker.Exec(run)
+	// Before it begins, as in Redis: then none of its commands is refused.
+	if m.refusesAny(*c, n) {
+		asker.RefuseExec("EXECABORT Transaction discarded because of: " + command.ErrOOM)
+		run = false
+	} else {
+		asker.Exec(run)
+	}
 	m.begin()
 	for i := n; i > 0; i-- {
 		db := c.db()

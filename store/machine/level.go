@@ -38,7 +38,7 @@ func (m *Machine) setLevel(to command.Level) error {
 		return fmt.Errorf("%w: the cluster is at level %d and this program knows levels up to %d (raftredis %s): install the version that the other members run",
 			ErrNewer, to, command.Latest, command.Latest.Release())
 	}
-	m.level, m.host.Level = to, to
+	m.level, m.host.Level, m.ks.First = to, to, to < command.Level2
 	return nil
 }
 

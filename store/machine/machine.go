@@ -62,6 +62,7 @@ func New(table *command.Table, obs Observer) *Machine {
 	m.publish = m.Publish
 	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Level: m.level, Exec: m.execFor,
 		Called: func(c command.Called, n int64) { m.asker.Called(c, n) }}
+	m.ks.First = true
 	m.attach()
 	return m
 }

@@ -43,6 +43,7 @@ func sections(level command.Level) []section {
 		{"sessions", 1, one, func(p *Picture, e *keyspace.Encoder) { p.sessions.encode(e) }, (*Machine).decodeSessions},
 		{"parts", 1, one, (*Picture).encodeParts, (*Machine).decodeParts},
 		{"keyspace", 1, one, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace},
+		{"keyspace", 2, two, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace}, // has the limits of memory
 		{"waiting", 1, one, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
 		{"audience", 1, one, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
 		{"events", 1, one, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
@@ -105,11 +106,18 @@ func (p *Picture) Now() Millis { return p.now }
 // Revision returns what Machine.Revision was.
 func (p *Picture) Revision() uint64 { return p.revision }
 
+// Release says that the picture is not read any more: until then the machine keeps
+// what was in it and is not in the state any more. Any goroutine may call it, once or more.
+func (p *Picture) Release() { p.frozen.Release() }
+
 // Keyspace returns the data as they were.
 func (p *Picture) Keyspace() *keyspace.Frozen { return p.frozen }
 
 // Library returns the scripts and functions as they were.
 func (p *Picture) Library() *library.Library { return p.library }
+
+// Once says that the picture is written once, and not read otherwise: see keyspace.Frozen.
+func (p *Picture) Once() { p.frozen.Once() }
 
 // Write writes the body of a snapshot.
 func (p *Picture) Write(w io.Writer) error {
@@ -260,6 +268,10 @@ func (m *Machine) decodeParts(d *keyspace.Decoder) error {
 }
 
 func (m *Machine) decodeKeyspace(d *keyspace.Decoder) (err error) {
-	m.ks, err = keyspace.Decode(d)
+	if m.level < command.Level2 {
+		m.ks, err = keyspace.DecodeFirst(d)
+	} else {
+		m.ks, err = keyspace.Decode(d)
+	}
 	return err
 }
