@@ -39,7 +39,7 @@ func TestUpgrade(t *testing.T) {
 		n.Binary = old
 	}
 	c.startAll()
-	load := c.tally()
+	load := c.tally("forth")
 	hold := []string{"--cluster-level", "1"}
 	change := func(n *cluster.Node, binary string, args ...string) {
 		t.Helper()
@@ -54,8 +54,14 @@ func TestUpgrade(t *testing.T) {
 	for _, n := range c.Nodes { // forward
 		change(n, "", hold...)
 		load.everything(n)
+		load.end()
+		c.sameDigests() // of old and new ones, side by side
+		load = c.tally(fmt.Sprint("back:", n.ID))
 	}
 	c.atLevel("1")
+	if _, err := ask(c.Nodes[1].Addr, "CONFIG", "SET", "maxmemory", "2mb"); err == nil || !strings.Contains(err.Error(), "maxmemory needs all members of the cluster to be at level 2") {
+		t.Errorf("CONFIG SET maxmemory at level 1: %v", err)
+	}
 	if _, err := ask(c.leader().Addr, "CONFIG", "SET", "cluster-level", "9"); err == nil {
 		t.Error("a level that nobody knows is taken")
 	}
@@ -84,6 +90,7 @@ func TestUpgrade(t *testing.T) {
 	load.everything(c.Nodes[0])
 	load.end()
 	c.sameDigests()
+	c.evicts()
 
 	// There is no way back any more: neither here nor for a node that would join.
 	if _, err := ask(c.Nodes[0].Addr, "CONFIG", "SET", "cluster-level", "1"); err == nil || !strings.Contains(err.Error(), "in force already") {
@@ -142,25 +149,47 @@ func (c *nodes) atLevel(want string) {
 	}
 }
 
+// evicts sets maxmemory on one node, which is new at level 2, and fills it through another.
+func (c *nodes) evicts() {
+	t := c.t
+	t.Helper()
+	const limit = 2 << 20
+	admin, conn := connect(t, c.Nodes[1].Addr), connect(t, c.Nodes[2].Addr)
+	must(t, admin, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", fmt.Sprint(limit))
+	for i := range 3000 {
+		must(t, conn, "SET", fmt.Sprint("fill:", i), strings.Repeat("x", 1000))
+	}
+	c.sameDigests()
+	for _, n := range c.Nodes {
+		info := must(t, connect(t, n.Addr), "INFO").Str
+		if evicted, used := infoField(info, "evicted_keys"), infoField(info, "used_memory"); evicted == "0" || len(used) > len(fmt.Sprint(limit)) {
+			t.Errorf("node %d: %s keys evicted, %s bytes used", n.ID, evicted, used)
+		}
+	}
+}
+
 // tally counts writes on all nodes, with a counter for each of its clients.
 type tally struct {
 	c     *nodes
+	name  string
 	stopC chan struct{}
 	wg    sync.WaitGroup
 	done  atomic.Int64 // acknowledged
 	total [3]struct{ acknowledged, unknown int64 }
 }
 
-func (c *nodes) tally() *tally {
-	l := &tally{c: c, stopC: make(chan struct{})}
+func (c *nodes) tally(name string) *tally {
+	l := &tally{c: c, name: name, stopC: make(chan struct{})}
 	for i := range l.total {
 		l.wg.Go(func() { l.run(i) })
 	}
 	return l
 }
 
+func (l *tally) key(i int) string { return fmt.Sprintf("load:%s:%d", l.name, i) }
+
 func (l *tally) run(i int) {
-	key := fmt.Sprintf("load:%d", i)
+	key := l.key(i)
 	for turn := i; ; turn++ {
 		conn, err := dial(l.c.Nodes[turn%3].Addr)
 		for err == nil {
@@ -213,9 +242,12 @@ func (l *tally) everything(n *cluster.Node) {
 	for _, line := range []string{
 		"SET e:s v PX 100000", "SADD e:t a b c d e f g", "SPOP e:t 2", "ZADD e:z 1 a 2 b", "HSET e:h f v g w", "HRANDFIELD e:h", "XADD e:x * f v",
 		"SETBIT e:b 77 1", "PFADD e:p a b c", "GEOADD e:g 13.3 38.1 a", "ONCE e:1 60000 INCR e:n", "PUBLISH e:c m", "ACL SETUSER e on nopass ~e:* +@all",
-		"FUNCTION LOAD REPLACE LIB", "FCALL e_f 1 e:s", "LPUSH e:l x", "BLPOP e:l 1", "MULTI", "INCR e:n", "GET e:n", "EXEC", "ACQUIRE e:lock 1000 me", "RAFT SNAPSHOT",
+		"EVAL DESCRIBE 2 e:d e:h", "FUNCTION LOAD REPLACE LIB", "FCALL e_f 1 e:s", "LPUSH e:l x", "BLPOP e:l 1", "MULTI", "INCR e:n", "GET e:n", "EXEC", "ACQUIRE e:lock 1000 me", "RAFT SNAPSHOT",
 	} {
 		args := strings.Fields(line)
+		if args[1] == "DESCRIBE" {
+			args[1] = "return redis.call('SET', KEYS[1], redis.call('MEMORY', 'USAGE', KEYS[2]) .. redis.call('OBJECT', 'ENCODING', KEYS[2]))"
+		}
 		if args[len(args)-1] == "LIB" {
 			args[len(args)-1] = "#!lua name=e\nredis.register_function('e_f', function(keys) return redis.call('append', keys[1], tostring(math.random())) end)"
 		}
@@ -234,7 +266,7 @@ func (l *tally) end() {
 	close(l.stopC)
 	l.wg.Wait()
 	for i, total := range l.total {
-		v, err := ask(l.c.leader().Addr, "GET", fmt.Sprintf("load:%d", i))
+		v, err := ask(l.c.leader().Addr, "GET", l.key(i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -246,5 +278,5 @@ func (l *tally) end() {
 			t.Errorf("client %d: %d writes were applied, %d acknowledged, of %d the outcome is unknown", i, n, total.acknowledged, total.unknown)
 		}
 	}
-	t.Logf("%d writes acknowledged", l.done.Load())
+	t.Logf("%s: %d writes acknowledged", l.name, l.done.Load())
 }

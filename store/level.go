@@ -106,14 +106,15 @@ func (s *Store) levelChanged() {
 
 // runLevel raises the level while this node leads.
 func (s *Store) runLevel() {
-	ticker := time.NewTicker(raiseEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	said := ""
 	for s.Level() < command.Latest {
 		select {
 		case <-s.stopC:
 			return
-		case <-ticker.C:
+		case <-timer.C:
+			timer.Reset(raiseEvery)
 		}
 		n := s.node.Load()
 		if !n.IsLeader() {

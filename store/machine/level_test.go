@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -249,5 +250,72 @@ func TestLevel1IsThatOf010(t *testing.T) {
 	fresh, err := Load(m.table, &watcher{}, bytes.NewReader(c.b))
 	if err != nil || fresh.Capture().Digest() != m.Capture().Digest() {
 		t.Errorf("the snapshot of 0.1.0: %v", err)
+	}
+}
+
+// A limit that came with level 2 is, below it, what 0.1.0 takes it for, and neither in the
+// digest nor in a snapshot.
+func TestLimitsOfALevel(t *testing.T) {
+	l := newLeveled(t)
+	for _, limit := range command.AllLimits() {
+		late := command.LimitLevel(limit) > command.Level1
+		before := l.Capture().Digest()
+		got, err := l.do(write(command.SetLimits + " " + limit.Name + " 1"))
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case late && got != "-ERR Unknown limit '"+limit.Name+"'", !late && got != "OK":
+			t.Errorf("%s under level 1: %s", limit.Name, got)
+		case late && limit.Get(l.Keyspace().Limits()) != limit.Default:
+			t.Errorf("%s was set to %d", limit.Name, limit.Get(l.Keyspace().Limits()))
+		}
+		if !late && before == l.Capture().Digest() {
+			t.Errorf("%s is not in the digest", limit.Name)
+		}
+	}
+	if _, err := l.do(raise(command.Level2)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := l.do(write(command.SetLimits + " maxmemory 1000000 maxmemory-policy 4 hash-max-listpack-entries 7"))
+	if err != nil || got != "OK" {
+		t.Fatal(got, err)
+	}
+	fresh := restored(t, l.Machine, l.w)
+	if limits := fresh.Keyspace().Limits(); *limits != *l.Keyspace().Limits() || limits.MaxMemory != 1_000_000 {
+		t.Errorf("restored: %+v", limits)
+	}
+
+	// What says it is of level 1 and has more is from no release.
+	var e keyspace.Encoder
+	l.Capture().frozen.Encode(&e)
+	if _, err := keyspace.DecodeFirst(keyspace.NewDecoder(e.Take())); err == nil || !strings.Contains(err.Error(), "more limits") {
+		t.Errorf("read as level 1: %v", err)
+	}
+}
+
+// What scripts are told of a key may be written down: below level 2 it is what 0.1.0 tells
+// them, from then on what does not depend on the node.
+func TestScriptsDescribeKeysByTheLevel(t *testing.T) {
+	l := newLeveled(t)
+	at := func(now Millis, build func(*Request)) string {
+		t.Helper()
+		l.seq++
+		if err := l.Apply(l.Index()+1, 1, Seal(nil, now, 1, [][]byte{request(Head{1, 1, l.seq, l.seq}, build)})); err != nil {
+			t.Fatal(err)
+		}
+		return l.w.replies()
+	}
+	ask := eval(`return {redis.call('memory', 'usage', 'k'), redis.call('memory', 'usage', 'l'), redis.call('object', 'idletime', 'k'), redis.call('object', 'encoding', 'l')}`)
+	at(10_990, write("set k value", "rpush l a b c"))
+	// 80 and what they hold; from second 10 to second 15.
+	if got := at(15_010, ask); got != `*4 86 250 5 "quicklist"` {
+		t.Errorf("under level 1: %s", got)
+	}
+	at(20_000, raise(command.Level2))
+	view := l.Keyspace().View(0, 20_000)
+	k, _ := view.Info([]byte("k"))
+	list, _ := view.Info([]byte("l"))
+	if got, want := at(25_000, ask), fmt.Sprintf(`*4 %d %d 0 "quicklist"`, k.Bytes, list.Bytes); got != want || k.Bytes == 86 {
+		t.Errorf("under level 2: %s, want %s", got, want)
 	}
 }
