@@ -245,7 +245,7 @@ func (l *tally) everything(n *cluster.Node) {
 		"EVAL DESCRIBE 2 e:d e:h", "FUNCTION LOAD REPLACE LIB", "FCALL e_f 1 e:s", "LPUSH e:l x", "BLPOP e:l 1", "MULTI", "INCR e:n", "GET e:n", "EXEC", "ACQUIRE e:lock 1000 me", "RAFT SNAPSHOT",
 	} {
 		args := strings.Fields(line)
-		if args[1] == "DESCRIBE" {
+		if args[0] == "EVAL" {
 			args[1] = "return redis.call('SET', KEYS[1], redis.call('MEMORY', 'USAGE', KEYS[2]) .. redis.call('OBJECT', 'ENCODING', KEYS[2]))"
 		}
 		if args[len(args)-1] == "LIB" {
