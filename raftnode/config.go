@@ -96,12 +96,13 @@ type Config struct {
 	SealLarge func(dst []byte, size int) []byte
 
 	// TellTime returns what this node knows of the clock that entries are stamped
-	// with, or nothing: it goes along with votes, and HearTime takes in what came with
-	// a vote of another member, so that a leader has it before its first Seal. A time
-	// that is late is better than one that is early. Both run on the raft goroutine,
-	// under the conditions of Seal. Default: votes carry nothing.
+	// with, or nothing: it goes along with votes and when a leader hands over, and HearTime
+	// takes in what came from another member, so that a leader has it before its first Seal.
+	// leads says that it is the leader who tells: then it is that clock, and not what
+	// somebody knows of it. A time that is late is better than one that is early. Both run
+	// on the raft goroutine, under the conditions of Seal. Default: nothing is told.
 	TellTime func() []byte
-	HearTime func(told []byte)
+	HearTime func(told []byte, leads bool)
 
 	// Level is how much of what may be in a log this program knows (command.Level).
 	// TellLevel returns the level that the cluster may count on this member for, which is at
@@ -213,7 +214,7 @@ func (c *Config) EnsureDefaults() {
 		c.TellLevel = func() (uint64, uint64) { return firstLevel, firstLevel }
 	}
 	if c.HearTime == nil {
-		c.HearTime = func([]byte) {}
+		c.HearTime = func([]byte, bool) {}
 	}
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }

@@ -308,7 +308,7 @@ func (c *core) step(m *raftpb.Message) {
 		if m.GetType() == raftpb.MsgHeartbeatResp {
 			c.hearLevel(m)
 		}
-	case raftpb.MsgVoteResp, raftpb.MsgPreVoteResp:
+	case raftpb.MsgVoteResp, raftpb.MsgPreVoteResp, raftpb.MsgTimeoutNow:
 		c.hearTime(m)
 	case raftpb.MsgStorageAppendResp:
 		if s := m.GetSnapshot(); s != nil {

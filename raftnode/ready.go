@@ -64,6 +64,7 @@ func (c *core) ready() {
 		case m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m):
 		default:
 			c.sayLevel(m)
+			c.tellTime(m)
 			out = append(out, m)
 		}
 	}
@@ -192,7 +193,7 @@ func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	nothing := len(m.GetEntries()) == 0 && m.GetSnapshot() == nil &&
 		c.hard.GetTerm() == c.storedTerm && c.hard.GetVote() == c.storedVote
 	responses := c.traffic.news(m.GetResponses(), nothing && committed)
-	c.tellTime(responses)
+	c.tellTime(responses...)
 	if nothing && len(responses) == 0 {
 		return
 	}
