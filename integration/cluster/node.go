@@ -357,23 +357,24 @@ func (n *Node) Paused() bool {
 }
 
 // WaitReady waits until the node answers clients and knows a leader, or has Failed.
-func (n *Node) WaitReady(ctx context.Context) error {
-	return Until(ctx, func() error {
-		if err := n.Failed(); err != nil {
-			return err
-		}
-		info, err := n.Info("raft", "persistence")
-		if err != nil {
-			return err
-		}
-		if info["loading"] != "0" {
-			return errors.New("loading")
-		}
-		if l := info["raft_leader_id"]; l == "" || l == "0" {
-			return errors.New("no leader")
-		}
-		return nil
-	})
+func (n *Node) WaitReady(ctx context.Context) error { return Until(ctx, n.Ready) }
+
+// Ready returns why the node does not serve yet, or has no leader.
+func (n *Node) Ready() error {
+	if err := n.Failed(); err != nil {
+		return err
+	}
+	info, err := n.Info("raft", "persistence")
+	if err != nil {
+		return err
+	}
+	if info["loading"] != "0" {
+		return errors.New("loading")
+	}
+	if l := info["raft_leader_id"]; l == "" || l == "0" {
+		return errors.New("no leader")
+	}
+	return nil
 }
 
 // WaitReady waits for every node that runs. One that has Failed is an error.

@@ -129,8 +129,37 @@ func (t *torture) kill(n *cluster.Node) (undo func()) {
 func (t *torture) start(n *cluster.Node) {
 	if err := n.Start(t.hold(n)...); err != nil {
 		t.fail("node %d does not start: %v", n.ID, err)
+		return
 	}
+	t.learnsTime(n)
 }
+
+// learnsTime keeps account of a node that has just been started. Until it has had a request of
+// its own applied it knows the leader's clock from votes alone, and if those come from nodes like
+// it, its wall clock is what counts: store/DESIGN.md, Time. So while a majority is like that, nobody
+// can say how long a key lives. On a machine that has too much to do a node needs
+// seconds, and by then the next fault may have struck another.
+func (t *torture) learnsTime(n *cluster.Node) {
+	if t.clueless.Add(1) >= t.majority() {
+		t.clockEra.Add(1)
+	}
+	t.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = cluster.Until(ctx, func() error { // a node that never gets there is for others to notice
+			err := n.Ready()
+			if err != nil && t.stopped() {
+				return nil
+			}
+			return err
+		})
+		if t.clueless.Add(-1) >= t.majority()-1 {
+			t.clockEra.Add(1)
+		}
+	})
+}
+
+func (t *torture) majority() int64 { return int64(len(t.nodes())/2 + 1) }
 
 // leader waits for one, because most faults want to hit it.
 func (t *torture) leader() (*cluster.Node, error) {
@@ -497,6 +526,7 @@ func (t *torture) failAt(rng *rand.Rand, how string) (func(), error) {
 	if err := n.Start(append(t.hold(n), "--failpoint", point)...); err != nil {
 		return nil, err
 	}
+	t.learnsTime(n)
 	// A point that is not reached in time is a restart like any other.
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 	defer cancel()

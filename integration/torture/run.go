@@ -58,6 +58,7 @@ type torture struct {
 	outcomes [4]atomic.Int64
 	next     atomic.Int64
 	clockEra atomic.Int64 // grows whenever every estimate of the leader's clock was lost
+	clueless atomic.Int64 // nodes that have started and have no estimate yet
 	keys     int
 	upgraded bool // all nodes run the newer program for good
 
