@@ -35,12 +35,18 @@ func Build(dir string, race bool) (string, error) {
 // 0.1.0, which knows nothing of levels.
 const FirstRelease = "bc125d76f7e0544888dbccbd66354bf4ba729b1d"
 
+// ErrNoHistory says that an earlier commit is not there to be built.
+var ErrNoHistory = errors.New("the repository's history is needed, and a shallow clone or an archive of the source does not have it")
+
 // BuildCommit compiles the program of an earlier commit into dir and returns its path. The
-// history must be there: a shallow clone does not have it.
+// error is ErrNoHistory if there is no such commit here.
 func BuildCommit(dir, commit string) (string, error) {
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err == nil {
+		err = exec.Command("git", "cat-file", "-e", commit+"^{commit}").Run()
+	}
 	if err != nil {
-		return "", fmt.Errorf("the repository's history is needed to build %s: %w", commit, err)
+		return "", fmt.Errorf("the program of commit %s cannot be built: %w (git fetch --unshallow)", commit, ErrNoHistory)
 	}
 	source := filepath.Join(dir, "source")
 	if err := os.MkdirAll(source, 0o755); err != nil {
@@ -48,7 +54,7 @@ func BuildCommit(dir, commit string) (string, error) {
 	}
 	archive := filepath.Join(dir, "source.tar")
 	if out, err := exec.Command("git", "-C", strings.TrimSpace(string(top)), "archive", "-o", archive, commit, "go.mod", "go.sum", "cmd", "raftnode", "resp", "store").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("git archive %s: %w: %s (a shallow clone does not have it)", commit, err, bytes.TrimSpace(out))
+		return "", fmt.Errorf("git archive %s: %w: %s", commit, err, bytes.TrimSpace(out))
 	}
 	if out, err := exec.Command("tar", "-xf", archive, "-C", source).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("tar: %w: %s", err, out)
