@@ -159,8 +159,8 @@ func (c *nodes) evicts() {
 	const limit = 2 << 20
 	admin, conn := connect(t, c.Nodes[1].Addr), connect(t, c.Nodes[2].Addr)
 	must(t, admin, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", "maxmemory", fmt.Sprint(limit))
-	for i := range 3000 {
-		must(t, conn, "SET", fmt.Sprint("fill:", i), strings.Repeat("x", 1000))
+	for i := range 700 {
+		must(t, conn, "SET", fmt.Sprint("fill:", i), strings.Repeat("x", 4000))
 	}
 	c.sameDigests()
 	for _, n := range c.Nodes {
