@@ -51,3 +51,23 @@ func TestLimitAheadOfTheLevel(t *testing.T) {
 	eventually(t, "the level to rise", func() bool { return l.store.Level() == command.Level2 })
 	c.ask("CONFIG SET hash-max-listpack-entries 7 maxmemory 1mb\r\nCONFIG GET maxmemory\r\n", "+OK\r\n*2\r\n$9\r\nmaxmemory\r\n$7\r\n1048576\r\n")
 }
+
+// The limits that options ask for come to be when the level does: until then the new cluster
+// may have members that have not been started yet.
+func TestLimitsOfOptionsWaitForTheLevel(t *testing.T) {
+	s, l := newServerAt(t, command.Level1, nil)
+	doneC := make(chan struct{})
+	go func() {
+		s.WantLimits(map[string]int64{"hash-max-listpack-entries": 7, "maxmemory": 1 << 20}, true)
+		close(doneC)
+	}()
+	eventually(t, "what needs no level", func() bool { return s.limits()["hash-max-listpack-entries"] == 7 })
+	if n := s.limits()["maxmemory"]; n != 0 {
+		t.Errorf("maxmemory is %d at level 1", n)
+	}
+	l.Level.Store(2)
+	<-doneC
+	if n := s.limits()["maxmemory"]; n != 1<<20 {
+		t.Errorf("maxmemory is %d", n)
+	}
+}

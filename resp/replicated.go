@@ -120,7 +120,7 @@ func (s *Server) limits() map[string]int64 {
 
 // WantLimits is called by main, on a goroutine of its own, with the limits that
 // options ask for. They are state: those of a cluster that this node is about to
-// form are changed to what is asked for, those of any other only compared.
+// form are changed to what is asked for, once its level lets them, those of any other only compared.
 func (s *Server) WantLimits(want map[string]int64, forming bool) {
 	have := s.limits()
 	for _, l := range command.AllLimits() {
@@ -132,6 +132,12 @@ func (s *Server) WantLimits(want map[string]int64, forming bool) {
 			s.log.Warn("a limit of the options is not that of the cluster, which counts: CONFIG SET changes it for all members",
 				zap.String("name", l.Name), zap.Int64("option", n), zap.Int64("cluster", have[l.Name]))
 			continue
+		}
+		if needs := command.LimitLevel(l); needs > s.store.Level() {
+			s.log.Info("a limit of the options is set as soon as all members know it", zap.String("name", l.Name), zap.Uint64("level", uint64(needs)))
+			if !s.store.WaitLevel(needs) {
+				return
+			}
 		}
 		if err := s.setLimit(l, n); err != nil {
 			s.log.Warn("a limit of the options could not be set: CONFIG SET does it", zap.String("name", l.Name), zap.Error(err))

@@ -21,10 +21,10 @@ import (
 
 // levels is how far this node lets the level rise, and what it knows of it beyond the state.
 type levels struct {
-	inForce atomic.Uint64          // the machine's, for those who do not hold Store.mu
-	most    atomic.Uint64          // what the operator of this node allows, see KeepLevel
-	waits   atomic.Pointer[string] // on a leader, for whom a higher one waits
-	raisedC chan struct{}          // has room for one: inForce has changed
+	inForce atomic.Uint64                 // the machine's, for those who do not hold Store.mu
+	most    atomic.Uint64                 // what the operator of this node allows, see KeepLevel
+	waits   atomic.Pointer[string]        // on a leader, for whom a higher one waits
+	raisedC atomic.Pointer[chan struct{}] // is closed, and another one put in its place, when inForce changes
 }
 
 const (
@@ -101,7 +101,24 @@ func (s *Store) levelChanged() {
 	s.levels.inForce.Store(level)
 	s.logger.Info("a level is in force: programs that do not know it cannot be members any more",
 		zap.Uint64("level", level), zap.String("since release", command.Level(level).Release()))
-	signal(s.levels.raisedC)
+	next := make(chan struct{})
+	close(*s.levels.raisedC.Swap(&next))
+}
+
+// WaitLevel waits until a level is in force, and answers false if the store ends before. It
+// may take as long as the operator likes: see KeepLevel.
+func (s *Store) WaitLevel(level command.Level) bool {
+	for {
+		raisedC := *s.levels.raisedC.Load()
+		if s.Level() >= level {
+			return true
+		}
+		select {
+		case <-raisedC:
+		case <-s.stopC:
+			return false
+		}
+	}
 }
 
 // runLevel raises the level while this node leads.
@@ -170,11 +187,12 @@ func (s *Store) awaitLevel() {
 	timer := time.NewTimer(firstRise)
 	defer timer.Stop()
 	for {
+		raisedC := *s.levels.raisedC.Load()
 		if told, inForce := s.TellLevel(); inForce >= told {
 			return
 		}
 		select {
-		case <-s.levels.raisedC:
+		case <-raisedC:
 		case <-timer.C:
 			return
 		case <-s.stopC:

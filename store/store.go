@@ -151,7 +151,6 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 		clock:    c,
 		scripts:  scripts{turn: make(chan struct{}, 1)},
 		expiry:   expiry{wakeC: make(chan struct{}, 1)},
-		levels:   levels{raisedC: make(chan struct{}, 1)},
 		pressure: pressure{wakeC: make(chan struct{}, 1)},
 		told:     readsTold{wakeC: make(chan struct{}, 1)},
 		captureC: make(chan chan *machine.Picture),
@@ -165,6 +164,8 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 	s.commands = acl.NewCommands(cfg.Table)
 	s.m = machine.New(cfg.Table, &s.applier)
 	s.users.Store(s.m.Users())
+	raisedC := make(chan struct{})
+	s.levels.raisedC.Store(&raisedC)
 	s.levels.inForce.Store(uint64(s.m.Level()))
 	s.levels.most.Store(uint64(command.Latest))
 	if cfg.KeepLevel != 0 {
