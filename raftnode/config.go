@@ -103,12 +103,21 @@ type Config struct {
 	SealLarge func(dst []byte, size int) []byte
 
 	// TellTime returns what this node knows of the clock that entries are stamped
-	// with, or nothing: it goes along with votes, and HearTime takes in what came with
-	// a vote of another member, so that a leader has it before its first Seal. A time
-	// that is late is better than one that is early. Both run on the raft goroutine,
-	// under the conditions of Seal. Default: votes carry nothing.
+	// with, or nothing: it goes along with votes and when a leader hands over, and HearTime
+	// takes in what came from another member, so that a leader has it before its first Seal.
+	// leads says that it is the leader who tells: then it is that clock, and not what
+	// somebody knows of it. A time that is late is better than one that is early. Both run
+	// on the raft goroutine, under the conditions of Seal. Default: nothing is told.
 	TellTime func() []byte
-	HearTime func(told []byte)
+	HearTime func(told []byte, leads bool)
+
+	// Level is how much of what may be in a log this program knows (command.Level).
+	// TellLevel returns the level that the cluster may count on this member for, which is at
+	// most that, and the level in force, which a member has to know. It is called on any
+	// goroutine, the raft goroutine among them. Default: the first level, as of a program that
+	// knows of none.
+	Level     uint64
+	TellLevel func() (counts, inForce uint64)
 
 	// Tasks is where the node enters what may take long. Nil: nobody is told.
 	Tasks *commit.Tasks
@@ -210,8 +219,12 @@ func (c *Config) EnsureDefaults() {
 	if c.TellTime == nil {
 		c.TellTime = func() []byte { return nil }
 	}
+	setDefault(&c.Level, firstLevel)
+	if c.TellLevel == nil {
+		c.TellLevel = func() (uint64, uint64) { return firstLevel, firstLevel }
+	}
 	if c.HearTime == nil {
-		c.HearTime = func([]byte) {}
+		c.HearTime = func([]byte, bool) {}
 	}
 	if c.LongWork == nil {
 		c.LongWork = func() func() { return func() {} }

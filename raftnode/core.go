@@ -51,10 +51,11 @@ type core struct {
 	members   *membership       // as of the last entry handed out for applying
 	confState *raftpb.ConfState // the same, in raft's words
 
-	lastHeard map[uint64]ticks // member id -> when it last answered this leader
-	told      reign            // as last published
-	peers     []follower       // the memory of followers
-	entry     []byte           // the memory of the entry last proposed
+	lastHeard map[uint64]ticks  // member id -> when it last answered this leader
+	levels    map[uint64]uint64 // member id -> its level, as it has told this leader
+	told      reign             // as last published
+	peers     []follower        // the memory of followers
+	entry     []byte            // the memory of the entry last proposed
 
 	proposals  proposals
 	reads      reads
@@ -172,6 +173,7 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 		members:    newMembership(),
 		confState:  &raftpb.ConfState{},
 		lastHeard:  map[uint64]ticks{},
+		levels:     map[uint64]uint64{},
 		proposals:  newProposals(cfg),
 		snapshots:  newSnapshots(cfg),
 		settlement: settlement{members: newMembership()},
@@ -318,7 +320,10 @@ func (c *core) step(m *raftpb.Message) {
 		}
 	case raftpb.MsgAppResp, raftpb.MsgHeartbeatResp:
 		c.lastHeard[m.GetFrom()] = c.now
-	case raftpb.MsgVoteResp, raftpb.MsgPreVoteResp:
+		if m.GetType() == raftpb.MsgHeartbeatResp {
+			c.hearLevel(m)
+		}
+	case raftpb.MsgVoteResp, raftpb.MsgPreVoteResp, raftpb.MsgTimeoutNow:
 		c.hearTime(m)
 	case raftpb.MsgStorageAppendResp:
 		if s := m.GetSnapshot(); s != nil {

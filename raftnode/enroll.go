@@ -286,7 +286,7 @@ func (n *Node) join() (*core, error) {
 			switch {
 			case err == nil:
 				return n.joined(cm)
-			case errors.Is(err, ErrRemoved), errors.Is(err, ErrDataLost), errors.Is(err, ErrIDUsed), errors.Is(err, ErrBadURL):
+			case errors.Is(err, ErrRemoved), errors.Is(err, ErrDataLost), errors.Is(err, ErrIDUsed), errors.Is(err, ErrBadURL), errors.Is(err, ErrTooOld):
 				return nil, fmt.Errorf("join: %w", err) // no other member will say anything else
 			}
 			last = err
@@ -317,6 +317,9 @@ func (n *Node) joinThrough(ctx context.Context, peerURL string) (*clusterMembers
 	if err != nil {
 		return nil, err
 	}
+	if cm.Level > n.cfg.Level {
+		return nil, tooOld(cm.Level, n.cfg.ID, n.cfg.Level)
+	}
 	if slices.Contains(cm.Removed, n.cfg.ID) {
 		return nil, fmt.Errorf("%w: member %d was removed, its id cannot come back: start it with a new --id", ErrRemoved, n.cfg.ID)
 	}
@@ -344,6 +347,6 @@ func (n *Node) joinThrough(ctx context.Context, peerURL string) (*clusterMembers
 	if leader == "" {
 		return nil, fmt.Errorf("%w at %s", commit.ErrNoLeader, peerURL)
 	}
-	_, err = postChange(ctx, n.client, leader, cm.Cluster, ch)
+	_, err = postChange(ctx, n.client, leader, cm.Cluster, n.cfg.Level, ch)
 	return cm, err
 }

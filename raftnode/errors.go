@@ -37,6 +37,10 @@ var (
 	// are in one already.
 	ErrClusterExists = errors.New("raftnode: the cluster exists already")
 
+	// ErrTooOld means that the program knows less than what the data directory, or the
+	// cluster that it wants to join, may hold: a newer version has to be installed.
+	ErrTooOld = errors.New("raftnode: this program is too old")
+
 	// ErrChangePending refuses a membership change while another one is on its
 	// way. Nothing was changed; it can be tried again.
 	ErrChangePending = errors.New("another membership change is in progress")

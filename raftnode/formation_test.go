@@ -207,7 +207,7 @@ func TestPreparedDirectory(t *testing.T) {
 	for _, m := range ms {
 		cfg := m.cfg
 		cfg.EnsureDefaults()
-		o := &origin{Version: originVersion, Member: m.cfg.ID, State: stagePrepared, Cluster: 0xabc, Peers: cfg.sortedPeers()}
+		o := &origin{Version: firstLevel, Member: m.cfg.ID, State: stagePrepared, Cluster: 0xabc, Peers: cfg.sortedPeers()}
 		if err := o.write(&cfg); err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func TestJoiningTwice(t *testing.T) {
 	if err := m3.refused(); !errors.Is(err, errCrash) {
 		t.Fatal(err)
 	}
-	if o, err := readOrigin(m3.cfg.Dir); err != nil || o.State != stageJoining || o.Instance == 0 {
+	if o, err := readOrigin(&Config{Dir: m3.cfg.Dir, Level: firstLevel}); err != nil || o.State != stageJoining || o.Instance == 0 {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	m3.cfg.Failpoint = nil
@@ -317,7 +317,7 @@ func TestTracesOfAnEarlierLife(t *testing.T) {
 				remove("wal", "snap")
 				cfg := m.cfg
 				cfg.EnsureDefaults()
-				o, err := readOrigin(dir)
+				o, err := readOrigin(&Config{Dir: dir, Level: firstLevel})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -388,7 +388,7 @@ func TestDirectoryWithoutAnOrigin(t *testing.T) {
 	leader(t, ms)
 	ms[2].propose("b")
 	for _, m := range ms {
-		if o, err := readOrigin(m.cfg.Dir); err != nil || o.State != stageMember || o.Cluster == 0 || !o.HasLog {
+		if o, err := readOrigin(&Config{Dir: m.cfg.Dir, Level: firstLevel}); err != nil || o.State != stageMember || o.Cluster == 0 || !o.HasLog {
 			t.Fatalf("%+v, %v", o, err)
 		}
 	}

@@ -61,7 +61,7 @@ func NewCluster(cfg Config, now time.Time) (r NewClusterReport, err error) {
 	o, hasLog, err := findOrigin(&cfg)
 	if errors.Is(err, ErrDataLost) { // there may be a snapshot
 		r.Damage = err
-		o, err = readOrigin(cfg.Dir)
+		o, err = readOrigin(&cfg)
 		hasLog = o != nil && o.State == stageMember
 	}
 	if err != nil {
@@ -132,7 +132,7 @@ func finishNewCluster(cfg *Config) error {
 	if wal.Exist(walDir(cfg)) {
 		return os.RemoveAll(newLogDir(cfg))
 	}
-	o, err := readOrigin(cfg.Dir)
+	o, err := readOrigin(cfg)
 	if err != nil {
 		return err
 	}

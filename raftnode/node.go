@@ -26,6 +26,7 @@ type Node struct {
 	lock     *fileutil.LockedFile // of the data directory
 	reserve  *reserve
 	origin   *origin
+	originMu sync.Mutex // of origin, once goroutines run
 	client   *http.Client
 	listener *peerListener
 	view     atomic.Pointer[view]
@@ -120,6 +121,7 @@ func (n *Node) run(c *core, proposeC <-chan *commit.Proposal) {
 	n.spawn(func() { n.runReserve(free, low) })
 	n.spawn(func() { n.watchTransport(n.network.tr.ErrorC) })
 	n.spawn(n.runAnnounce)
+	n.spawn(n.runLevel)
 	if n.cfg.Durability == EverySec {
 		n.spawn(n.runSyncs)
 	}

@@ -16,7 +16,9 @@ import (
 // will rely on, so that a directory that has lost its log is never mistaken for a
 // new one.
 type origin struct {
-	Version int    `json:"version"`
+	// Version is the level that a program must know to start here: see level.go. The first
+	// one, whose programs have levels for no other purpose, calls this 1.
+	Version uint64 `json:"version"`
 	Member  uint64 `json:"member"`
 	State   stage  `json:"state"`
 	// Cluster is agreed on if State is prepared or member.
@@ -47,8 +49,6 @@ const (
 	stageRestoring stage = "restoring" // a backup is being written into it: nothing in it counts
 )
 
-const originVersion = 1
-
 func originPath(dir string) string { return filepath.Join(dir, "origin") }
 
 // Begun reports whether a data directory is more than empty: a node was started in
@@ -65,8 +65,8 @@ func Begun(dir string) (bool, error) {
 }
 
 // readOrigin returns nil if there is none.
-func readOrigin(dir string) (*origin, error) {
-	path := originPath(dir)
+func readOrigin(cfg *Config) (*origin, error) {
+	path := originPath(cfg.Dir)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -78,8 +78,11 @@ func readOrigin(dir string) (*origin, error) {
 	if err := unseal(b, o); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w; %s", ErrCorrupt, path, err, originWayOut)
 	}
-	if o.Version != originVersion {
-		return nil, fmt.Errorf("%w: %s has format version %d, this program knows %d", ErrWrongDir, path, o.Version, originVersion)
+	switch {
+	case o.Version == 0:
+		return nil, fmt.Errorf("%w: %s has no version", ErrCorrupt, path)
+	case o.Version > cfg.Level:
+		return nil, fmt.Errorf("%w: %s is at level %d, and it knows levels up to %d: install the version that the other members run", ErrTooOld, cfg.Dir, o.Version, cfg.Level)
 	}
 	switch o.State {
 	case stageForming, stagePrepared, stageJoining, stageMember, stageRestoring:
@@ -137,7 +140,7 @@ func writeDurably(path string, content []byte, beforeRename func() error) error 
 // was somebody's and has no log is refused. REQUIRES: the directory is locked.
 func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 	hasLog = wal.Exist(walDir(cfg))
-	o, err = readOrigin(cfg.Dir)
+	o, err = readOrigin(cfg)
 	if errors.Is(err, errDamaged) && hasLog { // which says everything that counts
 		err = setAside(cfg, damagedFile{originPath(cfg.Dir), err.Error()})
 		o = nil
@@ -152,7 +155,7 @@ func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 	case o != nil && o.State == stageRestoring:
 		return nil, false, errRestoring(cfg)
 	case hasLog && o == nil: // damaged, or made by a version that wrote none
-		return &origin{Version: originVersion, Member: cfg.ID, State: stageMember}, true, nil
+		return &origin{Version: firstLevel, Member: cfg.ID, State: stageMember}, true, nil
 	case hasLog:
 		return o, true, nil
 	case fileutil.Exist(newLogDir(cfg)):
@@ -168,7 +171,7 @@ func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
 		return nil, false, lostLog(cfg, o, fmt.Sprintf("it has %s, but no log", strings.Join(left, ", ")))
 	}
 	if o == nil {
-		o = &origin{Version: originVersion, Member: cfg.ID}
+		o = &origin{Version: firstLevel, Member: cfg.ID}
 	}
 	return o, false, nil
 }

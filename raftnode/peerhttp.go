@@ -37,12 +37,15 @@ type clusterMembers struct {
 	Leader  uint64          `json:"leader"`
 	Members []commit.Member `json:"members"`
 	Removed []uint64        `json:"removed"`
+	Level   uint64          `json:"level,omitempty"` // in force: what a new member has to know
 }
 
 // changeRequest is the body of POST /membership, and changeResult its answer.
 type changeRequest struct {
 	Cluster uint64 `json:"cluster"`
 	Change  change `json:"change"`
+	// Level is that of who asks: a node that wants to join, or a member.
+	Level uint64 `json:"level,omitempty"`
 }
 
 type changeResult struct {
@@ -71,6 +74,7 @@ func changeErrors() []changeError {
 		{"used", ErrIDUsed},
 		{"lost", ErrDataLost},
 		{"url", ErrBadURL},
+		{"too old", ErrTooOld},
 		{"no successor", ErrNoSuccessor},
 		{"not leader", errNotLeader},
 		{"no leader", commit.ErrNoLeader},
@@ -125,7 +129,8 @@ func (n *Node) peerHandler() http.Handler {
 			return
 		}
 		v := n.view.Load()
-		n.writeJSON(w, clusterMembers{n.cluster, v.leader, v.members.list(), v.members.removedIDs()})
+		_, inForce := n.cfg.TellLevel()
+		n.writeJSON(w, clusterMembers{n.cluster, v.leader, v.members.list(), v.members.removedIDs(), inForce})
 	})
 	mux.HandleFunc("POST "+membershipPath, n.serveChange)
 	mux.HandleFunc("POST "+requestPath, n.serveRequest)
@@ -141,6 +146,12 @@ func (n *Node) serveChange(w http.ResponseWriter, r *http.Request) {
 	if !n.in() || req.Cluster != n.cluster {
 		http.Error(w, "cluster ID mismatch", http.StatusPreconditionFailed)
 		return
+	}
+	if me := req.Change.Member; me.Instance != 0 { // a node speaks for itself
+		if err := n.checkLevel(me.ID, req.Level); err != nil {
+			n.writeJSON(w, result(0, err))
+			return
+		}
 	}
 	// Not the request's context: the listener's read timeout ends it too early.
 	ctx, cancel := context.WithTimeout(context.Background(), n.cfg.ConfChangeTimeout)
@@ -246,7 +257,7 @@ func (n *Node) changeAtLeader(ctx context.Context, ch change) (uint64, error) {
 	if !ok {
 		return 0, commit.ErrNoLeader // this node has some catching up to do
 	}
-	return postChange(ctx, n.network.client, n.cfg.dialURL(m.PeerURL), n.cluster, ch)
+	return postChange(ctx, n.network.client, n.cfg.dialURL(m.PeerURL), n.cluster, n.cfg.Level, ch)
 }
 
 // changeAsLeader proposes a change on this node and waits until it is applied
@@ -285,8 +296,8 @@ func (n *Node) awaitIndex(ctx context.Context, index uint64) error {
 }
 
 // postChange asks another member to make a change as the leader.
-func postChange(ctx context.Context, client *http.Client, peerURL string, cluster uint64, ch change) (uint64, error) {
-	body, err := json.Marshal(changeRequest{cluster, ch})
+func postChange(ctx context.Context, client *http.Client, peerURL string, cluster, level uint64, ch change) (uint64, error) {
+	body, err := json.Marshal(changeRequest{cluster, ch, level})
 	if err != nil {
 		return 0, err
 	}

@@ -64,6 +64,8 @@ func (c *core) ready() {
 			}
 		case m.GetType() == raftpb.MsgSnap && !c.sendableSnapshot(m):
 		default:
+			c.sayLevel(m)
+			c.tellTime(m)
 			out = append(out, m)
 		}
 	}
@@ -122,6 +124,7 @@ func (c *core) softStateChanged(s raft.SoftState) {
 	if s.RaftState == raft.StateLeader && was.RaftState != raft.StateLeader {
 		// What was heard in an earlier term says nothing about who is there now.
 		clear(c.lastHeard)
+		clear(c.levels)
 		c.reads.elected()
 		for _, id := range c.members.voters() {
 			c.lastHeard[id] = c.now // innocent until an election timeout has passed
@@ -192,7 +195,7 @@ func (c *core) storeAppend(m *raftpb.Message, committed bool) {
 	nothing := len(m.GetEntries()) == 0 && m.GetSnapshot() == nil &&
 		c.hard.GetTerm() == c.storedTerm && c.hard.GetVote() == c.storedVote
 	responses := c.traffic.news(m.GetResponses(), nothing && committed)
-	c.tellTime(responses)
+	c.tellTime(responses...)
 	if nothing && len(responses) == 0 {
 		return
 	}
@@ -329,6 +332,7 @@ func (c *core) linkChanged(before, after *membership) {
 		if _, ok := after.members[id]; !ok && id != c.id {
 			c.env.unlink(id)
 			delete(c.lastHeard, id)
+			delete(c.levels, id)
 		}
 	}
 	for _, m := range after.list() {

@@ -87,7 +87,7 @@ func Restore(cfg Config, backup io.Reader, renew func(w io.Writer, body io.Reade
 // beginRestore notes in an empty directory, or one in which an attempt was interrupted, that
 // it is being restored.
 func beginRestore(cfg *Config) (*origin, error) {
-	o, err := readOrigin(cfg.Dir)
+	o, err := readOrigin(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,8 @@ func beginRestore(cfg *Config) (*origin, error) {
 			return nil, fmt.Errorf("%w: %s is not empty, it has %s: a backup is restored into an empty directory", ErrWrongDir, cfg.Dir, strings.Join(left, ", "))
 		}
 	}
-	o = &origin{Version: originVersion, Member: cfg.ID, State: stageRestoring}
+	// The backup may have anything that this program knows.
+	o = &origin{Version: cfg.Level, Member: cfg.ID, State: stageRestoring}
 	if err := o.write(cfg); err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func TestRestoreIsInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Undo what had not been done by then.
-		o, err := readOrigin(m.cfg.Dir)
+		o, err := readOrigin(&m.cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

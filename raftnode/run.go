@@ -218,6 +218,8 @@ func (n *Node) runStorage(s *storer) {
 // came back empty under its old id would vote and acknowledge as if it had never
 // promised anything, and a majority could forget what was acknowledged.
 func (n *Node) promiseLog(s *storer) error {
+	n.originMu.Lock()
+	defer n.originMu.Unlock()
 	if n.origin.HasLog {
 		return nil
 	}

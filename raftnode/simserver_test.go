@@ -42,6 +42,7 @@ func newSimServer(n *simNode) *simServer {
 	u.store = store.New(store.Config{Table: table, Member: n.id, ProposalTimeout: simProposalTimeout, Now: now}, u.proposeC)
 	n.cfg.Seal, n.cfg.SealLarge = u.store.Seal, u.store.SealLarge
 	n.cfg.TellTime, n.cfg.HearTime = u.store.TellTime, u.store.HearTime
+	n.cfg.Level, n.cfg.TellLevel = uint64(command.Latest), u.store.TellLevel
 	ready := make(chan commit.Snapshotter, 1)
 	ready <- u
 	u.store.Start(u.node, u.commitC, ready)

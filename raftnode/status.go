@@ -139,6 +139,7 @@ func (c *core) status() commit.Status {
 		c.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 			p := commit.Progress{
 				Match: pr.Match, Next: pr.Next, RecentActive: c.heardFrom(id), DiskLow: c.room.others[id] != enough,
+				Level: c.levelOf(id),
 				State: strings.ToLower(strings.TrimPrefix(pr.State.String(), "State")), Left: -1,
 			}
 			if id != c.id {

@@ -7,14 +7,19 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
 
-// A member that is elected right after its start has heard the time from its voters
-// before it seals, whether it stands by itself or is told to.
+// A member that is elected right after its start has heard the time before it seals: from
+// its voters, and if it is told to stand, from the leader.
 func TestVotesTellTheTime(t *testing.T) {
 	for _, how := range []string{"campaign", "transfer"} {
 		var events []string
 		cfg := Config{
 			TellTime: func() []byte { return []byte("time") },
-			HearTime: func(told []byte) { events = append(events, string(told)) },
+			HearTime: func(told []byte, leads bool) {
+				if leads {
+					told = append(told, " of the leader"...)
+				}
+				events = append(events, string(told))
+			},
 		}
 		s := newSim(cfg, 3, nil)
 		s.cfg.Seal = func(dst []byte, requests [][]byte) []byte {
@@ -51,7 +56,11 @@ func TestVotesTellTheTime(t *testing.T) {
 		l := s.nodes[2]
 		l.do(func() { l.core.offer(&commit.Proposal{Data: []byte("x")}) })
 		s.settle()
-		if i := slices.Index(events, "seal"); i < 1 || events[0] != "time" {
+		want := "time"
+		if how == "transfer" {
+			want = "time of the leader" // before any vote
+		}
+		if i := slices.Index(events, "seal"); i < 1 || events[0] != want {
 			t.Errorf("%s: %q", how, events)
 		}
 	}

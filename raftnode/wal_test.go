@@ -177,7 +177,7 @@ func TestBootstrapTornByACrash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &origin{Version: originVersion, Member: 1, State: stagePrepared, Cluster: 7, Peers: cfg.sortedPeers()}
+	o := &origin{Version: firstLevel, Member: 1, State: stagePrepared, Cluster: 7, Peers: cfg.sortedPeers()}
 	if err := o.write(&cfg); err != nil {
 		t.Fatal(err)
 	}

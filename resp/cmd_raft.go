@@ -99,7 +99,7 @@ func (c *conn) cmdRaftNodes([][]byte) {
 		p, known := st.Progress[m.ID]
 		pairs := 4
 		if known {
-			pairs = 8
+			pairs = 9
 		}
 		c.enc.Map(pairs)
 		c.enc.BulkString("id")
@@ -117,6 +117,8 @@ func (c *conn) cmdRaftNodes([][]byte) {
 			c.enc.BulkString(p.State)
 			c.enc.BulkString("disk_low")
 			c.enc.Bool(p.DiskLow)
+			c.enc.BulkString("level")
+			c.enc.Int(int64(p.Level))
 			c.enc.BulkString("active")
 			c.enc.Bool(p.RecentActive)
 		}

@@ -217,6 +217,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 			return c.reject(cm, line)
 		}
 	}
+	if cm.spec.Write != nil && cm.spec.Level > s.store.Level() {
+		return c.reject(cm, command.ErrLevel(strings.ToUpper(cm.name), cm.spec.Level, s.store.Level()))
+	}
 	if c.writes(cm) && s.cluster.RefusesWrites() {
 		return c.reject(cm, string(store.ErrDiskFull))
 	}

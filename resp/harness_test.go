@@ -50,11 +50,12 @@ func testTable(t testing.TB) *command.Table {
 	return table
 }
 
-// newSingle returns a running store.
-func newSingle(t testing.TB) *single {
+// newSingle returns a running store, at a level.
+func newSingle(t testing.TB, level command.Level) *single {
 	t.Helper()
 	l := &single{Log: committest.New(1), table: testTable(t)}
 	l.Member = l.Join(1, 1, nil)
+	l.Level.Store(uint64(level))
 	l.store = store.New(store.Config{Table: l.table, Member: 1, ProposalTimeout: 2 * time.Second}, l.ProposeC)
 	l.Run(l.store.Seal)
 	l.store.Start(l, l.CommitC, l.SnapshotterReady)
@@ -63,13 +64,20 @@ func newSingle(t testing.TB) *single {
 		l.Stop()
 	})
 	eventually(t, "the store is ready", l.store.Ready)
+	eventually(t, "its level", func() bool { return l.store.Level() == level })
 	return l
 }
 
 // newServer returns a server on a free port of the loopback interface.
 func newServer(t testing.TB, change func(*Options)) (*Server, *single) {
 	t.Helper()
-	l := newSingle(t)
+	return newServerAt(t, command.Latest, change)
+}
+
+// newServerAt is newServer in a cluster that is at a level.
+func newServerAt(t testing.TB, level command.Level, change func(*Options)) (*Server, *single) {
+	t.Helper()
+	l := newSingle(t, level)
 	opts := Options{Config: DefaultConfig(), Store: l.store, Cluster: l, Table: l.table, Version: "test", RunID: "0123456789012345678901234567890123456789"}
 	if tt, ok := t.(*testing.T); ok {
 		opts.Logger = zaptest.NewLogger(tt)

@@ -12,6 +12,7 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // infoText writes INFO: sections with lines of name:value. Monitoring tools
@@ -569,6 +570,9 @@ func (s *Server) raftStatus() []pair {
 		{"refuses_writes", bit(st.RefusesWrites)},
 		{"voters", int64(voters)},
 		{"learners", int64(learners)},
+		{"level", num(uint64(s.store.Level()))},
+		{"level_known", num(uint64(command.Latest))},
+		{"level_waits", s.store.LevelWaits()},
 		{"read_mode", s.config().ReadMode},
 		{"entries_applied", num(n.Entries)},
 		{"requests_applied", num(n.Requests)},

@@ -19,25 +19,30 @@ import (
 func StateDirectives() []directive.Directive {
 	var all []directive.Directive
 	for _, l := range command.AllLimits() {
-		d := directive.Directive{
-			Name: l.Name, Alias: l.Alias, Owner: directive.State, Kind: directive.Number, Min: l.Min, Max: l.Max,
-			Default: strconv.FormatInt(l.Default, 10), Summary: l.Summary,
-		}
-		switch {
-		case l.Memory:
-			d.Kind = directive.Memory
-		case l.Names != nil:
-			d.Kind, d.Values, d.Default = directive.Enum, l.Names, l.Names[l.Default]
-		}
-		all = append(all, d)
+		all = append(all, limitDirective(l))
 	}
 	return all
+}
+
+func limitDirective(l command.Limit) directive.Directive {
+	d := directive.Directive{
+		Name: l.Name, Alias: l.Alias, Owner: directive.State, Kind: directive.Number, Min: l.Min, Max: l.Max,
+		Default: strconv.FormatInt(l.Default, 10), Summary: l.Summary,
+	}
+	switch {
+	case l.Memory:
+		d.Kind = directive.Memory
+	case l.Names != nil:
+		d.Kind, d.Values, d.Default = directive.Enum, l.Names, l.Names[l.Default]
+	}
+	return d
 }
 
 // replicated joins the directives that are state with their values.
 func (s *Server) replicated() []Setting {
 	var all []Setting
-	for _, d := range StateDirectives() {
+	for _, l := range command.AllLimits() {
+		d := limitDirective(l)
 		all = append(all, Setting{
 			Directive: d,
 			Get:       func() string { return d.Format(s.limits()[d.Name]) },
@@ -46,7 +51,7 @@ func (s *Server) replicated() []Setting {
 				if err != nil {
 					return err
 				}
-				return s.setLimit(d.Name, n)
+				return s.setLimit(l, n)
 			},
 		})
 	}
@@ -115,7 +120,7 @@ func (s *Server) limits() map[string]int64 {
 
 // WantLimits is called by main, on a goroutine of its own, with the limits that
 // options ask for. They are state: those of a cluster that this node is about to
-// form are changed to what is asked for, those of any other only compared.
+// form are changed to what is asked for, once its level lets them, those of any other only compared.
 func (s *Server) WantLimits(want map[string]int64, forming bool) {
 	have := s.limits()
 	for _, l := range command.AllLimits() {
@@ -128,15 +133,24 @@ func (s *Server) WantLimits(want map[string]int64, forming bool) {
 				zap.String("name", l.Name), zap.Int64("option", n), zap.Int64("cluster", have[l.Name]))
 			continue
 		}
-		if err := s.setLimit(l.Name, n); err != nil {
+		if needs := command.LimitLevel(l); needs > s.store.Level() {
+			s.log.Info("a limit of the options is set as soon as all members know it", zap.String("name", l.Name), zap.Uint64("level", uint64(needs)))
+			if !s.store.WaitLevel(needs) {
+				return
+			}
+		}
+		if err := s.setLimit(l, n); err != nil {
 			s.log.Warn("a limit of the options could not be set: CONFIG SET does it", zap.String("name", l.Name), zap.Error(err))
 		}
 	}
 }
 
 // setLimit proposes the change: see change.
-func (s *Server) setLimit(name string, n int64) error {
-	return s.change([][]byte{[]byte(command.SetLimits), []byte(name), strconv.AppendInt(nil, n, 10)})
+func (s *Server) setLimit(l command.Limit, n int64) error {
+	if needs, inForce := command.LimitLevel(l), s.store.Level(); needs > inForce {
+		return withoutCode(command.ErrLevel(l.Name, needs, inForce))
+	}
+	return s.change([][]byte{[]byte(command.SetLimits), []byte(l.Name), strconv.AppendInt(nil, n, 10)})
 }
 
 // change proposes an internal command and waits for its outcome: it must not be
@@ -149,7 +163,9 @@ func (s *Server) change(argv [][]byte) error {
 	s.store.Submit(&b, &reply, func() { close(doneC) })
 	<-doneC // at the latest when the proposal times out
 	if line := reply.Err(); line != "" {
-		return errors.New(strings.TrimPrefix(line, "ERR "))
+		return withoutCode(line)
 	}
 	return nil
 }
+
+func withoutCode(line string) error { return errors.New(strings.TrimPrefix(line, "ERR ")) }

@@ -128,6 +128,7 @@ func (s *Store) applyEntries(entries []commit.Entry) (err error) {
 		}
 		// Only what is applied as a whole counts: who reads at this index must see all
 		// of the entry.
+		s.levelChanged()
 		s.waits.index.Store(s.m.Index())
 		s.applier.endEntry()
 	}

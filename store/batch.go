@@ -22,6 +22,8 @@ type Batch struct {
 	args    []byte // arguments of the plan's reads
 	ops     int    // commands, as the client counts them
 
+	level command.Level // the highest that a command of the request came with
+
 	// Observer, if not nil, hears of every command of the batch that has been run on
 	// this node. It stays when the batch is reset.
 	Observer Observer
@@ -232,7 +234,7 @@ func (b *Batch) Reset() {
 	b.args, b.plan = b.args[:0], b.plan[:0]
 	b.ops, b.writes, b.wait, b.blocked = 0, false, nil, false
 	b.tracker, b.remember, b.noTouch, b.policy, b.scriptAs = nil, false, false, nil, 0
-	b.refusals, b.inside = nil, nil
+	b.refusals, b.inside, b.level = nil, nil, 0
 }
 
 // Expect says that commands of about n bytes in all are coming, so that room for
@@ -299,8 +301,14 @@ func (b *Batch) Write(db int, spec *command.Spec, argv [][]byte) {
 	b.planWrite(spec)
 }
 
+// needs returns the level that must be in force for the batch's request to be proposed.
+func (b *Batch) needs() command.Level { return max(b.level, b.request.Level()) }
+
 // planWrite is addWrite for a client's command.
 func (b *Batch) planWrite(spec *command.Spec) {
+	if spec != nil {
+		b.level = max(b.level, spec.Level)
+	}
 	if b.remember && spec.Read != nil {
 		b.writes = true
 		b.plan = append(b.plan, step{kind: stepWrites, n: 1, remember: true})
@@ -351,6 +359,7 @@ func (b *Batch) block(w *Wait, timeout int64) {
 	b.request.Block(w.db, w.argv, w.reply.RESP3(), timeout)
 	b.writes = true
 	b.plan = append(b.plan, step{kind: stepBlock})
+	b.level = max(b.level, w.spec.Level)
 	b.wait = w
 	b.ops++
 }
@@ -376,6 +385,12 @@ func (b *Batch) changeUsers(change acl.Change) {
 // giveUp ends the clients of another member's run.
 func (b *Batch) giveUp(origin, incarnation uint64) {
 	b.request.GiveUp(origin, incarnation)
+	b.addWrite()
+}
+
+// raise puts a level in force.
+func (b *Batch) raise(to command.Level) {
+	b.request.Raise(to)
 	b.addWrite()
 }
 
@@ -419,6 +434,7 @@ func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 	for i := range cmds {
 		if cmds[i].Local == nil && cmds[i].Spec.IsWrite() {
 			writes++
+			b.level = max(b.level, cmds[i].Spec.Level)
 			scripts = scripts || cmds[i].Spec.Runs != 0
 		}
 	}
@@ -486,7 +502,10 @@ func (s *Store) Submit(b *Batch, reply command.Reply, done func()) {
 		if s.gate.held.Load() > 0 {
 			s.openGate()
 		}
-		err := s.outbox.propose(b)
+		err := s.refusesLevel(b)
+		if err == "" {
+			err = s.outbox.propose(b)
+		}
 		if err == "" {
 			return // it may have been answered by now
 		}

@@ -189,9 +189,12 @@ func (c *clock) Tell() []byte {
 	return binary.AppendUvarint(nil, uint64(max(c.state, c.estimate())))
 }
 
-// Hear takes in what another member's clock told. Only a clock that knows nothing
-// better believes it: what is told is older by the time it travelled.
-func (c *clock) Hear(told []byte) error {
+// Hear takes in what another member's clock told. What is told is older by the time it
+// travelled, so only a clock that knows nothing better believes it, unless it is the
+// leader (leads), who hands over: then it is the clock that this one estimates. To go on
+// from there is late by that time and never early, while an estimate may be ahead: of a
+// leader that had only an estimate itself when it was elected, and a late one.
+func (c *clock) Hear(told []byte, leads bool) error {
 	ms, n := binary.Uvarint(told)
 	if n <= 0 || ms > math.MaxInt64/1000 {
 		return fmt.Errorf("a time of %d bytes: %x", len(told), told)
@@ -199,8 +202,13 @@ func (c *clock) Hear(told []byte) error {
 	m := c.mono()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.synced {
-		c.adopt(stampedAt(max(machine.Millis(ms), c.state)), m)
+	low := stampedAt(max(machine.Millis(ms), c.state))
+	switch {
+	case !c.synced:
+		c.adopt(low, m)
+	case leads:
+		c.shift(m, low-(m+c.offset()))
+		c.last = m
 	}
 	return nil
 }

@@ -181,7 +181,7 @@ func TestClockFromAVote(t *testing.T) {
 		mine := at(wall)
 		c := mine.clock()
 		c.Load(100*hour + 5000) // what it has applied before it was restarted
-		if err := c.Hear(told); err != nil {
+		if err := c.Hear(told, false); err != nil {
 			t.Fatal(err)
 		}
 		mine.sleep(time.Second)
@@ -192,19 +192,69 @@ func TestClockFromAVote(t *testing.T) {
 			t.Errorf("%s: its first stamp is %+d", name, got-100*hour)
 		}
 		before := c.Now()
-		if err := c.Hear(binary.AppendUvarint(nil, uint64(200*hour))); err != nil || c.Now() != before {
+		if err := c.Hear(binary.AppendUvarint(nil, uint64(200*hour)), false); err != nil || c.Now() != before {
 			t.Errorf("%s: it was told again and shows %+d, %v", name, c.Now()-before, err)
 		}
 	}
 	c := at(100 * hour).clock()
 	for _, bad := range [][]byte{nil, {0x80}, binary.AppendUvarint(nil, math.MaxUint64)} {
-		if err := c.Hear(bad); err == nil || c.synced {
+		if err := c.Hear(bad, false); err == nil || c.synced {
 			t.Errorf("%x is taken for a time", bad)
 		}
 	}
 	// What it has applied is never in the future.
 	c.Load(101 * hour)
-	if err := c.Hear(binary.AppendUvarint(nil, uint64(100*hour))); err != nil || c.Now() != 101*hour {
+	if err := c.Hear(binary.AppendUvarint(nil, uint64(100*hour)), false); err != nil || c.Now() != 101*hour {
 		t.Errorf("time went back to %+d, %v", c.Now()-101*hour, err)
+	}
+}
+
+// Leadership goes to a member whose estimate is late, because it was slow to apply, and back
+// to the first, whose own is ahead by that: no deadline comes early, and readers see no
+// key again that was hidden.
+func TestClockIsHandedOver(t *testing.T) {
+	m := at(100 * hour)
+	first, second := m.clock(), m.clock()
+	stamp := first.Stamp()
+	second.Bracket(stamp, second.mono())
+	m.sleep(20 * time.Second)
+	sent := second.mono()
+	stamp = first.Stamp()
+	m.sleep(3 * time.Second)
+	second.ahead.Store(int64(stampedAt(stamp)) - int64(second.mono()) - 5_000_000) // it knows no better
+	second.Bracket(stamp, sent)
+	if late := first.Now() - second.Now(); late < 2900 {
+		t.Fatalf("the second is late by %d ms", late)
+	}
+
+	// As it was when leadership went over without a word, and for who does not say any.
+	began := second.Stamp()
+	shown := first.Now()
+	told := second.Tell()
+	m.sleep(40 * time.Millisecond)
+	if err := first.Hear(told, true); err != nil {
+		t.Fatal(err)
+	}
+	if now := first.Now(); now < shown {
+		t.Errorf("readers are taken back by %d ms", shown-now)
+	}
+	m.sleep(10 * time.Millisecond)
+	if got := first.Stamp() - began; got < 9 || got > 11 {
+		t.Errorf("50 ms later the first stamps %d ms later", got)
+	}
+
+	// And forth: what it is told puts a late one right.
+	first.ahead.Add(1_000_000)
+	if err := second.Hear(first.Tell(), true); err != nil {
+		t.Fatal(err)
+	}
+	if got := first.Stamp() - second.Stamp(); got < 0 || got > 2 {
+		t.Errorf("the second is late by %d ms", got)
+	}
+
+	// The leader's clock is never behind what it has sealed.
+	second.Load(101 * hour)
+	if err := second.Hear(told, true); err != nil || second.Stamp() < 101*hour {
+		t.Errorf("the state clock went back: %v", err)
 	}
 }

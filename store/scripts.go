@@ -239,7 +239,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	if h.Engine == nil {
 		h.Engine = script.NewEngine()
 	}
-	h.Table, h.Library = s.cfg.Table, lib
+	h.Table, h.Library, h.Level = s.cfg.Table, lib, s.Level()
 	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
 	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
 	h.Log = s.scriptLog

@@ -17,14 +17,14 @@ func (s *Store) Seal(dst []byte, requests [][]byte) []byte {
 }
 
 // TellTime is what this node knows of the clock that Seal stamps with. It goes along
-// with this node's votes.
+// with this node's votes, and with leadership when that is handed over.
 func (s *Store) TellTime() []byte { return s.clock.Tell() }
 
 // HearTime takes in what another member's TellTime returned. The raft node calls it
-// before this node leads.
-func (s *Store) HearTime(told []byte) {
-	if err := s.clock.Hear(told); err != nil {
-		s.logger.Warn("a vote came with a time that cannot be read", zap.Error(err))
+// before this node leads; leads says that it comes from the leader.
+func (s *Store) HearTime(told []byte, leads bool) {
+	if err := s.clock.Hear(told, leads); err != nil {
+		s.logger.Warn("another member tells a time that cannot be read", zap.Error(err))
 	}
 }
 

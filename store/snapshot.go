@@ -104,6 +104,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
 	s.applier.UsersChanged(m.Users())
+	s.levelChanged()
 	s.waits.index.Store(m.Index())
 	s.expiry.changed(m.Keyspace())
 	s.pressure.replaced(m.Keyspace(), s.clock.mono())

@@ -41,6 +41,10 @@ type Config struct {
 
 	// Tasks is where the store enters what may take long. Nil: nobody is told.
 	Tasks *commit.Tasks
+	// KeepLevel is as for Store.KeepLevel. 0: the level rises.
+	KeepLevel command.Level
+	// Forms says that this node is one of those that form a new cluster.
+	Forms bool
 
 	// Logger may be nil.
 	Logger *zap.Logger
@@ -108,6 +112,7 @@ type Store struct {
 	absences  absences     // keys that are watched and not there
 	tracking  tracking     // clients that cache
 	scripts   scripts      // those that are run
+	levels    levels       // what may be in the log
 	readings  sync.Pool    // *reading
 
 	hearing      atomic.Bool // this run has caught up: what is published is news
@@ -161,6 +166,13 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 	s.commands = acl.NewCommands(cfg.Table)
 	s.m = machine.New(cfg.Table, &s.applier)
 	s.users.Store(s.m.Users())
+	raisedC := make(chan struct{})
+	s.levels.raisedC.Store(&raisedC)
+	s.levels.inForce.Store(uint64(s.m.Level()))
+	s.levels.most.Store(uint64(command.Latest))
+	if cfg.KeepLevel != 0 {
+		s.levels.most.Store(uint64(cfg.KeepLevel))
+	}
 	return s
 }
 
@@ -177,6 +189,7 @@ func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterRead
 	s.wg.Go(s.runEvict)
 	s.wg.Go(s.runReads)
 	s.wg.Go(s.runGiveUp)
+	s.wg.Go(s.runLevel)
 	for range readsAtOnce {
 		s.wg.Go(func() { s.barrier.run(s.ctx, n) })
 	}
@@ -196,6 +209,9 @@ func (s *Store) runGreeting() {
 		s.Submit(&b, &reply, func() { doneC <- struct{}{} })
 		<-doneC
 		if reply.Err() == "" {
+			if s.cfg.Forms {
+				s.awaitLevel()
+			}
 			s.readiness.caughtUp.Store(true)
 			return
 		}

@@ -115,5 +115,6 @@ func version() string {
 	return fmt.Sprintf("%s (%s %s/%s)", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// release is the newest version in CHANGELOG.md.
-const release = "0.1.0"
+// release is the version that this source becomes. It is newer than the one in
+// CHANGELOG.md until that is written.
+const release = "0.2.0-dev"

@@ -49,6 +49,7 @@ type options struct {
 	snapshotBytes memory
 	catchUpBytes  memory
 
+	clusterLevel    oneOf
 	proposalTimeout period
 	nodeTimeout     period
 
@@ -101,6 +102,7 @@ func newOptions() *options {
 		snapshotBytes: 64 << 20,
 		catchUpBytes:  4 << 20,
 
+		clusterLevel:    oneOf{"auto", levelChoices()},
 		proposalTimeout: period{5 * time.Second, time.Millisecond},
 		nodeTimeout:     period{500 * time.Millisecond, time.Millisecond},
 

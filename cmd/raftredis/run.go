@@ -172,6 +172,8 @@ func (p *part) start() error {
 		ProposalTimeout: o.proposalTimeout.value,
 		Now:             o.now,
 		Tasks:           p.tasks,
+		KeepLevel:       o.keptLevel(),
+		Forms:           !o.restart && !bool(o.join),
 		Logger:          p.log.Named("store"),
 	}, p.proposeC)
 
@@ -180,6 +182,7 @@ func (p *part) start() error {
 	cfg.Seal, cfg.SealLarge = p.store.Seal, p.store.SealLarge
 	cfg.TellTime, cfg.HearTime = p.store.TellTime, p.store.HearTime
 	cfg.Tasks = p.tasks
+	cfg.TellLevel = p.store.TellLevel
 	cfg.Logger = p.log.Named("raft")
 	node, commitC, errorC, snapshotterReady, err := raftnode.New(cfg, p.proposeC, p.confChangeC)
 	if err != nil {
@@ -237,7 +240,7 @@ func (p *part) serve() error {
 		Table:       p.table,
 		Version:     release,
 		RunID:       hex.EncodeToString(id),
-		Settings:    o.settings(p.log),
+		Settings:    o.settings(p.log, p.store),
 		Users:       o.users.all,
 		Forms:       !o.restart && !bool(o.join),
 
@@ -323,6 +326,7 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		TickInterval:  o.nodeTimeout.value / electionTicks,
 		ElectionTicks: electionTicks,
 		Failpoint:     o.failpointHook(),
+		Level:         uint64(command.Latest),
 	}
 	switch o.appendfsync.value {
 	case "always":

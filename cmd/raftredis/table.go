@@ -8,6 +8,7 @@ import (
 
 	"github.com/raftredis/raftredis/resp"
 	"github.com/raftredis/raftredis/resp/directive"
+	"github.com/raftredis/raftredis/store"
 )
 
 // option is a directive with the place that its value has while options are read.
@@ -89,6 +90,7 @@ func (o *options) table() *registry {
 		take("read-mode"),
 		take("replica-serve-stale-data"),
 		own(&o.proposalTimeout, "proposal-timeout", "how long a write may wait for its outcome before its client gets an error"),
+		own(&o.clusterLevel, "cluster-level", "the highest level that the cluster may come to while this node is a member: with 1, say, all can go back to the release that knows no more. By itself it comes to what all members know").mutable(),
 		own(&o.nodeTimeout, "cluster-node-timeout", "a leader that was silent for so long (to twice so long) is replaced").redis("15000"),
 	)
 	in("Clients",
@@ -194,23 +196,26 @@ func isObserving(name string) bool {
 // settings is what CONFIG GET and CONFIG SET know beyond the front's own and the
 // state machine's: main's, and a few of nobody's that programs ask for
 // (redis-benchmark does).
-func (o *options) settings(log *logs) []resp.Setting {
+func (o *options) settings(log *logs, s *store.Store) []resp.Setting {
 	var all []resp.Setting
 	for i := range o.registry.all {
 		opt := &o.registry.all[i]
-		s := resp.Setting{Directive: opt.Directive}
+		setting := resp.Setting{Directive: opt.Directive}
 		switch {
 		case opt.Owner == directive.Nobody && opt.Shown:
-			s.Immutable = true
-			s.Get = func() string { return opt.Is[0] }
+			setting.Immutable = true
+			setting.Get = func() string { return opt.Is[0] }
 		case opt.Owner != directive.Process || opt.StartOnly:
 			continue
 		case opt.Immutable:
-			s.Get = opt.value.String
+			setting.Get = opt.value.String
+		case opt.value == &o.clusterLevel:
+			setting.Get = func() string { return formatLevel(s.KeptLevel()) }
+			setting.Set = func(v string) error { return keepLevel(s, v) }
 		default: // loglevel
-			s.Get, s.Set = log.level, log.setLevel
+			setting.Get, setting.Set = log.level, log.setLevel
 		}
-		all = append(all, s)
+		all = append(all, setting)
 	}
 	return all
 }

@@ -31,6 +31,44 @@ func Build(dir string, race bool) (string, error) {
 	return path, nil
 }
 
+// FirstRelease is the commit of the oldest program that nodes must work together with:
+// 0.1.0, which knows nothing of levels.
+const FirstRelease = "bc125d76f7e0544888dbccbd66354bf4ba729b1d"
+
+// ErrNoHistory says that an earlier commit is not there to be built.
+var ErrNoHistory = errors.New("the repository's history is needed, and a shallow clone or an archive of the source does not have it")
+
+// BuildCommit compiles the program of an earlier commit into dir and returns its path. The
+// error is ErrNoHistory if there is no such commit here.
+func BuildCommit(dir, commit string) (string, error) {
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err == nil {
+		err = exec.Command("git", "cat-file", "-e", commit+"^{commit}").Run()
+	}
+	if err != nil {
+		return "", fmt.Errorf("the program of commit %s cannot be built: %w (git fetch --unshallow)", commit, ErrNoHistory)
+	}
+	source := filepath.Join(dir, "source")
+	if err := os.MkdirAll(source, 0o755); err != nil {
+		return "", err
+	}
+	archive := filepath.Join(dir, "source.tar")
+	if out, err := exec.Command("git", "-C", strings.TrimSpace(string(top)), "archive", "-o", archive, commit, "go.mod", "go.sum", "cmd", "raftnode", "resp", "store").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("git archive %s: %w: %s", commit, err, bytes.TrimSpace(out))
+	}
+	if out, err := exec.Command("tar", "-xf", archive, "-C", source).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("tar: %w: %s", err, out)
+	}
+	path := filepath.Join(dir, "raftredis-older")
+	// -trimpath: what was built for another directory is used again.
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", path, "./cmd/raftredis")
+	build.Dir = source
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build of %s: %w: %s", commit, err, out)
+	}
+	return path, errors.Join(os.RemoveAll(source), os.Remove(archive))
+}
+
 // Cluster is some nodes and the network between them.
 type Cluster struct {
 	Binary string
@@ -48,6 +86,7 @@ type Node struct {
 	URL    string   // where peers reach it: a proxy
 	Dir    string   // its data
 	Args   []string // its own options, beyond the cluster's
+	Binary string   // what it runs, if that is not the cluster's
 	Bare   bool     // start it with nothing but its directory and Args: the rest is in its data
 	listen string   // where it really listens for peers
 	join   bool
@@ -161,7 +200,11 @@ func (n *Node) Start(extra ...string) error {
 		args = []string{"--dir", n.Dir}
 	}
 	args = append(append(append(args, n.c.args...), n.Args...), extra...)
-	cmd := exec.Command(n.c.Binary, args...)
+	binary := n.c.Binary
+	if n.Binary != "" {
+		binary = n.Binary
+	}
+	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	// If this process is killed, its nodes must not stay behind.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -320,23 +363,24 @@ func (n *Node) Paused() bool {
 }
 
 // WaitReady waits until the node answers clients and knows a leader, or has Failed.
-func (n *Node) WaitReady(ctx context.Context) error {
-	return Until(ctx, func() error {
-		if err := n.Failed(); err != nil {
-			return err
-		}
-		info, err := n.Info("raft", "persistence")
-		if err != nil {
-			return err
-		}
-		if info["loading"] != "0" {
-			return errors.New("loading")
-		}
-		if l := info["raft_leader_id"]; l == "" || l == "0" {
-			return errors.New("no leader")
-		}
-		return nil
-	})
+func (n *Node) WaitReady(ctx context.Context) error { return Until(ctx, n.Ready) }
+
+// Ready returns why the node does not serve yet, or has no leader.
+func (n *Node) Ready() error {
+	if err := n.Failed(); err != nil {
+		return err
+	}
+	info, err := n.Info("raft", "persistence")
+	if err != nil {
+		return err
+	}
+	if info["loading"] != "0" {
+		return errors.New("loading")
+	}
+	if l := info["raft_leader_id"]; l == "" || l == "0" {
+		return errors.New("no leader")
+	}
+	return nil
 }
 
 // WaitReady waits for every node that runs. One that has Failed is an error.

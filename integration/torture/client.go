@@ -262,7 +262,7 @@ func (w *worker) look(key string, ttl, asked, answered time.Duration, era int64)
 		}
 	}
 	end := w.t.now()
-	if classify(reply, err) != applied || w.t.clockEra.Load() != era {
+	if classify(reply, err) != applied || w.t.clockEra.Load() != era || w.t.clueless.Load() >= w.t.majority() {
 		return
 	}
 	_, gone := reply.(cluster.Nil)

@@ -7,5 +7,10 @@
 //
 //	go run ./integration/torture -duration 10m -seed 1
 //
+// With -upgrade-from the nodes begin with an older program, change between that and the
+// newer one for half of the time, and then go on with the newer one:
+//
+//	go run ./integration/torture -upgrade-from first
+//
 // A history that fails is saved with its seed and porcupine's picture of it.
 package main

@@ -20,6 +20,7 @@ func main() {
 	flag.DurationVar(&cfg.skew, "skew", time.Hour, "how far `apart` the nodes' clocks may be")
 	flag.IntVar(&cfg.rounds, "kill-rounds", 0, "instead of anything else, kill the leader so many `times`")
 	flag.StringVar(&cfg.binary, "binary", "", "raftredis `binary`; built from this checkout if empty")
+	flag.StringVar(&cfg.older, "upgrade-from", "", "an older `binary` that the nodes begin with, and change to and from for half of the time; \"first\" builds that of the first release")
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` for data and logs; a temporary one, removed after success, if empty")
 	race := flag.Bool("race", false, "build the binary with the race detector")
 	flag.Parse()
@@ -48,6 +49,12 @@ func prepareAndRun(ctx context.Context, cfg config, race bool) error {
 	if cfg.binary == "" {
 		var err error
 		if cfg.binary, err = cluster.Build(cfg.dir, race); err != nil {
+			return err
+		}
+	}
+	if cfg.older == "first" {
+		var err error
+		if cfg.older, err = cluster.BuildCommit(cfg.dir, cluster.FirstRelease); err != nil {
 			return err
 		}
 	}

@@ -58,11 +58,19 @@ func (t *torture) misbehave(ctx context.Context, rng *rand.Rand) error {
 		return t.killRounds(ctx, rng)
 	}
 	all := faults()
+	if t.older != "" {
+		all = append(all, fault{"change program", 12, changeProgram})
+	}
 	total := 0
 	for _, f := range all {
 		total += f.weight
 	}
 	for t.now() < t.duration && ctx.Err() == nil {
+		if t.older != "" && !t.upgraded && t.now() > t.duration/2 {
+			if err := t.finishUpgrade(); err != nil {
+				return err
+			}
+		}
 		n := rng.IntN(total)
 		i := 0
 		for ; n >= all[i].weight; i++ {
@@ -119,10 +127,39 @@ func (t *torture) kill(n *cluster.Node) (undo func()) {
 }
 
 func (t *torture) start(n *cluster.Node) {
-	if err := n.Start(); err != nil {
+	if err := n.Start(t.hold(n)...); err != nil {
 		t.fail("node %d does not start: %v", n.ID, err)
+		return
 	}
+	t.learnsTime(n)
 }
+
+// learnsTime keeps account of a node that has just been started. Until it has had a request of
+// its own applied it knows the leader's clock from votes alone, and if those come from nodes like
+// it, its wall clock is what counts: store/DESIGN.md, Time. So while a majority is like that, nobody
+// can say how long a key lives. On a machine that has too much to do a node needs
+// seconds, and by then the next fault may have struck another.
+func (t *torture) learnsTime(n *cluster.Node) {
+	if t.clueless.Add(1) >= t.majority() {
+		t.clockEra.Add(1)
+	}
+	t.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_ = cluster.Until(ctx, func() error { // a node that never gets there is for others to notice
+			err := n.Ready()
+			if err != nil && t.stopped() {
+				return nil
+			}
+			return err
+		})
+		if t.clueless.Add(-1) >= t.majority()-1 {
+			t.clockEra.Add(1)
+		}
+	})
+}
+
+func (t *torture) majority() int64 { return int64(len(t.nodes())/2 + 1) }
 
 // leader waits for one, because most faults want to hit it.
 func (t *torture) leader() (*cluster.Node, error) {
@@ -486,9 +523,10 @@ func (t *torture) failAt(rng *rand.Rand, how string) (func(), error) {
 		times = 2 // snapshots are rarer than writes
 	}
 	point := fmt.Sprintf("%s=%d%s", name, 1+rng.IntN(times), how)
-	if err := n.Start("--failpoint", point); err != nil {
+	if err := n.Start(append(t.hold(n), "--failpoint", point)...); err != nil {
 		return nil, err
 	}
+	t.learnsTime(n)
 	// A point that is not reached in time is a restart like any other.
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 	defer cancel()

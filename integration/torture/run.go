@@ -35,6 +35,7 @@ type config struct {
 	dir      string // for the nodes, their logs and failed histories
 	out      io.Writer
 	skew     time.Duration // clocks of the nodes differ by up to this
+	older    string        // if not "": a program of an earlier release, which nodes run now and then
 	rounds   int           // if not 0: so many rounds of "kill the leader" and nothing else
 }
 
@@ -57,7 +58,9 @@ type torture struct {
 	outcomes [4]atomic.Int64
 	next     atomic.Int64
 	clockEra atomic.Int64 // grows whenever every estimate of the leader's clock was lost
+	clueless atomic.Int64 // nodes that have started and have no estimate yet
 	keys     int
+	upgraded bool // all nodes run the newer program for good
 
 	lists  deliveries
 	ledger ledger
@@ -142,6 +145,7 @@ func run(ctx context.Context, cfg config) error {
 		if cfg.skew > 0 {
 			n.Args = []string{"--clock-offset", (time.Duration(rng.Int64N(int64(2*cfg.skew))) - cfg.skew).String()}
 		}
+		n.Binary = cfg.older // "": the newer one
 	}
 	if err := t.c.Start(); err != nil {
 		return err
@@ -163,6 +167,9 @@ func run(ctx context.Context, cfg config) error {
 		}()
 	}
 	broken := t.misbehave(ctx, rng)
+	if cfg.older != "" && broken == nil {
+		broken = t.finishUpgrade()
+	}
 	close(t.stop)
 	t.wg.Wait()
 	if broken != nil {
@@ -186,7 +193,7 @@ func (t *torture) heal(ctx context.Context) (string, error) {
 	t.c.Net.Heal()
 	for _, n := range t.nodes() {
 		n.Resume()
-		if err := n.Start(); err != nil {
+		if err := n.Start(t.hold(n)...); err != nil {
 			return "", err
 		}
 	}

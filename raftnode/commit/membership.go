@@ -168,6 +168,9 @@ type Progress struct {
 	// gains; and Left how long the rest takes, -1 if that cannot be told.
 	CatchUp float64
 	Left    time.Duration
+	// Level is what it has said of its program: 1 if that knows nothing of levels, 0 while
+	// nothing is heard of it.
+	Level uint64
 }
 
 // Transfer is a snapshot on its way to this node: the zero value if there is none.

@@ -15,6 +15,7 @@ type Host struct {
 	Library *library.Library // of the state that is being read or changed
 	Engine  *script.Engine
 	Limits  script.Limits // of one script
+	Level   Level         // in force: what came with a higher one is unknown, as it is to older members
 
 	// Exec runs a command for a script. The error is ErrWrites if the host only reads
 	// and the command may do more.

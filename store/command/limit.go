@@ -21,6 +21,14 @@ type Limit = keyspace.Limit
 // AllLimits lists the limits.
 func AllLimits() []Limit { return keyspace.AllLimits() }
 
+// LimitLevel is the level that a limit came with.
+func LimitLevel(l Limit) Level {
+	if l.First() {
+		return Level1
+	}
+	return Level2
+}
+
 // Limits declares the internal commands about limits.
 func Limits() []*Spec {
 	return []*Spec{
@@ -53,7 +61,7 @@ func setLimits(w *Write) {
 	fresh := *w.DB.Limits()
 	for i := 1; i+1 < len(w.Args); i += 2 {
 		d, ok := keyspace.FindLimit(string(w.Args[i]))
-		if !ok {
+		if !ok || LimitLevel(d) > w.Host.Level {
 			w.Reply.Error("ERR Unknown limit '" + string(w.Args[i]) + "'")
 			return
 		}

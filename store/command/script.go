@@ -325,6 +325,9 @@ func (h *Host) lookup(argv [][]byte) *Spec {
 	if spec != nil && len(spec.Subcommands) > 0 && len(argv) > 1 {
 		spec = spec.Sub(argv[1])
 	}
+	if spec != nil && spec.Level > h.Level {
+		return nil
+	}
 	return spec
 }
 

@@ -51,7 +51,7 @@ func newSpace(t testing.TB) *space {
 // the real hosts are.
 func testHost(table *Table) Host {
 	return Host{
-		Table: table, Library: &library.Library{}, Engine: script.NewEngine(), Limits: ScriptLimits(),
+		Table: table, Library: &library.Library{}, Engine: script.NewEngine(), Limits: ScriptLimits(), Level: Latest,
 		Exec: func(*Spec, int, [][]byte, Reply) error { return ErrWrites },
 	}
 }

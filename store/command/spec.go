@@ -16,6 +16,10 @@ type Spec struct {
 	ACL        string // ACL categories, space separated, where they are not that of the group
 	Tips       string // Redis's command tips, space separated
 
+	// Level is the one that came with the command: as long as a lower one is in force, it
+	// is refused, and scripts do not find it. 0: Level1.
+	Level Level
+
 	DeprecatedSince string // the Redis version, and what to use instead
 	ReplacedBy      string
 

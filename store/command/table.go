@@ -76,6 +76,7 @@ func NewTable(families ...[]*Spec) (*Table, error) {
 func (s *Spec) adopt(subs []*Spec) {
 	for _, sub := range subs {
 		sub.container = s.Name
+		sub.Level = max(sub.Level, s.Level)
 	}
 }
 

@@ -21,6 +21,7 @@ type View struct {
 	still  bool // of a Still
 
 	applied bool       // it is part of a DB: what is seen may come to be state
+	first   bool       // as Keyspace.First
 	counted []byte     // of a DB: the key whose use was noted last
 	model   *lhd.Model // nil unless the policy learns
 
@@ -228,6 +229,9 @@ func (v *View) Info(key []byte) (Info, bool) {
 		return Info{}, false
 	}
 	stamp, hits := r.accessed()
+	if v.first {
+		return v.firstInfo(r, stamp), true
+	}
 	if v.applied {
 		stamp, hits = 0, newHits // what is applied must not depend on who has read what where
 	}

@@ -136,7 +136,7 @@ func (ks *Keyspace) Capture() *Frozen {
 	ks.settle()
 	ks.bury() // what is dead already is not part of it
 	ks.captured++
-	f := &Frozen{Revision: ks.revision, limits: ks.limits, events: ks.events, journal: ks.journal.freeze(), released: new(atomic.Bool)}
+	f := &Frozen{Revision: ks.revision, first: ks.First, limits: ks.limits, events: ks.events, journal: ks.journal.freeze(), released: new(atomic.Bool)}
 	for i, d := range ks.dbs {
 		f.dbs[i] = d.freeze()
 	}

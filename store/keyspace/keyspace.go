@@ -55,6 +55,11 @@ type Keyspace struct {
 	// see DB.Event. It must be quick and must not call the keyspace.
 	OnEvent func(db int, name string, key []byte)
 
+	// First says that the keyspace is to be, for whatever may come to be state, one of
+	// 0.1.0: it tells scripts what that tells them of a key, and has its limits alone in a
+	// snapshot.
+	First bool
+
 	dbs      [Databases]*data
 	revision uint64 // of the unit being applied, or last applied: see Begin
 	now      int64  // its stamp
@@ -127,7 +132,7 @@ func (ks *Keyspace) DB(db int) (d DB) {
 // a tenth of what a small write costs.
 func (ks *Keyspace) Use(d *DB, db int) {
 	d.d, d.View.db, d.now, d.limits, d.events, d.still = ks.dbs[db], db, ks.now, &ks.limits, &ks.events, false
-	d.applied, d.counted = true, nil
+	d.applied, d.first, d.counted = true, ks.First, nil
 	d.Lookups.Hits, d.Lookups.Misses, d.Lookups.Missed = 0, 0, nil
 	d.Chance, d.model = &ks.chance, ks.model
 	d.ks, d.id = ks, db
@@ -168,6 +173,7 @@ func (ks *Keyspace) swept(db int) { ks.touched(db, nil, Swept, None) }
 type Frozen struct {
 	Revision uint64
 
+	first    bool // as Keyspace.First
 	limits   Limits
 	events   Events
 	journal  journal

@@ -68,6 +68,19 @@ var limitTable = [...]Limit{
 
 const compactForm = "when a collection leaves its compact form: as Redis's directive"
 
+// firstLimits is how many of them 0.1.0 has.
+const firstLimits = 10
+
+// First reports whether 0.1.0 has the limit.
+func (d Limit) First() bool {
+	for i := range limitTable[:firstLimits] {
+		if limitTable[i].Name == d.Name {
+			return true
+		}
+	}
+	return false
+}
+
 // AllLimits lists the directives.
 func AllLimits() []Limit { return append([]Limit(nil), limitTable[:]...) }
 
@@ -115,16 +128,17 @@ func (db *DB) SetLimits(l Limits) {
 	db.ks.learn()
 }
 
-func (l *Limits) encode(e *Encoder) {
-	e.Uvarint(uint64(len(limitTable)))
-	for _, d := range limitTable {
+// encode writes the first n limits.
+func (l *Limits) encode(e *Encoder, n int) {
+	e.Uvarint(uint64(n))
+	for _, d := range limitTable[:n] {
 		e.Uvarint(uint64(d.Get(l)))
 	}
 }
 
-func (l *Limits) decode(d *Decoder) {
+func (l *Limits) decode(d *Decoder, most int) {
 	n := d.Uvarint()
-	if n > uint64(len(limitTable)) {
+	if n > uint64(most) {
 		d.fail("more limits than this version knows")
 		return
 	}

@@ -15,7 +15,11 @@ const rawString = 0x80
 // order; then 0.
 // The order of keys is part of the state, and so is written as it is.
 func (f *Frozen) Encode(e *Encoder) {
-	f.limits.encode(e)
+	n := len(limitTable)
+	if f.first {
+		n = firstLimits
+	}
+	f.limits.encode(e, n)
 	f.journal.encode(e)
 	for i := range f.dbs {
 		d := &f.dbs[i]
@@ -49,9 +53,20 @@ func (f *Frozen) Encode(e *Encoder) {
 }
 
 // Decode reads what Frozen.Encode wrote into a new keyspace.
-func Decode(d *Decoder) (*Keyspace, error) {
+func Decode(d *Decoder) (*Keyspace, error) { return decode(d, len(limitTable)) }
+
+// DecodeFirst is Decode for what Encode wrote of a keyspace with First set, or 0.1.0 did.
+func DecodeFirst(d *Decoder) (*Keyspace, error) {
+	ks, err := decode(d, firstLimits)
+	if err == nil {
+		ks.First = true
+	}
+	return ks, err
+}
+
+func decode(d *Decoder, limits int) (*Keyspace, error) {
 	ks := New()
-	ks.limits.decode(d)
+	ks.limits.decode(d, limits)
 	ks.learn()
 	ks.journal.decode(d)
 	for last := uint64(0); ; {

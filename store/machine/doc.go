@@ -1,6 +1,6 @@
 // Package machine is the state machine: what the log determines, and nothing
 // else. It holds the keyspace, the sessions of the members, the clients that wait
-// for a key, the scripts and functions, the state clock and the revision, and interprets log entries.
+// for a key, the scripts and functions, the state clock, the revision and the level in force, and interprets log entries.
 //
 // It has no goroutine, no lock, no clock and no idea which node it is on. Its
 // owner (package store) feeds it entries with Apply, reads it in between, and

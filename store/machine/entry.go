@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -26,6 +27,7 @@ import (
 //	  evict    target keys { len key }
 //	  reads    keys { len key times }
 //	  once     len id keep(ms) resp3(1) digest(16) argc { len arg }
+//	  raise    level
 //
 // The leader seals entries; a request is encoded once, by the node that a client
 // spoke to, and never looked into on the way.
@@ -46,10 +48,20 @@ const (
 	opUsers           // a change of the users
 	opAs              // on whose behalf the request's scripts run from here on
 	opOnce            // one command, unless one with its id has been run
+	opRaise           // the leader's: the level that is in force from here on
 	opEvict           // the leader's: delete those of the keys for which there is no room
 	opReads           // keys that clients of the origin have read: not state, but what the next leader goes by
 	opKinds           // how many kinds there are
 )
+
+// opLevel is the level that a kind of op came with. Which kinds there are is part of what
+// older members know: a new one goes to the end, with the level of its release.
+func opLevel(kind int) command.Level {
+	if kind < opRaise {
+		return command.Level1
+	}
+	return command.Level2
+}
 
 const (
 	dbShift  = 4

@@ -23,6 +23,9 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 	m.ahead.next(m.ks, int64(m.now))
 	before := len(c.b)
 	kind, db := c.op()
+	if c.err == nil && opLevel(kind) > m.level && kind != opRaise {
+		c.fail(fmt.Sprintf("operation %d of level %d, while level %d is in force", kind, opLevel(kind), m.level))
+	}
 	if c.err != nil {
 		return c.err
 	}
@@ -59,6 +62,8 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.announce(c)
 		case opUsers:
 			err = m.changeUsers(c, reply)
+		case opRaise:
+			err = m.raise(c)
 		case opReads:
 			err = m.reads(c, db)
 		case opEvict:
@@ -180,6 +185,9 @@ func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
 	// different versions coming to different states: better to stop.
 	if spec == nil || spec.Write == nil || !spec.ArityOK(len(argv)) {
 		return nil, fmt.Errorf("%w: no write command %.40q with %d arguments: the entry comes from a newer version", ErrEntry, argv[0], len(argv))
+	}
+	if spec.Level > m.level {
+		return nil, fmt.Errorf("%w: the command %q came with level %d, and level %d is in force", ErrEntry, spec.FullName(), spec.Level, m.level)
 	}
 	return spec, nil
 }

@@ -31,6 +31,7 @@ type Machine struct {
 	users    *acl.Users
 	library  library.Library // scripts and functions
 	outcomes outcomes
+	level    command.Level // in force
 
 	// The interpreter's own. Nothing of it outlives an entry.
 	seed   uint64 // the entry's
@@ -57,10 +58,11 @@ type Machine struct {
 // New returns a machine that has applied nothing. Entries name commands, so every
 // member's table must have every write that any member lets in.
 func New(table *command.Table, obs Observer) *Machine {
-	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), outcomes: newOutcomes(), users: acl.New(), commands: acl.NewCommands(table)}
+	m := &Machine{table: table, obs: obs, ks: keyspace.New(), sessions: make(sessions), waiting: newWaiting(), audience: newAudience(), outcomes: newOutcomes(), users: acl.New(), commands: acl.NewCommands(table), level: command.Level1}
 	m.publish = m.Publish
-	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Exec: m.execFor,
+	m.host = command.Host{Table: table, Library: &m.library, Engine: script.NewEngine(), Limits: command.ScriptLimits(), Level: m.level, Exec: m.execFor,
 		Called: func(c command.Called, n int64) { m.asker.Called(c, n) }}
+	m.ks.First = true
 	m.attach()
 	return m
 }

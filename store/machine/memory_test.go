@@ -23,8 +23,16 @@ type small struct {
 func newSmall(t *testing.T, policy keyspace.Policy, limit int64) *small {
 	l := &small{T: t, w: &watcher{member: 1}}
 	l.m = New(testTable(t), l.w)
-	l.do(fmt.Sprint(command.SetLimits, " maxmemory ", limit, " maxmemory-policy ", int(policy)))
+	l.apply(withLimit(policy, limit))
 	return l
+}
+
+// withLimit sets maxmemory and its policy, and the level that they need.
+func withLimit(policy keyspace.Policy, limit int64) func(*Request) {
+	return func(r *Request) {
+		r.Raise(command.Level2)
+		r.Write(0, args(fmt.Sprint(command.SetLimits, " maxmemory ", limit, " maxmemory-policy ", int(policy))))
+	}
 }
 
 func (l *small) apply(build func(*Request)) []byte {
@@ -159,9 +167,7 @@ func TestEvictionIsDetermined(t *testing.T) {
 	for policy := keyspace.VolatileLRU; policy <= keyspace.NoEviction; policy++ {
 		l := newSmall(t, policy, 15_000)
 		twin := New(l.m.table, &watcher{})
-		if err := twin.Apply(1, 1, Seal(nil, 1001, 7919, [][]byte{request(Head{1, 1, 1, 1}, func(r *Request) {
-			r.Write(0, args(fmt.Sprint(command.SetLimits, " maxmemory 15000 maxmemory-policy ", int(policy))))
-		})})); err != nil {
+		if err := twin.Apply(1, 1, Seal(nil, 1001, 7919, [][]byte{request(Head{1, 1, 1, 1}, withLimit(policy, 15_000))})); err != nil {
 			t.Fatal(err)
 		}
 		for range 600 {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -24,7 +25,7 @@ func Renew(w io.Writer, r io.Reader, index uint64) error {
 		return err
 	}
 	bw.write([]byte(snapshotMagic))
-	known := sections()
+	known := sections(command.Level1)
 	for bw.err == nil {
 		name, version, err := br.next()
 		if err != nil {
@@ -33,6 +34,9 @@ func Renew(w io.Writer, r io.Reader, index uint64) error {
 		bw.section(name, version)
 		if name == "" {
 			return bw.err
+		}
+		if name == levelSection {
+			known = sections(command.Latest) // one that is higher is found below
 		}
 		i := slices.IndexFunc(known, func(s section) bool { return s.name == name })
 		if i < 0 || version > known[i].version {
@@ -49,6 +53,12 @@ func Renew(w io.Writer, r io.Reader, index uint64) error {
 func (bw *bodyWriter) renew(s section, br *bodyReader, index uint64) error {
 	e := keyspace.Encoder{Flush: bw.blocks}
 	switch s.name {
+	case levelSection:
+		m := &Machine{ks: keyspace.New()}
+		if err := m.section(s, br); err != nil {
+			return err
+		}
+		s.encode(&Picture{level: m.level}, &e)
 	case "position":
 		m := &Machine{}
 		if err := m.section(s, br); err != nil {

@@ -41,7 +41,8 @@ type Watched struct {
 // Request encodes the ops of one request as they come. The zero value is ready.
 // Everything is copied.
 type Request struct {
-	b []byte // room for the head, then the ops
+	b     []byte        // room for the head, then the ops
+	level command.Level // see Level
 }
 
 // Reset empties the request. It keeps its memory unless that is more than keep
@@ -50,8 +51,12 @@ func (r *Request) Reset(keep int) {
 	if cap(r.b) > keep {
 		r.b = nil
 	}
-	r.b = r.b[:0]
+	r.b, r.level = r.b[:0], 0
 }
+
+// Level is the highest level that a kind of op in the request came with: it may be
+// proposed once that is in force. Which commands are in it, their caller knows.
+func (r *Request) Level() command.Level { return r.level }
 
 // Begin makes room for the head, and for n bytes of ops if the request is still
 // empty. The other methods call it themselves.
@@ -74,6 +79,9 @@ func (r *Request) Len() int { return len(r.b) }
 func (r *Request) op(kind, db int) {
 	r.Begin(0)
 	r.b = append(r.b, opHead(kind, db))
+	if kind != opRaise { // see Raise
+		r.level = max(r.level, opLevel(kind))
+	}
 }
 
 // Write adds a command that writes. It is looked up again, by name, where it is
@@ -180,6 +188,13 @@ func (r *Request) Users(change acl.Change) {
 func (r *Request) As(user uint64) {
 	r.op(opAs, 0)
 	r.b = appendUvarint(r.b, user)
+}
+
+// Raise puts a level in force. All members must have said that they know it: it is the one
+// op that goes into the log while its own level is not in force.
+func (r *Request) Raise(to command.Level) {
+	r.op(opRaise, 0)
+	r.b = appendUvarint(r.b, uint64(to))
 }
 
 // Exec begins a transaction, of so many commands that write: as many calls of

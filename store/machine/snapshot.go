@@ -15,11 +15,13 @@ import (
 	"github.com/raftredis/raftredis/store/library"
 )
 
-// section is a part of the state as a snapshot holds it. Adding to what is in one
-// takes a new version, and a reader that still knows the old one.
+const levelSection = "level"
+
+// section is a part of the state as a snapshot holds it.
 type section struct {
 	name    string
 	version byte
+	since   command.Level // the level that it came with
 	encode  func(*Picture, *keyspace.Encoder)
 	decode  func(*Machine, *keyspace.Decoder) error
 }
@@ -28,20 +30,46 @@ type section struct {
 // the order of loading as well: the clients that wait are checked against the sessions.
 // A part that is state and not here would come back empty on whoever loads, and the
 // member would go on with another state than the rest.
-func sections() []section {
-	return []section{
-		{"position", 1, (*Picture).encodePosition, (*Machine).decodePosition},
-		{"sessions", 1, func(p *Picture, e *keyspace.Encoder) { p.sessions.encode(e) }, (*Machine).decodeSessions},
-		{"parts", 1, (*Picture).encodeParts, (*Machine).decodeParts},
-		{"keyspace", 1, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace},
-		{"waiting", 1, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
-		{"audience", 1, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
-		{"events", 1, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
-		{"users", 1, func(p *Picture, e *keyspace.Encoder) { p.users.Encode(e) }, (*Machine).decodeUsers},
-		{"outcomes", 1, func(p *Picture, e *keyspace.Encoder) { p.outcomes.encode(e) }, (*Machine).decodeOutcomes},
-		{"scripts", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeScripts(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeScripts(d) }},
-		{"functions", 1, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeFunctions(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeFunctions(d, m.host.Engine) }},
+//
+// What a snapshot has depends on the level in force, see level.go: a new section comes with
+// a level, and so does a new version of one that there is, which takes its place from then
+// on, and stands behind it in this list.
+func sections(level command.Level) []section {
+	one, two := command.Level1, command.Level2
+	all := []section{
+		// First, because it says what follows. (A program of before knows no such section, and says so.)
+		{levelSection, 1, two, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.level)) }, (*Machine).decodeLevel},
+		{"position", 1, one, (*Picture).encodePosition, (*Machine).decodePosition},
+		{"sessions", 1, one, func(p *Picture, e *keyspace.Encoder) { p.sessions.encode(e) }, (*Machine).decodeSessions},
+		{"parts", 1, one, (*Picture).encodeParts, (*Machine).decodeParts},
+		{"keyspace", 1, one, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace},
+		{"keyspace", 2, two, func(p *Picture, e *keyspace.Encoder) { p.frozen.Encode(e) }, (*Machine).decodeKeyspace}, // has the limits of memory
+		{"waiting", 1, one, func(p *Picture, e *keyspace.Encoder) { p.waiting.encode(e) }, (*Machine).decodeWaiting},
+		{"audience", 1, one, func(p *Picture, e *keyspace.Encoder) { p.audience.encode(e) }, (*Machine).decodeAudience},
+		{"events", 1, one, func(p *Picture, e *keyspace.Encoder) { e.Uvarint(uint64(p.events)) }, (*Machine).decodeEvents},
+		{"users", 1, one, func(p *Picture, e *keyspace.Encoder) { p.users.Encode(e) }, (*Machine).decodeUsers},
+		{"outcomes", 1, one, func(p *Picture, e *keyspace.Encoder) { p.outcomes.encode(e) }, (*Machine).decodeOutcomes},
+		{"scripts", 1, one, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeScripts(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeScripts(d) }},
+		{"functions", 1, one, func(p *Picture, e *keyspace.Encoder) { p.library.EncodeFunctions(e) }, func(m *Machine, d *keyspace.Decoder) error { return m.library.DecodeFunctions(d, m.host.Engine) }},
 	}
+	return ofLevel(all, level)
+}
+
+// ofLevel returns what a snapshot of a level has of all sections: each in the newest
+// version that the level knows.
+func ofLevel(all []section, level command.Level) []section {
+	var some []section
+	for _, s := range all {
+		last := len(some) - 1
+		switch {
+		case s.since > level:
+		case last >= 0 && some[last].name == s.name:
+			some[last] = s
+		default:
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 // Picture is the state at one index, frozen. It may be used by any goroutine
@@ -61,6 +89,7 @@ type Picture struct {
 	users    *acl.Users
 	library  *library.Library
 	outcomes outcomes
+	level    command.Level
 }
 
 // Capture freezes the state. It is called between two entries, and costs some tens
@@ -68,7 +97,7 @@ type Picture struct {
 // first changed. Waiters and what was served are shared as they are: all but their
 // links never changes. No ready key can be pending: serve has emptied that line.
 func (m *Machine) Capture() *Picture {
-	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users, m.library.Freeze(), m.outcomes.clone()}
+	return &Picture{m.index, m.term, m.now, m.revision, m.sessions.clone(), m.parts, m.ks.Capture(), m.waiting.freeze(), m.audience.clone(), m.ks.Events(), m.users, m.library.Freeze(), m.outcomes.clone(), m.level}
 }
 
 // Now returns the state clock at that index.
@@ -94,7 +123,7 @@ func (p *Picture) Once() { p.frozen.Once() }
 func (p *Picture) Write(w io.Writer) error {
 	bw := bodyWriter{w: w}
 	bw.write([]byte(snapshotMagic))
-	for _, s := range sections() {
+	for _, s := range sections(p.level) {
 		bw.section(s.name, s.version)
 		e := keyspace.Encoder{Flush: bw.blocks}
 		s.encode(p, &e)
@@ -109,7 +138,7 @@ func (p *Picture) Write(w io.Writer) error {
 func (p *Picture) Digest() string {
 	h := xxh3.New()
 	add := func(b []byte) { _, _ = h.Write(b) } // a hash never fails
-	for _, s := range sections() {
+	for _, s := range sections(p.level) {
 		e := keyspace.Encoder{Flush: add}
 		e.String(s.name)
 		s.encode(p, &e)
@@ -127,8 +156,12 @@ func Load(table *command.Table, obs Observer, r io.Reader) (*Machine, error) {
 	if err := br.magic(); err != nil {
 		return nil, err
 	}
-	for missing := sections(); ; missing = missing[1:] {
+	missing := sections(command.Level1)
+	for first := true; ; first = false {
 		name, version, err := br.next()
+		if first && name == levelSection {
+			missing = sections(command.Level2)
+		}
 		switch {
 		case err != nil:
 			return nil, err
@@ -142,6 +175,10 @@ func Load(table *command.Table, obs Observer, r io.Reader) (*Machine, error) {
 		if err := m.section(missing[0], br); err != nil {
 			return nil, err
 		}
+		if name == levelSection {
+			missing = sections(m.level)
+		}
+		missing = missing[1:]
 	}
 }
 
@@ -227,6 +264,10 @@ func (m *Machine) decodeParts(d *keyspace.Decoder) error {
 }
 
 func (m *Machine) decodeKeyspace(d *keyspace.Decoder) (err error) {
-	m.ks, err = keyspace.Decode(d)
+	if m.level < command.Level2 {
+		m.ks, err = keyspace.DecodeFirst(d)
+	} else {
+		m.ks, err = keyspace.Decode(d)
+	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/raftredis/raftredis/store/command"
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
@@ -135,7 +136,7 @@ func FuzzSnapshot(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(whole.Bytes(), uint8(0))
-	for i, s := range sections() {
+	for i, s := range sections(command.Latest) {
 		e := keyspace.Encoder{}
 		s.encode(small.Capture(), &e)
 		f.Add(e.Take(), uint8(i))
@@ -146,7 +147,8 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatal(err)
 		}
 		// As the contents of a section that passed them.
-		s := sections()[int(part)%len(sections())]
+		all := sections(command.Latest)
+		s := all[int(part)%len(all)]
 		var body bytes.Buffer
 		bw := bodyWriter{w: &body}
 		bw.section(s.name, s.version)

@@ -26,6 +26,7 @@ type Member struct {
 	FailReads   atomic.Bool                     // none is answered
 	DiskFull    atomic.Bool                     // clients' writes are to be refused
 	Coming      atomic.Pointer[commit.Transfer] // a snapshot on its way
+	Level       atomic.Uint64                   // commit.Progress.Level; the level does not rise before all have one
 
 	log         *Log
 	id          uint64
@@ -243,7 +244,7 @@ func (m *Member) Status() commit.Status {
 	}
 	st.Role, st.Progress = "leader", make(map[uint64]commit.Progress)
 	for id, o := range l.members {
-		st.Progress[id] = commit.Progress{Match: last, Next: last + 1, State: "replicate", RecentActive: !o.held}
+		st.Progress[id] = commit.Progress{Match: last, Next: last + 1, State: "replicate", RecentActive: !o.held, Level: o.Level.Load()}
 	}
 	return st
 }
