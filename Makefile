@@ -8,6 +8,7 @@ DURATION ?= 10m
 SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
+BASELINE ?=
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
 
@@ -68,8 +69,8 @@ torture: ## Break a real cluster for DURATION (10m) and check what clients saw; 
 	$(GO) run ./integration/torture -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench
-bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
-	$(GO) run ./integration/bench -out BENCHMARKS.md
+bench: ## Compare with redis-server on this machine, and with BASELINE (another binary) if given, and write BENCHMARKS.md
+	$(GO) run ./integration/bench -out BENCHMARKS.md $(if $(BASELINE),-baseline $(BASELINE))
 
 .PHONY: generate
 generate: ## Rewrite the README's table of commands
