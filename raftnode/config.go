@@ -156,6 +156,11 @@ type Config struct {
 	// not at all.
 	CommitDelay time.Duration
 
+	// GatherDelay is for how long at most a leader waits, where that pays, for those
+	// that it has just answered, so that their next requests share an entry (see
+	// gathering). A lone client's never waits. Default 1 ms; negative: not at all.
+	GatherDelay time.Duration
+
 	// ConfChangeTimeout bounds one membership change. Default 10 s.
 	ConfChangeTimeout time.Duration
 
@@ -210,6 +215,7 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.MaxPendingBytes, 64<<20)
 	setDefault(&c.MaxInflightEntries, 1)
 	setDefault(&c.CommitDelay, 2*time.Millisecond)
+	setDefault(&c.GatherDelay, time.Millisecond)
 	setDefault(&c.JoinTimeout, 10*time.Second)
 	setDefault(&c.ConfChangeTimeout, 10*time.Second)
 	if c.Logger == nil {

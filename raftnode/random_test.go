@@ -94,6 +94,7 @@ func runSchedule(t *testing.T, seed uint64, steps int) *schedule {
 		ElectionTicks: 5, SnapshotBytes: 1 << 10 << rng.IntN(4), CatchUpBytes: 256 << rng.IntN(4),
 		MaxEntryBytes: 64 << rng.IntN(4), MaxInflightEntries: 1 + rng.IntN(3),
 		CommitDelay: time.Duration(1 - 2*rng.IntN(2)),
+		GatherDelay: time.Duration(1 - 2*rng.IntN(2)),
 	}
 	s.sim = newSim(cfg, 1+rng.IntN(5), rng)
 	s.forms = true

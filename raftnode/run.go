@@ -58,8 +58,18 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 	var armed bool
 	var armedFor uint64
 
+	// The same for requests that wait for others.
+	gather := time.NewTimer(0)
+	<-gather.C
+	defer gather.Stop()
+	var gatherFor uint64
+
 	c.run()
 	for {
+		if g := &c.proposals.gather; g.want > 0 && gatherFor != g.turn {
+			gatherFor = g.turn
+			gather.Reset(n.cfg.GatherDelay)
+		}
 		if !armed && len(c.traffic.held) > 0 {
 			armed, armedFor = true, c.traffic.turn
 			release.Reset(n.cfg.CommitDelay)
@@ -97,6 +107,8 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			if armedFor == c.traffic.turn {
 				c.release()
 			}
+		case <-gather.C:
+			c.proposals.gather.timeUp(gatherFor)
 		case <-ticker.C:
 			// Not yet: what has arrived goes first. After a pause (a suspended machine, a
 			// long collection) the tick and a leader's heartbeats are there together, and

@@ -73,6 +73,7 @@ func stillSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
 	cfg.Seal, cfg.SealLarge = testSeal, testSealLarge
 	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
+	setDefault(&cfg.GatherDelay, -1) // and so would requests that the leader gathers
 	table, err := command.NewTable(command.Lists())
 	if err != nil {
 		panic(err) // they are checked where they are declared
