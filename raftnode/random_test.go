@@ -33,7 +33,7 @@ type schedule struct {
 }
 
 type simRead struct {
-	w     *readWaiter
+	w     *reader
 	node  *simNode
 	core  *core
 	floor uint64 // every write acknowledged before the read began is at or below
@@ -336,9 +336,9 @@ func (s *schedule) read(n *simNode) {
 	if n.core == nil {
 		return
 	}
-	r := &simRead{w: &readWaiter{indexC: make(chan uint64, 1)}, node: n, core: n.core, floor: s.ackedTop}
+	r := &simRead{w: newReader(), node: n, core: n.core, floor: s.ackedTop}
 	s.open = append(s.open, r)
-	n.do(func() { n.core.readIndex(r.w) })
+	n.do(func() { n.core.readIndex(&r.w.readWaiter) })
 }
 
 func (s *schedule) checkReads() {

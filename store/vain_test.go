@@ -1,8 +1,10 @@
 package store
 
 import (
+	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -52,11 +54,9 @@ func TestNotVain(t *testing.T) {
 	m := c.start(1, 1, Config{}, nil)
 	defer m.stop()
 	cl := &client{t: t, s: m.store}
-	cl.do("RPUSH list a", "SET string 1", "SET due 1 PX 1")
-	eventually(t, "the key's time is over", func() bool { return get(m.store, 0, "EXISTS due") == "0" })
+	cl.do("RPUSH list a", "SET string 1")
 	for _, line := range []string{
 		"LPOP list", "LPOP string", "DEL none list", "LMPOP 2 none list LEFT", "LMPOP x none LEFT", "RPOPLPUSH none list",
-		"DEL due", // its end is for the log to say
 		"LPUSH none x", "SET none 1",
 	} {
 		if got := get(m.store, 0, line); got != "" {
@@ -76,4 +76,24 @@ func TestNotVain(t *testing.T) {
 	if got := strings.TrimSpace(get(m.store, 0, "DEL none")); got != "0" {
 		t.Errorf("DEL, which misses nothing, was answered %q", got)
 	}
+}
+
+// TestVainDue: the end of a key whose deadline has passed is for the log to say.
+func TestVainDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		m := c.start(1, 1, Config{}, nil)
+		defer m.stop()
+		eventually(t, "ready", m.store.Ready)
+		cl := &client{t: t, s: m.store}
+		cl.do("SET due 1 PX 100")
+		c.Allow(0) // nobody deletes it
+		eventually(t, "the key's time is over", func() bool { return get(m.store, 0, "EXISTS due") == "0" })
+		for _, line := range []string{"DEL due", "GETDEL due", "LPOP due"} {
+			if got := get(m.store, 0, line); got != "" {
+				t.Errorf("%s was answered %q without the log", line, got)
+			}
+		}
+		c.Allow(math.MaxInt)
+	})
 }
