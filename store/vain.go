@@ -19,7 +19,10 @@ import (
 // worth waiting for, behind which Do answers the call.
 func (r *Reader) Absent(db int, spec *command.Spec, argv [][]byte) bool {
 	ks := r.s.m.Keyspace()
-	if !spec.Vain || spec.CountLookups && ks.Events()&keyspace.EventMiss != 0 {
+	if !spec.Vain || r.s.outbox.unsettled() {
+		return false // a DEL that is answered would not keep a SET that timed out from coming true
+	}
+	if spec.CountLookups && ks.Events()&keyspace.EventMiss != 0 {
 		return false // a miss that is told of is told of at all nodes
 	}
 	view := ks.View(db, 0) // as of when no deadline had passed

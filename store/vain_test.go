@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/raftredis/raftredis/store/command"
 )
@@ -69,7 +70,9 @@ func TestNotVain(t *testing.T) {
 	if m.store.m.Keyspace().Events() != 0 {
 		t.Fatal("events are told by default")
 	}
-	cl.run(func(b *Batch) { b.Write(0, m.store.cfg.Table.Internal(command.SetEvents), [][]byte{[]byte(command.SetEvents), []byte("KEm")}) })
+	cl.run(func(b *Batch) {
+		b.Write(0, m.store.cfg.Table.Internal(command.SetEvents), [][]byte{[]byte(command.SetEvents), []byte("KEm")})
+	})
 	if got := get(m.store, 0, "GETDEL none"); got != "" {
 		t.Errorf("with keymiss told of, GETDEL was answered %q without the log", got)
 	}
@@ -95,5 +98,30 @@ func TestVainDue(t *testing.T) {
 			}
 		}
 		c.Allow(math.MaxInt)
+	})
+}
+
+// TestVainUnsettled: while a write whose client was told that its outcome is unknown may
+// yet come true, what would come to nothing goes through the log, which ends that.
+func TestVainUnsettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		m := c.start(1, 1, Config{ProposalTimeout: time.Second}, nil)
+		defer m.stop()
+		eventually(t, "ready", m.store.Ready)
+		cl := &client{t: t, s: m.store}
+		cl.do("SET other 1")
+		c.Lose(true) // on its way, nobody knows where
+		if got := cl.do("SET k v"); got != "-"+string(ErrUnknown) {
+			t.Fatalf("a lost write was answered %q", got)
+		}
+		c.Lose(false)
+		if got := get(m.store, 0, "DEL k"); got != "" {
+			t.Errorf("DEL was answered %q without the log", got)
+		}
+		cl.do("DEL k")
+		if got := get(m.store, 0, "DEL k"); got != "0" {
+			t.Errorf("afterwards, DEL was answered %q without the log", got)
+		}
 	})
 }
