@@ -16,7 +16,7 @@ GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@latest
 
 .PHONY: help
 help: ## Show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/raftredis
@@ -71,6 +71,10 @@ torture: ## Break a real cluster for DURATION (10m) and check what clients saw; 
 .PHONY: bench
 bench: ## Compare with redis-server on this machine, and with BASELINE (another binary) if given, and write BENCHMARKS.md
 	$(GO) run ./integration/bench -out BENCHMARKS.md $(if $(BASELINE),-baseline $(BASELINE))
+
+.PHONY: bench-cache
+bench-cache: ## Compare hit ratios with redis-server on this machine and write them into BENCHMARKS.md
+	$(GO) run ./integration/bench/cache -out BENCHMARKS.md
 
 .PHONY: generate
 generate: ## Rewrite the README's table of commands

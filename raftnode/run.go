@@ -328,6 +328,9 @@ func (n *Node) writeBody(p pendingSnapshot) {
 		case <-n.endC:
 			return
 		}
+		if got.Release != nil {
+			defer got.Release()
+		}
 		defer n.cfg.LongWork()()
 		size, crc, err := writeBody(&n.cfg, p, got, n.reserve.checkBody, n.endC)
 		n.inbox.run(func(c *core) { c.bodyWritten(p, size, crc, err) })

@@ -167,18 +167,19 @@ func (st *witness) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 }
 
 // Entry does nothing, and so do the rest.
-func (st *witness) Entry(machine.Millis)                      {}
-func (st *witness) Touched(keyspace.Touch)                    {}
-func (st *witness) Swapping(int, int)                         {}
-func (st *witness) Executed()                                 {}
-func (st *witness) Script(bool)                               {}
-func (st *witness) Served(machine.WaitID)                     {}
-func (st *witness) Serving(machine.WaitID, bool)              {}
-func (st *witness) Claimed(machine.WaitID, *command.Recorded) {}
-func (st *witness) Ended(machine.WaitID, machine.Ended)       {}
-func (*witness) Published(machine.Message)                    {}
-func (*witness) Announced(machine.Head, uint64)               {}
-func (*witness) Silenced(uint64, uint64)                      {}
-func (st *witness) Expired(uint64)                            {}
-func (st *witness) Aside(f func())                            { f() }
-func (st *witness) Pause(int)                                 {}
+func (st *witness) Entry(machine.Millis)                              {}
+func (st *witness) Touched(keyspace.Touch)                            {}
+func (st *witness) Swapping(int, int)                                 {}
+func (st *witness) Executed()                                         {}
+func (st *witness) Script(bool)                                       {}
+func (st *witness) Served(machine.WaitID)                             {}
+func (st *witness) Serving(machine.WaitID, bool)                      {}
+func (st *witness) Claimed(machine.WaitID, *command.Recorded)         {}
+func (st *witness) Ended(machine.WaitID, machine.Ended)               {}
+func (*witness) Published(machine.Message)                            {}
+func (*witness) Announced(machine.Head, uint64)                       {}
+func (*witness) Silenced(uint64, uint64)                              {}
+func (st *witness) Expired(uint64)                                    {}
+func (st *witness) Read(machine.Head, *keyspace.View, []byte, uint64) {}
+func (st *witness) Aside(f func())                                    { f() }
+func (st *witness) Pause(int)                                         {}

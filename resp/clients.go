@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/raftredis/raftredis/store"
 	"github.com/raftredis/raftredis/store/command"
@@ -30,14 +29,10 @@ func (c *conn) info(now time.Time) string {
 	if c.out.unsent.Load() > 0 {
 		events = "rw"
 	}
-	total := omem + int64(unsafe.Sizeof(*c)) + int64(f.qbuf+f.qbufFree+f.argvMem+f.multiMem)
-	if omem == 0 {
-		total += int64(f.output)
-	}
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d",
 		c.id, c.addr, c.laddr, c.fd, f.name, int64(now.Sub(c.created).Seconds()), max(0, now.UnixMilli()-f.active)/1000, f.flags, f.db, f.subs[store.Channels], f.subs[store.Patterns], f.subs[store.ShardChannels], f.multi,
-		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, total, events, name, f.user, f.redirect, f.resp)
+		f.qbuf, f.qbufFree, f.argvMem, f.multiMem, f.output, f.output, obl, oll, omem, c.memoryLocked(), events, name, f.user, f.redirect, f.resp)
 }
 
 func (c *conn) isMonitor() bool {

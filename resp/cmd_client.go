@@ -28,7 +28,7 @@ func clientContainer() local {
 			admin(sub("unpause", 2, "6.2.0", "Let clients that were paused go on", "", inOrder, (*conn).cmdClientUnpause)),
 			sub("reply", 3, "3.2.0", "Choose whether commands are replied to", "<ON | OFF | SKIP>", inOrder, (*conn).cmdClientReply),
 			admin(sub("no-evict", 3, "7.0.0", "Exempt the connection from client eviction", "<ON | OFF>", anytime, (*conn).cmdClientNoEvict)),
-			sub("no-touch", 3, "7.2.0", "Choose whether reads count as use of a key", "<ON | OFF>", anytime, (*conn).cmdClientNoTouch),
+			sub("no-touch", 3, "7.2.0", "Choose whether reads count as use of a key", "<ON | OFF>", anytime, (*conn).cmdClientNoTouch).as(setsNoTouch),
 			admin(sub("unblock", -3, "5.0.0", "End the wait of a blocked client", "client-id [TIMEOUT | ERROR]", inOrder, (*conn).cmdClientUnblock)),
 			sub("tracking", -3, "6.0.0", "Be told when what this connection has read changes, for a cache on the client's side", "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", inOrder, (*conn).cmdTracking),
 			sub("caching", 3, "6.0.0", "Choose whether the next command's keys are tracked", "<YES | NO>", anytime, (*conn).cmdCaching).as(allowsCache),
@@ -368,12 +368,23 @@ func (c *conn) cmdClientCapa(argv [][]byte) {
 	c.enc.Status("OK")
 }
 
-// cmdClientNoTouch has nothing to switch: a local read leaves no trace on a key
-// here, or nodes would differ in what they evict.
+// cmdClientNoTouch is for who looks at all keys and has no use for them, and must not
+// make hot ones of them. Writes count as ever: every member notes them as it applies them.
 func (c *conn) cmdClientNoTouch(argv [][]byte) {
-	if _, ok := c.onOff(argv[2]); ok {
+	if on, ok := c.onOff(argv[2]); ok {
+		c.noTouch = on
 		c.enc.Status("OK")
 	}
+}
+
+// queuedNoTouch reports whether a queued command is a CLIENT NO-TOUCH, and what it says
+// for those behind it.
+func queuedNoTouch(q queuedCommand) (on, ok bool) {
+	if !q.cmd.is(setsNoTouch) {
+		return false, false
+	}
+	on = command.EqualFold(q.argv[2], "on")
+	return on, on || command.EqualFold(q.argv[2], "off")
 }
 
 func (c *conn) cmdClientUnblock(argv [][]byte) {

@@ -94,7 +94,7 @@ func (c *conn) cmdReset([][]byte) {
 	c.sink.setRESP3(false)
 	c.beDefault()
 	c.linear, c.modeSet = cfg.ReadMode == "linearizable", false
-	c.noEvict, c.debugging, c.redirects = false, false, false
+	c.noEvict, c.noTouch, c.debugging, c.redirects = false, false, false, false
 	if c.sink.off { // as in Redis, a SKIP before holds for RESET itself
 		c.sink.off, c.enc = false, &c.sink.client
 	}

@@ -35,30 +35,50 @@ func memoryContainer() local {
 	}
 }
 
+// cmdMemoryStats answers Redis's fields. What is a number of bytes is what INFO memory
+// says under another name.
 func (c *conn) cmdMemoryStats([][]byte) {
-	m := memoryUse()
-	peak := c.srv.peakMemory(m.used)
-	var keys int64
-	for _, db := range c.srv.store.Keyspaces() {
-		keys += int64(db.Keys)
+	m := c.srv.memoryUse()
+	_, scriptBytes, _, _ := c.srv.store.Scripts()
+	dbs := c.srv.store.Keyspaces()
+	share := func(a, b int64) float64 { return float64(a) / float64(max(b, 1)) }
+	ints := func(pairs ...pair) {
+		for _, p := range pairs {
+			c.enc.BulkString(p.name)
+			c.enc.Int(p.value.(int64)) //nolint:errcheck // there is no other kind here
+		}
 	}
-	c.enc.Map(9)
-	for _, p := range []pair{
-		{"peak.allocated", peak}, {"total.allocated", m.used}, {"overhead.total", m.overhead},
-		{"keys.count", keys}, {"keys.bytes-per-key", max(0, m.used-c.srv.startMemory) / max(keys, 1)},
-		{"allocator.allocated", m.used}, {"allocator.active", m.active}, {"allocator.resident", m.resident},
-	} {
-		c.enc.BulkString(p.name)
-		c.enc.Int(p.value.(int64)) //nolint:errcheck // the other kind was looked for
+	double := func(name string, value float64) {
+		c.enc.BulkString(name)
+		c.enc.Double(value)
 	}
-	c.enc.BulkString("fragmentation")
-	c.enc.Double(float64(m.rss) / float64(max(m.used, 1)))
+	c.enc.Map(27 + len(dbs))
+	ints(pair{"peak.allocated", m.peak}, pair{"total.allocated", m.used}, pair{"startup.allocated", int64(0)},
+		pair{"replication.backlog", int64(0)}, pair{"clients.slaves", int64(0)}, pair{"clients.normal", m.clients},
+		pair{"cluster.links", int64(0)}, pair{"aof.buffer", int64(0)}, pair{"lua.caches", int64(scriptBytes)}, pair{"functions.caches", int64(0)})
+	for _, db := range dbs {
+		c.enc.BulkString(fmt.Sprintf("db.%d", db.DB))
+		c.enc.Map(3)
+		ints(pair{"overhead.hashtable.main", db.Overhead - db.Deadlines}, pair{"overhead.hashtable.expires", db.Deadlines}, pair{"overhead.hashtable.slot-to-keys", int64(0)})
+	}
+	ints(pair{"overhead.total", m.overhead}, pair{"keys.count", m.keys}, pair{"keys.bytes-per-key", m.used / max(m.keys, 1)}, pair{"dataset.bytes", m.used - m.overhead})
+	double("dataset.percentage", 100*share(m.used-m.overhead, m.used))
+	double("peak.percentage", 100*share(m.used, m.peak))
+	ints(pair{"allocator.allocated", m.objects}, pair{"allocator.active", m.active}, pair{"allocator.resident", m.resident})
+	double("allocator-fragmentation.ratio", share(m.active, m.objects))
+	ints(pair{"allocator-fragmentation.bytes", m.active - m.objects})
+	double("allocator-rss.ratio", share(m.resident, m.active))
+	ints(pair{"allocator-rss.bytes", m.resident - m.active})
+	double("rss-overhead.ratio", share(m.rss, m.resident))
+	ints(pair{"rss-overhead.bytes", m.rss - m.resident})
+	double("fragmentation", share(m.rss, m.used))
+	ints(pair{"fragmentation.bytes", m.rss - m.used})
 }
 
 // cmdMemoryDoctor says in words what INFO memory says in numbers, with Redis's
 // thresholds.
 func (c *conn) cmdMemoryDoctor([][]byte) {
-	m := memoryUse()
+	m := c.srv.memoryUse()
 	above := func(a, b int64, times float64) bool {
 		return float64(a) > times*float64(max(b, 1)) && a-b > 10<<20
 	}
@@ -72,18 +92,16 @@ func (c *conn) cmdMemoryDoctor([][]byte) {
 			fmt.Fprintf(&text, " * "+format+"\n\n", args...)
 		}
 	}
-	peak := c.srv.peakMemory(m.used)
-	issue(float64(peak) > 1.5*float64(m.used), "Peak memory: once this node had %s in use, now it is %s. MEMORY PURGE gives what is free back to the system.", humanBytes(peak), humanBytes(m.used))
-	issue(above(m.rss, m.used, 1.4), "High total RSS: the process has %s of the machine's memory for %s of objects. Right after many keys were deleted, or a snapshot was loaded, that is the rest of what the garbage collector lets grow before it collects again, and MEMORY PURGE gives it back.", humanBytes(m.rss), humanBytes(m.used))
-	issue(above(m.active, m.used, 1.1), "High allocator fragmentation: %s are in use in spans of %s.", humanBytes(m.used), humanBytes(m.active))
-	issue(above(m.resident, m.active, 1.1), "High allocator RSS overhead: the Go runtime holds %s for spans of %s. MEMORY PURGE gives the rest back.", humanBytes(m.resident), humanBytes(m.active))
-	var clients, output int64
-	c.srv.eachClient(func(each *conn) {
-		clients++
-		obl, _, omem := each.pending()
-		output += obl + omem
-	})
-	issue(output/max(clients, 1) > 200<<10, "Big client buffers: %s of replies wait for %d clients. CLIENT LIST shows which of them do not read.", humanBytes(output), clients)
+	limit := c.srv.store.Memory().Limit
+	issue(limit > 0 && m.used > limit, "More than maxmemory: keys and values need %s of %s. Either nothing may be evicted (see maxmemory-policy), or writes come faster than keys can go.", humanBytes(m.used), humanBytes(limit))
+	issue(float64(m.peak) > 1.5*float64(m.used), "Peak memory: once keys and values needed %s, now it is %s. MEMORY PURGE gives what is free back to the system.", humanBytes(m.peak), humanBytes(m.used))
+	known := m.used + m.clients + m.proposals + m.learned + m.headroom + m.runtime
+	issue(above(m.rss, known, 1.4), "High total RSS: the process has %s of the machine's memory, for %s of keys and values, %s of clients, %s on the way through the log, %s that the garbage collector leaves to grow and %s of the runtime's own. The rest is the raft log that is kept for members which are a little behind (snapshot-catch-up-bytes), a snapshot that is being written, or what has been freed: MEMORY PURGE gives that back.",
+		humanBytes(m.rss), humanBytes(m.used), humanBytes(m.clients), humanBytes(m.proposals), humanBytes(m.headroom), humanBytes(m.runtime))
+	issue(above(m.active, m.objects, 1.1), "High allocator fragmentation: %s are in use in spans of %s.", humanBytes(m.objects), humanBytes(m.active))
+	issue(above(m.resident, m.active+m.runtime, 1.1), "High allocator RSS overhead: the Go runtime holds %s for spans of %s. MEMORY PURGE gives the rest back.", humanBytes(m.resident), humanBytes(m.active))
+	clients := int64(c.srv.clientCount())
+	issue(m.clients/max(clients, 1) > 200<<10, "Big client buffers: %d clients take %s. CLIENT LIST shows which of them do not read, and maxmemory-clients bounds them.", clients, humanBytes(m.clients))
 	if text.Len() == 0 {
 		c.enc.Verbatim("txt", "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n")
 		return

@@ -37,6 +37,7 @@ const (
 	executes                      // it runs what MULTI has queued, and the checks are about that
 	selects                       // in a transaction, it chooses the database of what is behind it
 	allowsCache                   // in a transaction, it may say that what is behind it may be cached
+	setsNoTouch                   // in a transaction, it says whether what is behind it uses keys
 	untimed                       // it waits for others: its time is not one of execution
 	subscribes                    // it changes what the client listens to
 	whileListens                  // a RESP2 client that listens may call it, as it may what subscribes

@@ -24,6 +24,7 @@ type Config struct {
 	ACLPubSubDefault string // "allchannels" or "resetchannels"
 	QueryBufLimit    int64  // bytes of unparsed input that one client may have
 	MaxBulkLen       int64
+	ClientMemory     int64 // bytes of all clients together, 0: any; below 0: percent of maxmemory
 	OutputLimits     OutputLimits
 	ReadMode         string // "local" or "linearizable"
 	ServeStale       bool

@@ -61,8 +61,11 @@ type conn struct {
 	linear              bool // this connection's reads are linearizable
 	modeSet             bool // by READONLY or READWRITE; otherwise the directive says
 	noEvict             bool
-	debugging           bool // SCRIPT DEBUG
-	redirects           bool // the client wants to be sent to the leader, rather than its requests
+	noTouch             bool        // reads are no use of the keys
+	noted               int64       // memory, as of the last noteMemory
+	evicted             atomic.Bool // for its memory: it is being closed
+	debugging           bool        // SCRIPT DEBUG
+	redirects           bool        // the client wants to be sent to the leader, rather than its requests
 	monitor             bool
 	subscriber          store.Subscriber
 	listen              listening
@@ -277,6 +280,7 @@ func (c *conn) Abandon() {
 	if w := c.block.Load(); w != nil {
 		c.srv.store.Leave(&w.wait)
 	}
+	c.srv.clientsHold.Add(-c.noted)
 	c.srv.store.Unwatch(c.multi.watched)
 	c.srv.store.Unlisten(&c.subscriber, true)
 	c.srv.forget(c)
@@ -318,7 +322,7 @@ func (c *conn) publish() {
 
 // flags are CLIENT LIST's letters.
 func (c *conn) flags() string {
-	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.closing && !c.tracking.on && c.state != forKeys && c.state != forPause {
+	if !c.monitor && c.listen.total() == 0 && !c.multi.on && !c.linear && !c.noEvict && !c.noTouch && !c.closing && !c.tracking.on && c.state != forKeys && c.state != forPause {
 		return "N" // the common case, without an allocation
 	}
 	var f []byte
@@ -340,6 +344,9 @@ func (c *conn) flags() string {
 	}
 	if c.noEvict {
 		f = append(f, 'e')
+	}
+	if c.noTouch {
+		f = append(f, 'T')
 	}
 	if len(f) == 0 {
 		return "N"

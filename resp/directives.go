@@ -48,6 +48,7 @@ func Directives() []Directive {
 		text("client-output-buffer-limit", "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
 			"replies that may wait for a client: class, hard limit, soft limit, seconds",
 			setOutputLimits, func(c *Config) string { return c.OutputLimits.String() }),
+		text("maxmemory-clients", "0", "memory of all clients together beyond which the largest are closed: bytes or a percentage of maxmemory, 0 for any", setClientMemory, formatClientMemory),
 		enum("read-mode", "local", []string{"local", "linearizable"}, "how reads are served unless a connection says READONLY or READWRITE", func(c *Config) *string { return &c.ReadMode }),
 		yesno("replica-serve-stale-data", "yes", "serve local reads while there is no leader", func(c *Config) *bool { return &c.ServeStale }).alias("slave-serve-stale-data"),
 		enum("enable-debug-command", "no", []string{"no", "yes", "local"}, "allow DEBUG: not at all, to all, or to clients of this host", func(c *Config) *string { return &c.DebugCommand }).immutable(),

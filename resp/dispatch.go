@@ -39,6 +39,7 @@ func (c *conn) run() {
 	c.checkQuery()
 	c.gather()
 	c.publish()
+	c.noteMemory()
 	if !c.ownedByOthers() && c.overOutputLimit(closedSoon) {
 		c.dead = true
 	}
@@ -249,6 +250,9 @@ func (c *conn) dispatch(argv [][]byte, end int64) (again bool) {
 		if blocked := c.oversized(); blocked {
 			return false
 		}
+		if c.srv.store.OutOfMemory() {
+			return c.reject(cm, command.ErrOOM) // whatever it is: a queue is memory as well
+		}
 		c.multi.add(cm, argv)
 		c.literal(func() { c.enc.Status("QUEUED") })
 		return false
@@ -378,7 +382,7 @@ func (c *conn) readNow(cm *cmd, argv [][]byte) bool {
 		c.endTogether()
 	}
 	from, errs := len(c.enc.Buf), c.enc.Errs
-	if c.tracking.on || cm.spec.Runs != 0 {
+	if c.tracking.on || c.noTouch || cm.spec.Runs != 0 {
 		c.reader.By(c.by(cm))
 	}
 	if !c.reader.Do(c.db, cm.spec, argv, c.enc) {

@@ -173,7 +173,7 @@ func (c *conn) exec(t *transaction) {
 	db := c.db
 	var after []*later
 	cmds := make([]store.Queued, len(t.queue))
-	caching := c.tracking.caching
+	caching, noTouch := c.tracking.caching, c.noTouch
 	for i, q := range t.queue {
 		if line := c.deniedNow(q.cmd, q.argv); line != "" {
 			cmds[i] = store.Queued{Local: func(reply command.Reply) {
@@ -192,7 +192,7 @@ func (c *conn) exec(t *transaction) {
 			continue
 		}
 		if q.cmd.run == nil {
-			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching)}
+			cmds[i] = store.Queued{DB: db, Spec: q.cmd.spec, Argv: q.argv, Remember: c.caches(q.cmd, caching), NoTouch: noTouch}
 			if q.cmd.spec.Runs != 0 {
 				cmds[i].Argv = c.srv.store.ScriptArgs(q.cmd.spec, q.argv)
 			}
@@ -202,6 +202,9 @@ func (c *conn) exec(t *transaction) {
 			db = n
 		}
 		caching = caching || c.queuedCaching(q)
+		if on, ok := queuedNoTouch(q); ok {
+			noTouch = on
+		}
 		l := &later{cmd: q.cmd, argv: q.argv, db: db}
 		after = append(after, l)
 		cmds[i] = store.Queued{Local: func(command.Reply) {
@@ -222,7 +225,7 @@ func (c *conn) exec(t *transaction) {
 	}
 	c.reported = true
 	c.addSent(c.srv.execCmd)
-	c.batch.By(c.byExec(false))
+	c.batch.By(c.byExec(false, false))
 	c.batch.Exec(t.watched, cmds)
 	c.batchTo = c.enc
 	if len(after) == 0 {
@@ -242,8 +245,8 @@ func (c *conn) ownError() {
 }
 
 // byExec says who runs the commands of a transaction.
-func (c *conn) byExec(remember bool) store.By {
-	by := store.By{Policy: c.scriptPolicy(), Inside: c.showInside()}
+func (c *conn) byExec(remember, noTouch bool) store.By {
+	by := store.By{NoTouch: noTouch, Policy: c.scriptPolicy(), Inside: c.showInside()}
 	if c.tracking.on {
 		by.Tracker, by.Remember = c.tracking.tracker, remember
 	}
@@ -269,8 +272,8 @@ func (c *conn) execReads(t *transaction, cmds []store.Queued) {
 			q.Local(c.enc)
 		} else {
 			errs := c.enc.Errs
-			if q.Remember || q.Spec.Runs != 0 {
-				c.reader.By(c.byExec(q.Remember))
+			if q.Remember || q.NoTouch || q.Spec.Runs != 0 {
+				c.reader.By(c.byExec(q.Remember, q.NoTouch))
 			}
 			c.reader.Do(q.DB, q.Spec, q.Argv, c.enc)
 			c.refusedInside(t.queue[i].cmd, c.reader.Refusals())

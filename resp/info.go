@@ -156,29 +156,23 @@ func (t *infoText) clients() {
 }
 
 func (t *infoText) memory() {
-	m := memoryUse()
-	limit, _ := directive.ParseMemory(t.srv.settingOf("maxmemory"))
-	policy := t.srv.settingOf("maxmemory-policy")
-	if policy == "" {
-		policy = "noeviction"
-	}
-	peak := t.srv.peakMemory(m.used)
+	s := t.srv
+	m := s.memoryUse()
+	limit, _ := directive.ParseMemory(s.settingOf("maxmemory"))
 	t.section("Memory")
 	t.bytes("used_memory", m.used)
 	t.bytes("used_memory_rss", m.rss)
-	t.bytes("used_memory_peak", peak)
-	t.line("used_memory_peak_perc", fmt.Sprintf("%.2f%%", 100*float64(m.used)/float64(max(peak, 1))))
-	startup := t.srv.startMemory
-	data := max(0, m.used-startup)
-	t.line("used_memory_overhead", m.used-data)
-	t.line("used_memory_startup", startup)
-	t.line("used_memory_dataset", data)
-	t.line("used_memory_dataset_perc", fmt.Sprintf("%.2f%%", 100*float64(data)/float64(max(data, m.used, 1))))
-	t.line("allocator_allocated", m.used)
+	t.bytes("used_memory_peak", m.peak)
+	t.line("used_memory_peak_perc", fmt.Sprintf("%.2f%%", 100*float64(m.used)/float64(max(m.peak, 1))))
+	t.line("used_memory_overhead", m.overhead)
+	t.zeros("used_memory_startup") // it counts what the state needs, and an empty one needs nothing
+	t.line("used_memory_dataset", m.used-m.overhead)
+	t.line("used_memory_dataset_perc", fmt.Sprintf("%.2f%%", 100*float64(m.used-m.overhead)/float64(max(m.used, 1))))
+	t.line("allocator_allocated", m.objects)
 	t.line("allocator_active", m.active)
 	t.line("allocator_resident", m.resident)
 	t.bytes("total_system_memory", m.system)
-	scripts, scriptBytes, libraries, functions := t.srv.store.Scripts()
+	scripts, scriptBytes, libraries, functions := s.store.Scripts()
 	t.zeros("used_memory_lua", "used_memory_vm_eval")
 	t.line("used_memory_lua_human", humanBytes(0))
 	t.line("used_memory_scripts_eval", scriptBytes)
@@ -190,21 +184,27 @@ func (t *infoText) memory() {
 	t.zeros("used_memory_functions")
 	t.bytes("used_memory_scripts", int64(scriptBytes))
 	t.bytes("maxmemory", limit)
-	t.line("maxmemory_policy", policy)
-	t.line("allocator_frag_ratio", ratio(m.active, m.used))
-	t.line("allocator_frag_bytes", m.active-m.used)
+	t.line("maxmemory_policy", s.settingOf("maxmemory-policy"))
+	t.line("allocator_frag_ratio", ratio(m.active, m.objects))
+	t.line("allocator_frag_bytes", m.active-m.objects)
 	t.line("allocator_rss_ratio", ratio(m.resident, m.active))
 	t.line("allocator_rss_bytes", m.resident-m.active)
 	t.line("rss_overhead_ratio", ratio(m.rss, m.resident))
 	t.line("rss_overhead_bytes", m.rss-m.resident)
 	t.line("mem_fragmentation_ratio", ratio(m.rss, m.used))
 	t.line("mem_fragmentation_bytes", m.rss-m.used)
-	// Replication has no buffers of its own: members are sent the log.
+	// Replication has no buffers of its own: members are sent the log. And what the node
+	// needs for itself is not in used_memory in the first place.
 	t.zeros("mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves")
-	t.line("mem_clients_normal", t.srv.clientMemory())
+	t.line("mem_clients_normal", m.clients)
 	t.zeros("mem_cluster_links", "mem_aof_buffer")
 	t.line("mem_allocator", "go")
 	t.zeros("active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects")
+	// What the process has beside the state, that Redis has no words for.
+	t.line("mem_proposals", m.proposals)
+	t.line("mem_eviction_policy", m.learned)
+	t.line("mem_gc_headroom", m.headroom)
+	t.line("mem_runtime", m.runtime)
 }
 
 func ratio(a, b int64) string { return fmt.Sprintf("%.2f", float64(a)/float64(max(b, 1))) }
@@ -315,8 +315,12 @@ func (t *infoText) stats() {
 	t.zeros("sync_partial_ok", "sync_partial_err")
 	t.line("expired_keys", st.Expired-base.store.Expired)
 	t.line("expired_stale_perc", percent(0, 0)) // no key is left to be found by chance
-	t.zeros("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds", "evicted_keys", "evicted_clients",
-		"total_eviction_exceeded_time", "current_eviction_exceeded_time")
+	t.zeros("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds")
+	t.line("evicted_keys", st.Evicted-base.store.Evicted)
+	t.line("evicted_keys_late", st.EvictedLate-base.store.EvictedLate) // not Redis's: see store.Stats
+	t.line("evicted_clients", s.stats.evictedClients.Load())
+	t.line("total_eviction_exceeded_time", (st.Exceeded - base.store.Exceeded).Milliseconds())
+	t.line("current_eviction_exceeded_time", s.store.Memory().Exceeded.Milliseconds())
 	t.line("keyspace_hits", st.Hits-base.store.Hits)
 	t.line("keyspace_misses", st.Misses-base.store.Misses)
 	t.line("pubsub_channels", s.store.CountSubscribed(store.Channels))
@@ -354,17 +358,6 @@ func (s *Server) downSeconds() int64 {
 		return 0
 	}
 	return max(0, s.now().UnixMilli()-from) / 1000
-}
-
-// clientMemory is what all connections' buffers take.
-func (s *Server) clientMemory() (n int64) {
-	s.eachClient(func(c *conn) {
-		obl, _, omem := c.pending()
-		c.face.mu.Lock()
-		defer c.face.mu.Unlock()
-		n += int64(c.face.qbuf+c.face.qbufFree+c.face.multiMem+c.face.output) + obl + omem
-	})
-	return n
 }
 
 // replication describes the cluster in the words of a primary with replicas:
@@ -592,9 +585,11 @@ func splitAddr(addr string) (host, port string) {
 
 // settingOf returns another part's directive, "" if it has none of that name.
 func (s *Server) settingOf(name string) string {
-	for i := range s.opts.Settings {
-		if s.opts.Settings[i].Name == name {
-			return s.opts.Settings[i].Get()
+	for _, settings := range [][]Setting{s.opts.Settings, s.replicated()} {
+		for i := range settings {
+			if settings[i].Name == name {
+				return settings[i].Get()
+			}
 		}
 	}
 	return ""

@@ -13,7 +13,7 @@ import (
 )
 
 // StateDirectives are the limits, directives that are state: when a collection leaves its
-// compact form must be the same on every node, so CONFIG SET of these is a write
+// compact form must be the same on every node, and which keys are evicted, so CONFIG SET of these is a write
 // like any other, and CONFIG GET a read. The state machine declares them, in the
 // order of its snapshots; here they become directives like others.
 func StateDirectives() []directive.Directive {
@@ -21,10 +21,13 @@ func StateDirectives() []directive.Directive {
 	for _, l := range command.AllLimits() {
 		d := directive.Directive{
 			Name: l.Name, Alias: l.Alias, Owner: directive.State, Kind: directive.Number, Min: l.Min, Max: l.Max,
-			Default: strconv.FormatInt(l.Default, 10), Summary: "when a collection leaves its compact form: as Redis's directive",
+			Default: strconv.FormatInt(l.Default, 10), Summary: l.Summary,
 		}
-		if l.Memory {
+		switch {
+		case l.Memory:
 			d.Kind = directive.Memory
+		case l.Names != nil:
+			d.Kind, d.Values, d.Default = directive.Enum, l.Names, l.Names[l.Default]
 		}
 		all = append(all, d)
 	}
@@ -37,7 +40,7 @@ func (s *Server) replicated() []Setting {
 	for _, d := range StateDirectives() {
 		all = append(all, Setting{
 			Directive: d,
-			Get:       func() string { return strconv.FormatInt(s.limits()[d.Name], 10) },
+			Get:       func() string { return d.Format(s.limits()[d.Name]) },
 			Set: func(v string) error {
 				n, err := d.Int(v)
 				if err != nil {

@@ -112,10 +112,11 @@ type Server struct {
 	peers    rates // of bytes from and to other members, in 16 s
 	base     atomic.Pointer[baseline]
 	downFrom atomic.Int64 // since when the node has not been ready, ms, 0 if it is
-	peak     atomic.Int64 // most memory seen in use
+	peak     atomic.Int64 // most bytes that the state was seen to need
 
-	startMemory int64        // in use when the server was made: not data
 	handing     atomic.Bool  // leadership is being handed over for a client
+	clientsHold atomic.Int64 // memory of all clients, as of their last runs, while it is limited
+	evictC      chan struct{}
 	saving      atomic.Int64 // snapshots being taken for SAVE and BGSAVE
 	saveErr     atomic.Bool  // the last of them failed
 
@@ -164,9 +165,8 @@ func New(opts Options) (*Server, error) {
 		clients: make(map[int64]*conn),
 		changed: make(map[string]string),
 		stopC:   make(chan struct{}),
+		evictC:  make(chan struct{}, 1),
 		lookout: newLookout(),
-
-		startMemory: memoryUse().used,
 	}
 	s.eachCommand(func(cm *cmd) { s.bySpec[cm.spec] = cm })
 	s.secrets.log, s.secrets.now = s.log, s.now
@@ -442,8 +442,13 @@ func (s *Server) cron() {
 		select {
 		case <-s.stopC:
 			return
+		case <-s.evictC:
+			s.evictClients()
+			n--
+			continue
 		case <-tick.C:
 		}
+		s.evictClients()
 		now := s.now().UnixMilli()
 		s.coarse.Store(now)
 		s.rates.sample(now, s.stats.commands.Load(), s.stats.netIn.Load(), s.stats.netOut.Load())

@@ -18,6 +18,7 @@ type stats struct {
 	netIn, netOut          atomic.Int64
 	reads, writes          atomic.Int64
 	queryLimit, outputKill atomic.Int64 // connections closed for exceeding a buffer limit
+	evictedClients         atomic.Int64
 
 	mu     sync.Mutex
 	errors map[string]int64 // by the error's code
@@ -155,7 +156,7 @@ func (s *stats) errorCounts() (codes []string, counts []int64, total int64) {
 }
 
 func (s *stats) reset() {
-	for _, n := range []*atomic.Int64{&s.connections, &s.rejected, &s.commands, &s.netIn, &s.netOut, &s.reads, &s.writes, &s.queryLimit, &s.outputKill} {
+	for _, n := range []*atomic.Int64{&s.connections, &s.rejected, &s.commands, &s.netIn, &s.netOut, &s.reads, &s.writes, &s.queryLimit, &s.outputKill, &s.evictedClients} {
 		n.Store(0)
 	}
 	s.mu.Lock()

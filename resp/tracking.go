@@ -47,7 +47,7 @@ type invalidations struct {
 
 // by says who runs the command to the store.
 func (c *conn) by(cm *cmd) store.By {
-	by := store.By{}
+	by := store.By{NoTouch: c.noTouch}
 	if cm.spec.Runs != 0 {
 		by.Policy, by.Inside = c.scriptPolicy(), c.showInside()
 	}

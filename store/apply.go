@@ -81,6 +81,8 @@ func (s *Store) apply(batch *commit.Batch) error {
 	err := s.applyEntries(batch.Entries)
 	if err == nil {
 		s.expiry.changed(s.m.Keyspace())
+		s.pressure.changed(s.m.Keyspace(), s.clock.mono())
+		s.told.changed(s.m.Keyspace(), s.pressure.used.Load())
 	}
 	a.unlock()
 	// If there is an error, what was answered before the bad entry was applied is
@@ -92,11 +94,12 @@ func (s *Store) apply(batch *commit.Batch) error {
 	// Behind unlock: who waits for this index wants to read.
 	s.waits.tell()
 	s.expiry.wake()
+	s.pressure.wake()
 	if batch.CaptureC != nil {
 		// Here, before the next batch: the raft node has asked for the state at the
 		// end of this one, and will throw away the log up to there.
 		p := s.capture()
-		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p)}
+		batch.CaptureC <- commit.Capture{Index: p.Index, Write: s.writer(p), Release: p.Release}
 	}
 	if batch.ApplyDoneC != nil {
 		// Last: it tells raft that all of this is applied, which is what the log in
@@ -479,21 +482,37 @@ func (k *asker) Blocked() {
 
 // Exec takes the next transaction of the plan.
 func (k *asker) Exec(run bool) {
-	k.between()
-	st := k.advance()
-	k.b.endRun(&k.a.read.watch)
-	switch {
-	case k.left > 0 || st == nil || st.kind != stepExec:
-		panic("store: not the request that was sent")
-	case run:
+	st := k.transaction()
+	if run {
 		k.exec = k.a.read.watch.last
 		k.b.reply.Array(st.n)
 		k.end = k.next + st.n
-	default:
-		k.b.reply.NullArray()
-		k.next += st.n
-		k.b.observeExec(&k.a.read.watch, k.a.read.watch.last)
+		return
 	}
+	k.b.reply.NullArray()
+	k.passOver(st)
+}
+
+// RefuseExec passes over the next transaction of the plan.
+func (k *asker) RefuseExec(line string) {
+	st := k.transaction()
+	k.b.reply.Error(line)
+	k.passOver(st)
+}
+
+func (k *asker) transaction() *step {
+	k.between()
+	st := k.advance()
+	k.b.endRun(&k.a.read.watch)
+	if k.left > 0 || st == nil || st.kind != stepExec {
+		panic("store: not the request that was sent")
+	}
+	return st
+}
+
+func (k *asker) passOver(st *step) {
+	k.next += st.n
+	k.b.observeExec(&k.a.read.watch, k.a.read.watch.last)
 }
 
 // EndExec answers what stands behind the last write of the transaction.

@@ -186,7 +186,7 @@ func TestKeyspaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s.Keyspaces()
-	if len(got) != 2 || got[0] != (DBInfo{2, 3, 2, 2000}) || got[1] != (DBInfo{5, 1, 0, 0}) {
+	if len(got) != 2 || got[0] != (DBInfo{2, 3, 2, 2000, 3*32 + 2*24, 2 * 24}) || got[1] != (DBInfo{5, 1, 0, 0, 32, 0}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -34,6 +34,7 @@ type Batch struct {
 
 	tracker  *Tracker    // of the client
 	remember bool        // whether what is added reads for its cache
+	noTouch  bool        // whether what is added is read and not used
 	policy   *acl.Policy // of its user, nil: may do everything
 	scriptAs uint64      // whose the request's scripts are as of its last op, see machine.Request.As
 	refusals []acl.Refusal
@@ -193,6 +194,7 @@ type step struct {
 	local func(command.Reply)
 
 	remember bool        // the keys that it reads become the tracker's
+	noTouch  bool        // reads: as By.NoTouch
 	policy   *acl.Policy // reads: as Batch.policy
 }
 
@@ -228,7 +230,7 @@ func (b *Batch) Reset() {
 	clear(b.plan)
 	b.args, b.plan = b.args[:0], b.plan[:0]
 	b.ops, b.writes, b.wait, b.blocked = 0, false, nil, false
-	b.tracker, b.remember, b.policy, b.scriptAs = nil, false, nil, 0
+	b.tracker, b.remember, b.noTouch, b.policy, b.scriptAs = nil, false, false, nil, 0
 	b.refusals, b.inside = nil, nil
 }
 
@@ -250,7 +252,7 @@ func (b *Batch) HasWrites() bool { return b.writes }
 // By says who runs the commands that are added from here on, all of which are one
 // client's.
 func (b *Batch) By(by By) {
-	b.tracker, b.remember, b.policy = by.Tracker, by.Remember, by.Policy
+	b.tracker, b.remember, b.noTouch, b.policy = by.Tracker, by.Remember, by.NoTouch, by.Policy
 	if by.Inside != nil {
 		b.inside = by.Inside
 	}
@@ -380,12 +382,12 @@ func (b *Batch) giveUp(origin, incarnation uint64) {
 // this node between its neighbours, and does not go into the log. argv is
 // copied.
 func (b *Batch) Read(db int, spec *command.Spec, argv [][]byte) {
-	b.addRead(db, spec, argv, b.remember)
+	b.addRead(db, spec, argv, b.remember, b.noTouch)
 	b.ops++
 }
 
-func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte, remember bool) {
-	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args), remember: remember, policy: b.policy})
+func (b *Batch) addRead(db int, spec *command.Spec, argv [][]byte, remember, noTouch bool) {
+	b.plan = append(b.plan, step{kind: stepRead, db: db, spec: spec, args: len(b.args), remember: remember, noTouch: noTouch, policy: b.policy})
 	b.args = machine.AppendArgs(b.args, argv)
 }
 
@@ -404,6 +406,7 @@ type Queued struct {
 	Local func(command.Reply)
 
 	Remember bool // as By.Remember
+	NoTouch  bool // as By.NoTouch
 }
 
 // Exec adds a transaction. All its commands run with nothing in between, or,
@@ -437,7 +440,7 @@ func (b *Batch) Exec(watched []Watched, cmds []Queued) {
 			b.request.ExecWrite(q.DB, q.Argv)
 			b.plan = append(b.plan, step{kind: stepExecWrite, remember: q.Remember && q.Spec.Read != nil})
 		default:
-			b.addRead(q.DB, q.Spec, q.Argv, q.Remember)
+			b.addRead(q.DB, q.Spec, q.Argv, q.Remember, q.NoTouch)
 		}
 	}
 	b.ops++

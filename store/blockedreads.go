@@ -125,7 +125,7 @@ func (a *applier) Touched(t keyspace.Touch) {
 	}
 	switch {
 	case t.Change == keyspace.Signalled, t.Change == keyspace.Created && t.Kind == keyspace.Stream:
-		k := dbKey{t.DB, t.Key}
+		k := dbKey{t.DB, string(t.Key)}
 		br.mu.Lock()
 		defer br.mu.Unlock()
 		if br.keys[k] != nil && !slices.Contains(a.ready, k) {

@@ -115,11 +115,11 @@ func (s *Store) proposeExpired(b *Batch, now int64, doneC chan struct{}) bool {
 		keys = keys[:0]
 		s.mu.RLock()
 		view := s.m.Keyspace().View(db, now)
-		view.Due(now, func(key string, _ int64) bool {
+		view.Due(now, func(key []byte, _ int64) bool {
 			if left == 0 || bytes <= 0 {
 				return false
 			}
-			keys = append(keys, key)
+			keys = append(keys, string(key))
 			left, bytes = left-1, bytes-len(key)
 			return true
 		})

@@ -78,7 +78,7 @@ func (g *gate) touched(t keyspace.Touch) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return t.Change == keyspace.Swept || g.keys[dbKey{t.DB, t.Key}]
+	return t.Change == keyspace.Swept || g.keys[dbKey{t.DB, string(t.Key)}]
 }
 
 // openGate proposes what is held back. Nobody may hold a lock of the store's.

@@ -25,6 +25,7 @@ type reading struct {
 	// Of the node, not of the state: see Stats.
 	watch stopwatch
 	found lookups
+	reads keyspace.Reads
 
 	nowhere *nowhere // see vain
 
@@ -88,11 +89,20 @@ func (r *reading) do(ks *keyspace.Keyspace, now int64, db int, spec *command.Spe
 // run runs the command that call holds.
 func (r *reading) run(ks *keyspace.Keyspace, db int, spec *command.Spec) {
 	r.view = ks.View(db, r.call.Now)
+	r.watchReads(&r.view, &r.by)
 	spec.Read(&r.call)
 	if !r.call.Deferred() { // else the write counts
 		r.countRead(&r.view, db)
 	}
 	r.call.Args, r.call.Reply = nil, nil // do not keep a connection's memory
+}
+
+// watchReads has what is read by view counted, for whoever evicts.
+func (r *reading) watchReads(view *keyspace.View, by *By) {
+	view.Chance, view.NoTouch = &r.rand, by.NoTouch
+	if r.reads.Every = r.s.told.every.Load(); r.reads.Every > 0 {
+		view.Reads = &r.reads
+	}
 }
 
 // count adds what a command has looked up.
@@ -116,6 +126,11 @@ func (r *reading) countRead(v *keyspace.View, db int) {
 func (s *Store) countLookups(r *reading) {
 	found := r.found
 	r.found = lookups{}
+	if len(r.reads.Keys) > 0 {
+		s.told.add(r.reads.Keys)
+		clear(r.reads.Keys)
+		r.reads.Keys = r.reads.Keys[:0]
+	}
 	if found.hits > 0 {
 		s.stats.hits.Add(found.hits)
 	}
@@ -145,7 +160,7 @@ func (s *Store) tellMissed(keys []dbKey) {
 // encoded runs a read of a batch's plan, whose arguments stand encoded there.
 func (s *Store) encoded(r *reading, now int64, st *step, b *Batch) {
 	r.argv = machine.Args(b.args[st.args:], r.argv)
-	r.by = By{b.tracker, st.remember, st.policy, b.inside}
+	r.by = By{b.tracker, st.remember, st.noTouch, st.policy, b.inside}
 	b.endRun(&r.watch)
 	r.do(s.m.Keyspace(), now, st.db, st.spec, r.argv, b.reply)
 	for _, why := range r.takeRefusals() {
@@ -216,6 +231,7 @@ func (r *reading) try(ks *keyspace.Keyspace, now int64, w *Wait, reply command.R
 	call := &r.call
 	call.Call = command.Call{Args: w.argv, Now: now, Reply: reply, Rand: &r.rand, MayBlock: true, Ready: ready}
 	r.view = ks.View(w.db, now)
+	r.watchReads(&r.view, &w.by)
 	w.spec.Read(call)
 	if call.Blocked() {
 		next = call.Args

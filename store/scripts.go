@@ -243,6 +243,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 	h.Compiled = func(sha string) *library.Entry { return s.scripts.compiled(lib, sha) }
 	h.Keep = func(e *library.Entry) { s.scripts.keep(lib, e) }
 	h.Log = s.scriptLog
+	h.Reads, h.OOM = true, s.pressure.full.Load()
 	h.Permits = nil
 	if policy := r.by.Policy; policy != nil {
 		logged := func(why acl.Refusal) { r.refusals = addRefusal(r.refusals, why) }
@@ -264,6 +265,7 @@ func (r *reading) scripting(s *Store, lib *library.Library, data viewer, now int
 			return command.ErrWrites
 		}
 		r.innerView = data.View(db, now)
+		r.watchReads(&r.innerView, &r.by)
 		r.inner.Call = command.Call{Args: argv, Now: now, Reply: reply, Rand: &r.rand, Selected: db, Host: h, InScript: true}
 		err := command.RunRead(spec, &r.inner, &r.innerView)
 		r.inner.Call = command.Call{}
@@ -357,6 +359,7 @@ func (s *Store) RunLong(by By, db int, spec *command.Spec, argv [][]byte, reply 
 		reply.Error(Line(err))
 		return Answered, nil
 	}
+	defer p.Release()
 	run := &LongScript{Args: argv, Started: s.cfg.Now()}
 	if spec.Runs == command.ByName {
 		run.Function, run.Name = true, string(argv[1])

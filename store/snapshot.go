@@ -25,6 +25,7 @@ func (s *Store) capture() *machine.Picture {
 
 // writer returns what writes the snapshot's body.
 func (s *Store) writer(p *machine.Picture) func(io.Writer) error {
+	p.Once()
 	commands := s.stats.commands.Load() // that this node has applied by then
 	return func(w io.Writer) error {
 		began := s.clock.mono()
@@ -49,6 +50,7 @@ func (s *Store) Digest(ctx context.Context) (index uint64, digest string, err er
 	if err != nil {
 		return 0, "", err
 	}
+	defer p.Release()
 	return p.Index, p.Digest(), nil
 }
 
@@ -96,11 +98,13 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.mu.Lock()
 	s.stats.expiredBefore.Add(s.m.Keyspace().Stats().Expired)
 	s.absences.replaced(s.m.Keyspace().Revision(), m.Keyspace(), int64(m.Now()))
+	m.Keyspace().Inherit(s.m.Keyspace())
 	s.m = m
 	s.tracking.invalidateAll(&s.applier.caller)
 	s.applier.UsersChanged(m.Users())
 	s.waits.index.Store(m.Index())
 	s.expiry.changed(m.Keyspace())
+	s.pressure.replaced(m.Keyspace(), s.clock.mono())
 	s.stats.loadedKeys.Store(int64(keysIn(m.Keyspace())))
 	s.stats.saved.Store(s.stats.commands.Load())
 	s.mu.Unlock()
@@ -114,6 +118,7 @@ func (s *Store) load(from commit.Snapshotter) error {
 	s.applier.tell()
 	s.waits.tell()
 	s.expiry.wake()
+	s.pressure.wake()
 	s.logger.Info("loaded snapshot", zap.Uint64("index", m.Index()), zap.Duration("took", time.Since(started)))
 	return nil
 }

@@ -19,6 +19,11 @@ func (s *Store) LastSnapshot() int64 { return s.lastSnapshot.Load() }
 type DBInfo struct {
 	DB, Keys, Expires int
 	AvgTTL            int64 // ms, of a sample
+
+	// Overhead is how many bytes the database needs that are neither names nor values, and
+	// Deadlines how many of them to know when keys are due. They follow from its contents
+	// alone.
+	Overhead, Deadlines int64
 }
 
 // ttlSample is how many keys AvgTTL looks at.
@@ -35,7 +40,9 @@ func (s *Store) Keyspaces() []DBInfo {
 		if view.Len() == 0 {
 			continue
 		}
-		infos = append(infos, DBInfo{DB: db, Keys: view.Len(), Expires: view.Expires(), AvgTTL: averageTTL(&view)})
+		info := DBInfo{DB: db, Keys: view.Len(), Expires: view.Expires(), AvgTTL: averageTTL(&view)}
+		info.Overhead, info.Deadlines = view.Overhead()
+		infos = append(infos, info)
 	}
 	return infos
 }
@@ -50,7 +57,7 @@ func averageTTL(view *keyspace.View) int64 {
 		if !alive {
 			continue
 		}
-		if at, _ := view.Expire([]byte(key)); at != 0 {
+		if at, _ := view.Expire(key); at != 0 {
 			sum += at - view.Now()
 			n++
 		}
@@ -82,6 +89,13 @@ type Stats struct {
 	Hits       uint64 // lookups for reading by this node's clients that found the key
 	Misses     uint64 // and those that did not
 	Expired    uint64 // keys deleted because their deadline had passed
+	Evicted    uint64 // keys deleted to make room
+
+	// EvictedLate is how many of Evicted the leader had not foreseen: a write made room
+	// for itself.
+	EvictedLate uint64
+	// Exceeded is for how long more than maxmemory was used.
+	Exceeded time.Duration
 
 	Proposals  uint64 // requests of this node
 	Retries    uint64 // times one was sent again
@@ -126,6 +140,8 @@ func (s *Store) Stats() Stats {
 	if since := c.writing.Load(); since > 0 {
 		st.Writing = max(0, s.clock.mono()-micros(since)+1).span()
 	}
+	m := s.Memory()
+	st.Evicted, st.EvictedLate, st.Exceeded = m.Evicted, m.Late, m.EverExceeded
 	s.mu.RLock()
 	st.Expired = c.expiredBefore.Load() + s.m.Keyspace().Stats().Expired
 	s.mu.RUnlock()

@@ -97,6 +97,8 @@ type Store struct {
 	waits     indexWaits   // who waits for an index to be applied
 	barrier   barrier      // linearizable reads
 	expiry    expiry       // deletions of keys that are due
+	pressure  pressure     // how much memory is used, and evictions
+	told      readsTold    // reads that the others are to know of
 	readiness readiness    // whether clients are answered
 	room      room         // clients that wait for a write
 	gate      gate         // clients on their way there
@@ -145,6 +147,8 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 		clock:    c,
 		scripts:  scripts{turn: make(chan struct{}, 1)},
 		expiry:   expiry{wakeC: make(chan struct{}, 1)},
+		pressure: pressure{wakeC: make(chan struct{}, 1)},
+		told:     readsTold{wakeC: make(chan struct{}, 1)},
 		captureC: make(chan chan *machine.Picture),
 		errorC:   make(chan error, 1),
 	}
@@ -169,6 +173,8 @@ func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterRead
 	s.barrier.start(n)
 	s.wg.Go(func() { s.runApply(commitC, snapshotterReady) })
 	s.wg.Go(s.runExpire)
+	s.wg.Go(s.runEvict)
+	s.wg.Go(s.runReads)
 	s.wg.Go(s.runGiveUp)
 	s.wg.Go(s.runGreeting)
 }

@@ -45,6 +45,7 @@ type TrackingMode struct {
 type By struct {
 	Tracker  *Tracker
 	Remember bool // the keys that are read become the tracker's
+	NoTouch  bool // that they are read is no use of them, see keyspace.View.NoTouch
 
 	// Policy is what the client's user may do, if that is not everything: what its
 	// scripts do is checked against it. The user must be one of Store.Users.
@@ -343,23 +344,24 @@ func (tr *tracking) invalidate(touch keyspace.Touch, c *caller) {
 	if c.serving {
 		by = c.served
 	}
-	if touch.Change == keyspace.Expired {
+	if touch.Change == keyspace.Expired || touch.Change == keyspace.Evicted {
 		by = nil // whoever came by: it was none of its doing
 	}
+	key := string(touch.Key)
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, p := range tr.prefixes {
-		if strings.HasPrefix(touch.Key, p.name) {
+		if strings.HasPrefix(key, p.name) {
 			if p.changed == nil {
 				p.changed = make(map[string]*Tracker)
 			}
-			p.changed[touch.Key] = by
+			p.changed[key] = by
 			tr.changed = true
 		}
 	}
-	tr.take(touch.Key, func(t *Tracker) {
+	tr.take(key, func(t *Tracker) {
 		if !t.mode.NoLoop || t != by {
-			c.tell(t, []string{touch.Key})
+			c.tell(t, []string{key})
 		}
 	})
 }

@@ -107,13 +107,13 @@ func (a *absences) drop(w *absence) {
 }
 
 // born notes that a key was made at a revision.
-func (a *absences) born(revision uint64, db int, key string) {
+func (a *absences) born(revision uint64, db int, key []byte) {
 	if a.watching.Load() == 0 {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if w := a.keys[dbKey{db, key}]; w != nil {
+	if w := a.keys[dbKey{db, string(key)}]; w != nil {
 		w.touched = revision
 	}
 }

@@ -93,13 +93,15 @@ var rules = map[string]rule{
 	"store/machine":  {ours: []string{"store/acl", "store/command", "store/glob", "store/keyspace", "store/library", "store/script", "raftnode/commit"}, banned: impure},
 	"store/command":  {ours: []string{"store/keyspace", "store/library", "store/script", "store/cfloat", "store/geohash", "store/glob", "store/hyperloglog"}, banned: impure},
 	"store/library":  {ours: []string{"store/keyspace", "store/script"}, banned: impure},
-	"store/keyspace": {ours: []string{"store/cfloat"}, banned: impure},
+	"store/keyspace": {ours: []string{"store/cfloat", "store/lhd"}, banned: impure},
+	"store/evict":    {ours: []string{"store/keyspace"}, banned: impure},
 	"store/script":   {ours: []string{"store/script/lua"}, banned: impure},
 	// Theory: it knows nothing of what it is for.
 	"store/cfloat":      {banned: impure, stdlibOnly: whyTheory},
 	"store/geohash":     {banned: impure, stdlibOnly: whyTheory},
 	"store/hyperloglog": {banned: impure, stdlibOnly: whyTheory},
 	"store/glob":        {banned: impure, stdlibOnly: whyTheory},
+	"store/lhd":         {stdlibOnly: "it judges keys by numbers alone, for whoever evicts, and no state depends on it"},
 	"store/script/lua":  {banned: impure, stdlibOnly: whyTheory},
 	"integration":       {ours: []string{"integration/..."}, banned: map[string]string{"go.etcd.io/raft": whyBlackBox, "go.etcd.io/etcd": whyBlackBox}},
 }
@@ -115,6 +117,7 @@ var impure = map[string]string{
 var allowed = map[string]map[string]string{
 	"resp/wire": {"github.com/tidwall/redcon": "it is the codec, and this is the wire"},
 	"store/keyspace": {
+		"runtime":      "it tells when nobody can reach memory any more that is not the collector's",
 		"sync/atomic":  "readers note side by side when a key was last read: this node's own statistics (OBJECT IDLETIME), which nothing that is applied looks at",
 		"hash/maphash": "the index of a database only finds positions; its seed keeps clients from choosing colliding keys and never influences an order",
 	},

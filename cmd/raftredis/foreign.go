@@ -19,7 +19,6 @@ func foreignDirectives() []directive.Directive {
 		noReplicas   = "members are kept up to date by raft, and there are no other replicas"
 		alike        = "the members of a cluster are all alike (see cluster and join)"
 		noSlots      = "every member has all keys, and raft says who leads"
-		noEviction   = "nothing is evicted; give keys a time to live"
 		noModules    = "there are no modules"
 		noEncryption = "private keys must not be encrypted"
 		goTLS        = "TLS is Go's, which has no such setting"
@@ -42,10 +41,6 @@ func foreignDirectives() []directive.Directive {
 		{Name: "masterauth", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
 		{Name: "masteruser", Why: "members trust each other by tls-cluster", Is: []string{""}, Refuse: true},
 		{Name: "min-replicas-to-write", Why: "every write is on a majority of the members before it is acknowledged, whatever their number", Is: []string{"0"}, Refuse: true},
-
-		{Name: "maxmemory", Why: noEviction, Is: []string{"0"}, Refuse: true, Shown: true},
-		{Name: "maxmemory-policy", Why: noEviction, Is: []string{"noeviction"}, Refuse: true, Shown: true},
-		{Name: "maxmemory-clients", Why: "see client-output-buffer-limit and client-query-buffer-limit", Is: []string{"0"}, Refuse: true},
 
 		{Name: "daemonize", Why: supervisor, Is: []string{"no"}},
 		{Name: "supervised", Why: supervisor, Is: []string{"no"}},
@@ -75,7 +70,6 @@ func foreignDirectives() []directive.Directive {
 		{noRDB, "stop-writes-on-bgsave-error rdbcompression rdbchecksum dbfilename rdb-del-sync-files rdb-save-incremental-fsync bgsave_cpulist"},
 		{noReplicas, "repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas repl-diskless-load repl-disable-tcp-nodelay repl-backlog-size repl-backlog-ttl repl-ping-replica-period repl-timeout replica-priority replica-announced replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush min-replicas-max-lag propagation-error-behavior"},
 		{noSlots, "cluster-config-file cluster-allow-reads-when-down cluster-allow-pubsubshard-when-down cluster-allow-replica-migration cluster-migration-barrier cluster-require-full-coverage cluster-replica-no-failover cluster-replica-validity-factor cluster-link-sendbuf-limit cluster-announce-bus-port"},
-		{noEviction, "maxmemory-samples maxmemory-eviction-tenacity lfu-log-factor lfu-decay-time"},
 		{noModules, "enable-module-command"},
 		{goTLS, "tls-dh-params-file tls-prefer-server-ciphers tls-session-caching tls-session-cache-size tls-session-cache-timeout"},
 		{goMemory, "jemalloc-bg-thread disable-thp activerehashing activedefrag active-defrag-ignore-bytes active-defrag-threshold-lower active-defrag-threshold-upper active-defrag-cycle-min active-defrag-cycle-max active-defrag-max-scan-fields"},

@@ -89,7 +89,7 @@ func TestForeignDirectives(t *testing.T) {
 		return parseOptions(append([]string{path}, args...), nil)
 	}
 	for _, line := range []string{
-		`save ""`, "replicaof no one", "SLAVEOF no one", "maxmemory 0", "maxmemory-policy noeviction", "cluster-enabled yes", "slave-announce-ip 10.0.0.1", "replica-announce-port 7", `masterauth ""`,
+		`save ""`, "replicaof no one", "SLAVEOF no one", "maxmemory 1gb", "maxmemory-policy allkeys-lru", "maxmemory-clients 0", "cluster-enabled yes", "slave-announce-ip 10.0.0.1", "replica-announce-port 7", `masterauth ""`,
 		"min-slaves-to-write 0", "appendonly yes", `notify-keyspace-events ""`, "slave-serve-stale-data no", "hash-max-ziplist-value 1kb",
 	} {
 		if o, err := parse(line); err != nil || len(o.idle) != 0 {
@@ -102,7 +102,7 @@ func TestForeignDirectives(t *testing.T) {
 		}
 	}
 	wrong := []string{
-		"save 900 1", "replicaof 10.0.0.1 6379", "slaveof 10.0.0.1 6379", "maxmemory 1gb", "maxmemory-policy allkeys-lru", `masteruser a`,
+		"save 900 1", "replicaof 10.0.0.1 6379", "slaveof 10.0.0.1 6379", "maxmemory 1q", "maxmemory-policy allkeys", "maxmemory-clients 1%%", `masteruser a`,
 		"masterauth secret", "min-replicas-to-write 1", "aclfile /etc/users", `rename-command CONFIG ""`, "unixsocket /run/redis.sock",
 		"notify-keyspace-events KEAy", "syslog-enabled yes", "tls-ciphers HIGH", "loadmodule x.so", // no such thing here
 		"nonsense 1", `requirepass "a`, "port 99999", "hash-max-listpack-entries -1", "join", "include /nowhere.conf", // mistakes

@@ -9,14 +9,20 @@ import (
 )
 
 // Most of the heap is data that lives long, and garbage that waits beside it is
-// memory that the user has paid for twice; but collecting costs CPU for every key.
-// So the heap may grow by gcPercent, or by gcRoom if that is more, before it is
-// collected. (GOGC alone cannot say so: a small heap would be collected all the
-// time.)
+// memory that the user has paid for twice; but each collection costs CPU, next to none
+// for keys and strings, in which there are no pointers, and some for each element of a
+// large collection. So the room that the heap may grow by before it is collected
+// follows what collecting costs: it becomes smaller while that is less than gcCheap of
+// the CPU time, and larger while it is more than gcDear, up to gcPercent of the heap, or
+// gcRoomMost if that is more. (GOGC alone cannot say so: it takes a percentage, whatever
+// is in the heap.)
 const (
-	gcPercent  = 20
-	gcRoom     = 32 << 20
-	gcSmallest = 4 << 20 // a heap that Go takes any other for
+	gcCheap     = 0.008
+	gcDear      = 0.015
+	gcPercent   = 20
+	gcRoomMost  = 32 << 20
+	gcRoomLeast = 8 << 20
+	gcSmallest  = 4 << 20 // a heap that Go takes any other for
 )
 
 // paceGC sets the percentage by the size of the heap, after each collection. With
@@ -28,7 +34,7 @@ func paceGC(f freed, lend func() (giveBack func())) {
 	case os.Getenv("GOMEMLIMIT") != "":
 		debug.SetGCPercent(200)
 	default:
-		p := &gcPacer{live: []gometrics.Sample{{Name: "/gc/heap/live:bytes"}}}
+		p := newGCPacer()
 		p.adjust()
 		p.watch()
 		go f.giveBack(time.NewTicker(giveBackEvery).C, lend)
@@ -116,9 +122,21 @@ func readHeap() (cycles, held uint64) {
 	return samples[0].Value.Uint64(), samples[1].Value.Uint64() + samples[2].Value.Uint64() + samples[3].Value.Uint64()
 }
 
+// gcPacer sets the percentage after each collection.
 type gcPacer struct {
-	percent int
-	live    []gometrics.Sample
+	percent      int
+	room         uint64
+	samples      []gometrics.Sample
+	spent, total float64 // seconds of CPU at the last collection: for collecting, and altogether
+}
+
+func newGCPacer() *gcPacer {
+	return &gcPacer{room: gcRoomMost, samples: []gometrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"},
+		{Name: "/cpu/classes/gc/mark/idle:cpu-seconds"}, // which nobody else wanted
+		{Name: "/cpu/classes/user:cpu-seconds"},
+	}}
 }
 
 // watch has adjust called after each collection, which is when the runtime finds
@@ -132,8 +150,15 @@ func (p *gcPacer) watch() {
 }
 
 func (p *gcPacer) adjust() {
-	gometrics.Read(p.live)
-	percent := gcPercentFor(p.live[0].Value.Uint64())
+	gometrics.Read(p.samples)
+	live := p.samples[0].Value.Uint64()
+	spent := p.samples[1].Value.Float64() - p.samples[2].Value.Float64()
+	total := spent + p.samples[3].Value.Float64()
+	if total > p.total {
+		p.room = gcRoom(p.room, live, (spent-p.spent)/(total-p.total))
+	}
+	p.spent, p.total = spent, total
+	percent := int(max(p.room*100/max(live, gcSmallest), 1))
 	// To set it stops the world for a moment.
 	if d := percent - p.percent; d > p.percent/8 || d < -p.percent/8 {
 		p.percent = percent
@@ -141,6 +166,14 @@ func (p *gcPacer) adjust() {
 	}
 }
 
-func gcPercentFor(live uint64) int {
-	return int(max(gcPercent, gcRoom*100/max(live, gcSmallest)))
+// gcRoom returns the room that comes after one that made collecting cost a part of the
+// CPU time.
+func gcRoom(room, live uint64, cost float64) uint64 {
+	switch {
+	case cost > gcDear:
+		room += room / 2
+	case cost < gcCheap:
+		room -= room / 8
+	}
+	return min(max(room, gcRoomLeast), max(gcRoomMost, live/100*gcPercent))
 }

@@ -2,13 +2,23 @@ package main
 
 import "testing"
 
-func TestGCPercent(t *testing.T) {
+func TestGCRoom(t *testing.T) {
+	const mb = 1 << 20
 	for _, c := range []struct {
-		live uint64
-		want int
-	}{{0, 800}, {4 << 20, 800}, {32 << 20, 100}, {100 << 20, 32}, {160 << 20, 20}, {10 << 30, 20}} {
-		if got := gcPercentFor(c.live); got != c.want {
-			t.Errorf("%d live: %d%%, want %d%%", c.live, got, c.want)
+		room, live uint64
+		cost       float64
+		want       uint64
+	}{
+		{16 * mb, 100 * mb, 0.01, 16 * mb},
+		{16 * mb, 100 * mb, 0.001, 14 * mb},
+		{8 * mb, 100 * mb, 0.001, 8 * mb},
+		{16 * mb, 100 * mb, 0.1, 24 * mb},
+		{30 * mb, 100 * mb, 0.1, 32 * mb},
+		{30 * mb, 1000 * mb, 0.1, 45 * mb},
+		{190 * mb, 1000 * mb, 0.1, 1000 * mb / 100 * 20},
+	} {
+		if got := gcRoom(c.room, c.live, c.cost); got != c.want {
+			t.Errorf("%d of %d at %v: %d, want %d", c.room, c.live, c.cost, got, c.want)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func newOptions() *options {
 		dir:           text{"./raftredis-data", "path"},
 		appendfsync:   oneOf{"always", []string{"always", "everysec", "no"}},
 		snapshotBytes: 64 << 20,
-		catchUpBytes:  16 << 20,
+		catchUpBytes:  4 << 20,
 
 		proposalTimeout: period{5 * time.Second, time.Millisecond},
 		nodeTimeout:     period{500 * time.Millisecond, time.Millisecond},

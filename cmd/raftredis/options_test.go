@@ -234,7 +234,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	for _, line := range strings.Split(b.String(), "\n") {
-		if len(line) > 140 {
+		if len(line) > 150 {
 			t.Errorf("a line of %d characters: %s", len(line), line)
 		}
 	}

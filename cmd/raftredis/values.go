@@ -150,7 +150,7 @@ type stateValue struct {
 	value     int64
 }
 
-func (v *stateValue) String() string { return strconv.FormatInt(v.value, 10) }
+func (v *stateValue) String() string { return v.directive.Format(v.value) }
 
 // Type names the value in --help.
 func (v *stateValue) Type() string { return v.directive.Placeholder() }

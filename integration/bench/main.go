@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -86,7 +87,20 @@ func bench(o options) error {
 	if o.out == "" {
 		return nil
 	}
-	return os.WriteFile(o.out, []byte(text), 0o644)
+	old, err := os.ReadFile(o.out)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(o.out, []byte(text+kept(string(old))), 0o644)
+}
+
+// kept is what another program has put into the file, between marks of its own.
+func kept(old string) string {
+	at := strings.Index(old, "<!-- made by ")
+	if at < 0 {
+		return ""
+	}
+	return "\n" + old[at:]
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "# "+format+"\n", args...) }

@@ -39,6 +39,10 @@ type Capture struct {
 	// Write streams the body of the snapshot: versioned, checksummed, binary
 	// safe. It must be called at most once; not calling it is fine.
 	Write func(w io.Writer) error
+
+	// Release, if not nil, says that it is not needed any more, whether it was written or
+	// not: until then its owner keeps what has changed since.
+	Release func()
 }
 
 // Snapshot is a stored snapshot, opened for reading.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,8 +12,13 @@ import (
 )
 
 // Int reads the value of a Number or of a Memory, which must lie between Min and
-// Max. The texts of this file's errors are Redis's.
+// Max, or that of an Enum, as the place it has in Values. The texts of this file's errors
+// are Redis's.
 func (d *Directive) Int(v string) (int64, error) {
+	if d.Kind == Enum {
+		name, err := d.OneOf(v)
+		return int64(slices.Index(d.Values, name)), err
+	}
 	read, wrong := ParseMemory, errNoMemory
 	if d.Kind == Number {
 		read, wrong = func(v string) (int64, bool) { return command.ParseInt([]byte(v)) }, errNoInteger
@@ -25,6 +31,14 @@ func (d *Directive) Int(v string) (int64, error) {
 		return 0, fmt.Errorf("argument must be between %d and %d inclusive", d.Min, d.Max)
 	}
 	return n, nil
+}
+
+// Format writes what Int reads.
+func (d *Directive) Format(n int64) string {
+	if d.Kind == Enum && n >= 0 && n < int64(len(d.Values)) {
+		return d.Values[n]
+	}
+	return strconv.FormatInt(n, 10)
 }
 
 var (

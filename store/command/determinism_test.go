@@ -324,9 +324,9 @@ func (l *randomLog) checkNoEmpty() {
 	length := map[keyspace.Kind]string{keyspace.List: "LLEN", keyspace.Set: "SCARD", keyspace.Hash: "HLEN", keyspace.ZSet: "ZCARD"}
 	for db := range 2 {
 		view := l.ks.View(db, l.now)
-		view.Scan(0, 1<<30, func(key string, k keyspace.Kind) {
+		view.Scan(0, 1<<30, func(key []byte, k keyspace.Kind) {
 			if cmd := length[k]; cmd != "" && l.table.Lookup([]byte(cmd)) != nil {
-				if n := l.call(db, []byte(cmd), []byte(key)); n.text == "0" {
+				if n := l.call(db, []byte(cmd), key); n.text == "0" {
 					l.t.Errorf("an empty %s was left at %q", k, key)
 				}
 			}

@@ -16,6 +16,11 @@ const (
 	ErrDBIndex    = "ERR DB index is out of range"
 	ErrSameObject = "ERR source and destination objects are the same"
 
+	// ErrOOM refuses what may grow the data when maxmemory is reached and nothing can be
+	// evicted.
+	ErrOOM = "OOM command not allowed when used memory > 'maxmemory'."
+
+	errScriptOOM     = "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
 	errStringTooLong = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 	errNaNOrInf      = "ERR increment would produce NaN or Infinity"
 )

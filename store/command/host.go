@@ -20,6 +20,12 @@ type Host struct {
 	// and the command may do more.
 	Exec func(spec *Spec, db int, argv [][]byte, reply Reply) error
 
+	// OOM says that maxmemory was exceeded when the command began: scripts that may write
+	// have to say that they can do without more.
+	OOM bool
+	// InExec says that it is a transaction's: Redis has two answers.
+	InExec bool
+
 	// Permits returns the error for a call that the script's user may not make, "" if
 	// it may; nil: who may do everything.
 	Permits func(spec *Spec, argv [][]byte, step PermitStep) (refusal string)
@@ -31,6 +37,8 @@ type Host struct {
 
 	// What follows only a host that reads has; nothing of it may reach the state.
 
+	// Reads says that this is one. Where OOM decides, the log has to.
+	Reads bool
 	// Quick says that Limits bound how long others can be kept waiting, and not what
 	// a script may do: see Call.Long.
 	Quick bool

@@ -13,19 +13,19 @@ func everything(pattern []byte) bool { return string(pattern) == "*" }
 
 func keys(r *Read) {
 	pattern, all := r.Args[1], everything(r.Args[1])
-	var found []string
-	r.DB.Scan(0, r.DB.Len(), func(key string, _ keyspace.Kind) {
-		if all || glob.MatchString(pattern, key) {
+	var found [][]byte
+	r.DB.Scan(0, r.DB.Len(), func(key []byte, _ keyspace.Kind) {
+		if all || glob.Match(pattern, key, false) {
 			found = append(found, key)
 		}
 	})
-	replyStrings(r.Reply, found)
+	replyKeys(r.Reply, found)
 }
 
-func replyStrings(reply Reply, ss []string) {
-	reply.Array(len(ss))
-	for _, s := range ss {
-		reply.BulkString(s)
+func replyKeys(reply Reply, keys [][]byte) {
+	reply.Array(len(keys))
+	for _, key := range keys {
+		reply.Bulk(key)
 	}
 }
 
@@ -38,13 +38,13 @@ func scan(r *Read) {
 	if !ok {
 		return
 	}
-	var found []string
-	cursor = r.DB.Scan(cursor, o.count, func(key string, k keyspace.Kind) {
-		if o.pattern != nil && !glob.MatchString(o.pattern, key) {
+	var found [][]byte
+	cursor = r.DB.Scan(cursor, o.count, func(key []byte, k keyspace.Kind) {
+		if o.pattern != nil && !glob.Match(o.pattern, key, false) {
 			return
 		}
 		if o.kind != nil {
-			r.DB.Lookup([]byte(key), true)
+			r.DB.Lookup(key, true)
 		}
 		if o.kind == nil || EqualFold(o.kind, k.String()) {
 			found = append(found, key)
@@ -52,7 +52,7 @@ func scan(r *Read) {
 	})
 	r.Reply.Array(2)
 	r.Reply.BulkString(strconv.FormatUint(cursor, 10))
-	replyStrings(r.Reply, found)
+	replyKeys(r.Reply, found)
 }
 
 func randomkey(r *Read) {
@@ -68,13 +68,13 @@ func randomkey(r *Read) {
 	for range throws {
 		at = r.Rand.Intn(n)
 		if key, ok := r.DB.At(at); ok {
-			r.Reply.BulkString(key)
+			r.Reply.Bulk(key)
 			return
 		}
 	}
 	for i := range n {
 		if key, ok := r.DB.At((at + i) % n); ok {
-			r.Reply.BulkString(key)
+			r.Reply.Bulk(key)
 			return
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/raftredis/raftredis/store/keyspace"
 )
 
-// The internal commands about the limits of compact forms (keyspace.Limits).
+// The internal commands about the limits of compact forms and of memory (keyspace.Limits).
 // They are directives, and so CONFIG GET and CONFIG SET know them, but they are
 // state as well: CONFIG SET proposes SetLimits, and every node has the new value
 // when it has applied that.

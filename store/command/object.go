@@ -35,28 +35,29 @@ func objectEncoding(r *Read) {
 }
 
 func objectFreq(r *Read) {
-	exists := r.DB.Exists(r.Args[2])
+	in, ok := r.DB.Info(r.Args[2])
 	r.quietly()
-	if !exists {
+	switch {
+	case !ok:
 		r.Reply.Null()
-		return
+	case !r.DB.Limits().Policy().Counts():
+		r.Reply.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	default:
+		r.Reply.Int(int64(in.Freq))
 	}
-	// True as long as there is no maxmemory-policy to select.
-	r.Reply.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 }
 
 func objectIdletime(r *Read) {
 	in, ok := r.DB.Info(r.Args[2])
 	r.quietly()
-	if !ok {
+	switch {
+	case !ok:
 		r.Reply.Null()
-		return
+	case r.DB.Limits().Policy().Counts():
+		r.Reply.Error("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	default:
+		r.Reply.Int(in.Idle / 1000)
 	}
-	if in.Access == 0 { // restored from a snapshot and not used since
-		r.Reply.Int(0)
-		return
-	}
-	r.Reply.Int(max(0, r.Now/1000-int64(in.Access)))
 }
 
 // objectRefcount answers as Redis does, which shares the numbers below 10,000

@@ -70,6 +70,7 @@ type scriptRun struct {
 	entry *library.Entry   // what is run: a script
 	fn    library.Function // or a function
 	flags script.Flags
+	wrote bool // it has called a command that may write
 	keys  int
 	reply failing // of the command that is being run
 }
@@ -185,6 +186,16 @@ func (s *scriptRun) allowed() bool {
 	case s.ro:
 		s.call.Reply.Error("ERR Can not execute a script with write flag using *_ro command.")
 		return false
+	case !s.call.Host.OOM || s.flags.AllowOOM:
+	case s.call.Host.Reads:
+		s.call.Defer() // there is room to be made first, and only the log can
+		return false
+	case s.call.Host.InExec:
+		s.call.Reply.Error(errScriptOOM)
+		return false
+	default:
+		s.call.Reply.Error(ErrOOM)
+		return false
 	}
 	return true
 }
@@ -252,7 +263,11 @@ func (s *scriptRun) rejected(spec *Spec, argv [][]byte, reply Reply) bool {
 	case h.refuses(spec, argv, PermitCall, reply):
 	case s.ro && spec.AllFlags()&(WriteFlag|MayReplicate) != 0:
 		reply.Error("ERR Write commands are not allowed from read-only scripts.")
+	case h.OOM && !h.Reads && !s.wrote && spec.Flags&DenyOOM != 0 && (s.flags.Compat || !s.flags.AllowOOM):
+		// Only what comes first is refused: it must not stop in the middle.
+		reply.Error(ErrOOM)
 	default:
+		s.wrote = s.wrote || spec.AllFlags()&WriteFlag != 0
 		return false
 	}
 	return true

@@ -182,6 +182,19 @@ func (s *space) checkTwin() {
 		from := max(0, at-60)
 		s.t.Fatalf("the states differ from byte %d on:\n%q\n%q", at, a[from:min(len(a), at+60)], b[from:min(len(b), at+60)])
 	}
+	if a, b := s.ks.Used(), s.twin.Used(); a != b {
+		s.t.Fatalf("%d bytes used, by equal contents %d", a, b)
+	}
+	for db := range keyspace.Databases {
+		sum, view := int64(0), s.ks.View(db, 0)
+		view.Scan(0, 1<<30, func(key []byte, _ keyspace.Kind) {
+			in, _ := view.Info(key)
+			sum += int64(in.Bytes)
+		})
+		if s.ks.UsedBy(db) != sum {
+			s.t.Fatalf("database %d: %d bytes used, its keys need %d", db, s.ks.UsedBy(db), sum)
+		}
+	}
 }
 
 func args(words ...any) [][]byte {

@@ -2,46 +2,37 @@ package keyspace
 
 import (
 	"errors"
-	"sync/atomic"
 
-	"github.com/tidwall/btree"
+	"github.com/raftredis/raftredis/store/lhd"
 )
 
 // ErrWrongType is Redis's answer to a command against a key of another type.
 var ErrWrongType = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
-
-// deadline orders keys by when they expire.
-type deadline struct {
-	at  int64
-	key string
-}
-
-// data is one database.
-type data struct {
-	keys    *dict[value]
-	expires *btree.BTreeG[deadline] // derived from keys
-	swapped uint64                  // when SWAPDB last moved it, which changes all of its keys
-	own     map[int]bool            // see private
-}
-
-func newData() *data {
-	return &data{
-		keys:    newSharded[value](),
-		expires: btree.NewBTreeGOptions(earlier, btree.Options{NoLocks: true}),
-	}
-}
-
-func earlier(a, b deadline) bool { return a.at < b.at || a.at == b.at && a.key < b.key }
 
 // View is one database for reading, as of a time. Keys whose deadline has
 // passed are invisible. Any number of views may be used at once under the
 // store's read lock.
 type View struct {
 	d      *data
+	db     int
 	now    int64
 	limits *Limits
 	events *Events
 	still  bool // of a Still
+
+	applied bool       // it is part of a DB: what is seen may come to be state
+	counted []byte     // of a DB: the key whose use was noted last
+	model   *lhd.Model // nil unless the policy learns
+
+	// Chance is what counting accesses goes by: any will do, it is no state. Without one
+	// they are not counted.
+	Chance *Rand
+
+	// Reads, if not nil, takes some of the keys that are read.
+	Reads *Reads
+
+	// NoTouch has only Touch count as a use of what is read: see CLIENT NO-TOUCH.
+	NoTouch bool
 
 	// Lookups counts what was looked up for reading. A command for which Redis
 	// counts otherwise than it looks keys up here corrects it.
@@ -86,56 +77,59 @@ func (db *DB) ID() int { return db.id }
 func (v *View) Now() int64 { return v.now }
 
 // lookup finds a live key, and counts that.
-func (v *View) lookup(key []byte) (pos int, val *value) {
-	pos, val = v.peek(key)
-	v.Lookup(key, val != nil)
-	return pos, val
+func (v *View) lookup(key []byte) (pos int, r *record) {
+	pos, r = v.peek(key)
+	v.Lookup(key, r != nil)
+	return pos, r
 }
 
 // peek finds a live key for what is no read of it.
-func (v *View) peek(key []byte) (pos int, val *value) {
-	pos = v.d.keys.find(key)
+func (v *View) peek(key []byte) (pos int, r *record) {
+	pos = v.d.find(key)
 	if pos < 0 {
 		return -1, nil
 	}
-	val = &v.d.keys.at(pos).val
-	if val.expire != 0 && val.expire <= v.now {
+	r = v.d.at(pos)
+	if !r.alive(v.now) {
 		return -1, nil
 	}
-	if v.still && val.boxed {
-		val = v.d.private(pos)
-	}
-	return pos, val
+	return pos, r
 }
 
-// used notes an access for OBJECT IDLETIME and FREQ. It is this node's own
-// bookkeeping and the only thing that a read changes, hence atomically.
-func (v *View) used(val *value) {
-	if sec := uint32(v.now / 1000); !v.still && atomic.LoadUint32(&val.access) != sec {
-		atomic.StoreUint32(&val.access, sec)
+// alive reports whether the record's deadline is not past.
+func (r *record) alive(now int64) bool {
+	at := r.deadline()
+	return at == 0 || at > now
+}
+
+// held returns the object of a record.
+func (v *View) held(r *record) Object {
+	if v.still {
+		return v.d.private(r)
 	}
+	return v.d.object(r)
 }
 
 // Kind returns the type of the value at key, None if there is none. That alone
 // does not count as a lookup.
 func (v *View) Kind(key []byte) Kind {
-	_, val := v.peek(key)
-	return val.kind()
+	_, r := v.peek(key)
+	return r.kind()
 }
 
 // Touch notes an access to key and reports whether it is there.
 func (v *View) Touch(key []byte) bool {
-	_, val := v.lookup(key)
-	if val != nil {
-		v.used(val)
+	_, r := v.lookup(key)
+	if r != nil {
+		v.touch(key, r)
 	}
-	return val != nil
+	return r != nil
 }
 
 // Exists reports whether key is there.
 func (v *View) Exists(key []byte) bool {
-	_, val := v.lookup(key)
-	return val != nil
+	_, r := v.lookup(key)
+	return r != nil
 }
 
 // Get returns the string at key. The result aliases the keyspace: it is valid
@@ -143,53 +137,54 @@ func (v *View) Exists(key []byte) bool {
 // the old value as its reply writes that first), and must not be written to. ok is false if there
 // is no such key; the error is ErrWrongType.
 func (v *View) Get(key []byte) (s []byte, ok bool, err error) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return nil, false, nil
 	}
-	if val.boxed {
+	if r.kind() != String {
 		return nil, false, ErrWrongType
 	}
-	v.used(val)
-	return val.bytes(), true, nil
+	v.read(key, r)
+	return v.d.text(r), true, nil
 }
 
 // object returns the object at key for reading, nil if there is no such key,
 // and ErrWrongType if its kind is another one. The typed accessors (HashAt and
 // its like) are what commands use.
 func (v *View) object(key []byte, k Kind) (Object, error) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return nil, nil
 	}
-	if val.kind() != k {
+	if r.kind() != k {
 		return nil, ErrWrongType
 	}
-	v.used(val)
-	return val.object(), nil
+	v.read(key, r)
+	return v.held(r), nil
 }
 
 // Expire returns the deadline of key in ms, 0 if it has none. ok is false if
 // there is no such key.
 func (v *View) Expire(key []byte) (at int64, ok bool) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return 0, false
 	}
-	return val.expire, true
+	return r.deadline(), true
 }
 
 // Len returns the number of keys, those included whose deadline has passed but
 // that no log entry has deleted yet, as Redis's DBSIZE does.
-func (v *View) Len() int { return v.d.keys.len() }
+func (v *View) Len() int { return v.d.len() }
 
 // Expires returns the number of keys that have a deadline.
 func (v *View) Expires() int { return v.d.expires.Len() }
 
 // Due calls visit for the keys whose deadline is at or before at, the earliest
-// first, until it answers false. The leader proposes their deletion.
-func (v *View) Due(at int64, visit func(key string, deadline int64) bool) {
-	v.d.expires.Scan(func(d deadline) bool { return d.at <= at && visit(d.key, d.at) })
+// first, until it answers false. The leader proposes their deletion. A key is good
+// during the call.
+func (v *View) Due(at int64, visit func(key []byte, deadline int64) bool) {
+	v.d.expires.Scan(func(d deadline) bool { return d.at <= at && visit(v.d.arena.at(d.ref).key(), d.at) })
 }
 
 // NextDeadline returns the earliest deadline in the database, 0 if none.
@@ -199,19 +194,21 @@ func (v *View) NextDeadline() int64 {
 }
 
 // Scan visits up to count keys from cursor and returns the next cursor, 0 at
-// the end. See dict for what it guarantees.
-func (v *View) Scan(cursor uint64, count int, visit func(key string, k Kind)) uint64 {
-	return v.d.keys.scan(cursor, count, func(it *item[value]) {
-		if it.val.expire == 0 || it.val.expire > v.now {
-			visit(it.key, it.val.kind())
+// the end. See dict for what it guarantees. A key is good for as long as the result
+// of Get is.
+func (v *View) Scan(cursor uint64, count int, visit func(key []byte, k Kind)) uint64 {
+	return v.d.scan(cursor, count, func(r *record) {
+		if r.alive(v.now) {
+			visit(r.key(), r.kind())
 		}
 	})
 }
 
-// At returns the key at position i of [0, Len), "" and false if it is expired.
-func (v *View) At(i int) (key string, ok bool) {
-	it := v.d.keys.at(i)
-	return it.key, it.val.expire == 0 || it.val.expire > v.now
+// At returns the key at position i of [0, Len), false if it is expired. It is good
+// for as long as the result of Get is.
+func (v *View) At(i int) (key []byte, ok bool) {
+	r := v.d.at(i)
+	return r.key(), r.alive(v.now)
 }
 
 // Info describes the value at key for OBJECT and MEMORY USAGE.
@@ -219,183 +216,134 @@ type Info struct {
 	Encoding string // empty for a string: it follows from Str and Raw
 	Str      []byte // aliases the keyspace, see Get
 	Raw      bool
-	Access   uint32 // seconds, on the reader's clock
-	Hits     uint8
+	Idle     int64 // ms since it was used on this node, 0 if it never was
+	Freq     uint8 // how often, logarithmic
 	Bytes    int
 }
 
 // Info returns what is known about key without counting as an access.
 func (v *View) Info(key []byte) (Info, bool) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return Info{}, false
 	}
-	in := Info{Str: val.bytes(), Raw: val.raw, Access: atomic.LoadUint32(&val.access), Hits: val.hits, Bytes: valueBytes + len(key) + int(val.strLen)}
-	if o := val.object(); o != nil {
-		in.Encoding, in.Bytes = o.Encoding(), in.Bytes+o.Bytes()
+	stamp, hits := r.accessed()
+	if v.applied {
+		stamp, hits = 0, newHits // what is applied must not depend on who has read what where
+	}
+	in := Info{Str: v.d.text(r), Raw: r.has(flagRaw), Freq: v.limits.decayed(stamp, hits, v.now), Bytes: int(keyBytes(r.form()))}
+	if stamp != 0 {
+		in.Idle = since(stamp, v.now)
+	}
+	if r.has(flagBoxed) {
+		held := v.d.boxes.vec.at(int(r.box())).held
+		if n, ok := compactBytes(held); ok { // it stands in its record as soon as the unit has ended
+			f := r.form()
+			f.boxed, f.str = false, n
+			in.Bytes = int(keyBytes(f))
+		} else {
+			in.Bytes += int(heldBytes(held))
+		}
+	}
+	if r.kind() != String {
+		in.Encoding = v.held(r).Encoding()
 	}
 	return in, true
 }
 
-// valueBytes is what a key costs beside its own and its value's bytes: the slot
-// in the vector and its part of the index.
-const valueBytes = 80
-
 // lookupWrite finds a live key for changing, and deletes it if its deadline has
 // passed: only log entries delete, and this is one.
-func (db *DB) lookupWrite(key []byte) (pos int, val *value) {
-	pos = db.d.keys.find(key)
+func (db *DB) lookupWrite(key []byte) (pos int, r *record) {
+	pos = db.d.find(key)
 	if pos < 0 {
 		return -1, nil
 	}
-	val = &db.d.keys.at(pos).val
-	if val.expire != 0 && val.expire <= db.now {
+	r = db.d.at(pos)
+	if !r.alive(db.now) {
 		db.removeAt(pos, Expired)
 		db.ks.stats.Expired++
 		db.Event(EventExpired, "expired", key)
 		return -1, nil
 	}
-	return pos, val
+	return pos, r
 }
 
-// touch returns the value at pos for changing and gives it the current
-// version. It is the only way to a writable value, and the place where the
-// invariant of value is kept: what a running snapshot may still be reading is
-// forked first.
-func (db *DB) touch(pos int) *value { return db.touchAs(pos, Changed) }
+// reform gives the record at pos the form f, and returns it for changing. The string
+// in it stays, as far as there is room, if it stands in the record before and
+// afterwards; a box stays. It keeps the invariant of record as far as the record itself
+// goes: what a capture may be reading is not changed in place.
+func (ks *Keyspace) reform(d *data, pos int, f form) *record {
+	from := d.order.at(pos)
+	r := d.arena.at(from)
+	old := r.form()
+	d.used += keyBytes(f) - keyBytes(old)
+	same := (old.at != 0) == (f.at != 0) && old.boxed == f.boxed && (f.str == old.str || roomFor(f.size()) == roomFor(old.size()))
+	if same && !ks.shared(d, pos, r) {
+		if f.at != old.at {
+			d.expires.Delete(deadline{old.at, from})
+			d.expires.Set(deadline{f.at, from})
+			r.setDeadline(f.at)
+		}
+		if !f.boxed {
+			r.setStrLen(f.str)
+		}
+		return r
+	}
+	to := d.arena.alloc(f.size())
+	n := d.arena.at(to)
+	n.begin(f, r.key())
+	n.take(r)
+	switch {
+	case f.boxed && old.boxed:
+		n.setBox(r.box())
+	case !f.boxed && !old.boxed:
+		copy(n.inline(), r.inline())
+	}
+	d.order.set(pos, to)
+	if old.at != 0 {
+		d.expires.Delete(deadline{old.at, from})
+	}
+	if f.at != 0 {
+		d.expires.Set(deadline{f.at, to})
+	}
+	ks.die(d, from)
+	return n
+}
 
-func (db *DB) touchAs(pos int, change Change) *value {
-	it := db.d.keys.mut(pos)
-	val := &it.val
-	if val.version <= db.ks.frozen {
-		val.private = false
-		if o := val.object(); o != nil {
-			val.setObject(o.Fork())
+// touch returns the record at pos for changing and gives it the current
+// version. It and assign are the only ways to a record that may be changed, and keep the invariant
+// of record: what a running snapshot may still be reading is forked first.
+func (db *DB) touch(pos int) *record { return db.touchAs(pos, Changed) }
+
+func (db *DB) touchAs(pos int, change Change) *record {
+	r := db.d.at(pos)
+	if db.ks.shared(db.d, pos, r) {
+		r = db.ks.reform(db.d, pos, r.form())
+		r.set(flagPrivate, false)
+		if r.has(flagBoxed) && r.kind() != String {
+			db.d.boxes.put(r.box(), db.d.object(r).Fork())
 		}
 	}
-	val.version = db.ks.revision
-	val.access = uint32(db.now / 1000)
-	db.ks.touched(db.id, it.key, change, val.kind())
-	return val
+	if r.has(flagBoxed) {
+		db.unsettle(pos)
+	}
+	r.setVersion(db.ks.revision)
+	db.wrote(r, change == Created)
+	db.ks.touched(db.id, r.key(), change, r.kind())
+	return r
 }
 
 // Signal says that the stream at key has something for clients that wait for it:
 // not every change of a stream has.
-func (db *DB) Signal(key []byte) { db.ks.touched(db.id, string(key), Signalled, Stream) }
-
-// put returns a writable value for key, a new one if there is none. The old
-// contents and deadline are still in it.
-func (db *DB) put(key []byte) *value {
-	pos, _ := db.lookupWrite(key)
-	if pos < 0 {
-		return db.touchAs(db.add(key), Created)
-	}
-	return db.touch(pos)
-}
-
-// add makes key, which must not be there, to be given contents at once.
-func (db *DB) add(key []byte) (pos int) {
-	pos = db.d.keys.add(string(key), value{version: db.ks.revision})
-	db.ks.born(db.id, db.d.keys.at(pos).key)
-	return pos
-}
+func (db *DB) Signal(key []byte) { db.ks.touched(db.id, key, Signalled, Stream) }
 
 func (db *DB) removeAt(pos int, change Change) {
-	it := db.d.keys.at(pos)
-	if it.val.expire != 0 {
-		db.d.expires.Delete(deadline{it.val.expire, it.key})
-	}
-	key, kind := it.key, it.val.kind()
-	db.ks.journal.add(event{revision: db.ks.revision, key: key, kind: died, db: uint8(db.id)})
-	db.d.keys.remove(pos)
-	db.ks.touched(db.id, key, change, kind)
-}
-
-func (db *DB) setExpire(key string, val *value, at int64) {
-	if val.expire == at {
-		return
-	}
-	if val.expire != 0 {
-		db.d.expires.Delete(deadline{val.expire, key})
-	}
-	if at != 0 {
-		db.d.expires.Set(deadline{at, key})
-	}
-	val.expire = at
-}
-
-// Set makes key the string s, with the given deadline (0: none; KeepTTL: what
-// it has). It copies s: arguments are slices of a log entry, and keeping one
-// would keep the whole entry.
-func (db *DB) Set(key, s []byte, expire int64) {
-	pos, val, was := db.replace(key, expire)
-	// A value that is overwritten by one of about the same size keeps its memory,
-	// if no snapshot and no other key may be looking at it: overwriting is the
-	// common case, and what it does not allocate nobody needs to collect.
-	if old := val.bytes(); val.private && !val.boxed && len(s) <= cap(old) && cap(old) <= len(s)+len(s)/4+8 {
-		val.setBytes(append(old[:0], s...))
-	} else {
-		val.setBytes(append(make([]byte, 0, len(s)), s...))
-		val.private = true
-	}
-	val.raw = false
-	db.replaced(pos, val, was)
-}
-
-// SetOwned is Set for a string that was built for this and that nobody else
-// holds.
-func (db *DB) SetOwned(key, s []byte, expire int64) {
-	pos, val, was := db.replace(key, expire)
-	val.setBytes(s)
-	val.private, val.raw = true, false
-	db.replaced(pos, val, was)
-}
-
-// SetObject makes key hold o, replacing what was there, with the given deadline
-// (0: none; KeepTTL: what it has). o must not be held by another key.
-func (db *DB) SetObject(key []byte, o Object, expire int64) {
-	pos, val, was := db.replace(key, expire)
-	val.setObject(o)
-	val.private, val.raw = false, false
-	db.replaced(pos, val, was)
-}
-
-// replace returns the value of key, a new one if there is none, to be given new
-// contents and then to replaced. The two are touch for the case that there is
-// nothing to fork: val.private says only whether the old string may be reused.
-// was is the kind of what is replaced.
-func (db *DB) replace(key []byte, expire int64) (pos int, val *value, was Kind) {
-	pos, old := db.lookupWrite(key)
-	was = old.kind()
-	if pos < 0 {
-		pos = db.add(key)
-	}
-	it := db.d.keys.mut(pos)
-	val = &it.val
-	if val.version <= db.ks.frozen {
-		val.private = false
-	}
-	if expire != KeepTTL {
-		db.setExpire(it.key, val, expire)
-	}
-	return pos, val, was
-}
-
-func (db *DB) replaced(pos int, val *value, was Kind) {
-	val.version, val.access = db.ks.revision, uint32(db.now/1000)
-	if was == None {
-		db.ks.touched(db.id, db.d.keys.at(pos).key, Created, val.kind())
-	} else {
-		db.ks.touched(db.id, db.d.keys.at(pos).key, Replaced, was)
-	}
-}
-
-// renewed is replaced for a key that counts as deleted and then created.
-func (db *DB) renewed(pos int, val *value, was Kind) {
-	if was != None {
-		db.ks.touched(db.id, db.d.keys.at(pos).key, Deleted, was)
-	}
-	db.replaced(pos, val, None)
+	r, at := db.d.at(pos), db.d.order.at(pos)
+	kind := r.kind()
+	db.ks.journal.add(event{revision: db.ks.revision, kind: died, db: uint8(db.id)}, r.key())
+	db.d.remove(pos)
+	db.ks.die(db.d, at)
+	db.ks.touched(db.id, r.key(), change, kind)
 }
 
 // KeepTTL as a deadline leaves the deadline as it is.
@@ -405,29 +353,54 @@ const KeepTTL = -1
 // changed in place until the next unit begins, creating or zero-extending it.
 // The deadline stays. The error is ErrWrongType.
 func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
-	if _, val := db.lookupWrite(key); val != nil && val.boxed {
+	pos, r := db.lookupWrite(key)
+	switch {
+	case r == nil:
+		c, str := text(make([]byte, size))
+		c.raw = true
+		pos, was := db.assign(key, c, str, 0)
+		db.replaced(pos, was)
+		return db.d.text(db.d.at(pos)), nil
+	case r.kind() != String:
 		return nil, ErrWrongType
 	}
-	val := db.put(key)
-	val.raw = true
-	str := val.bytes()
+	db.touch(pos)
+	r = db.d.at(pos)
+	r.set(flagRaw, true)
+	str := db.d.text(r)
 	old := len(str)
+	size = max(size, old)
+	if !r.has(flagBoxed) && size <= maxInline {
+		f := r.form()
+		f.str = size
+		str = db.ks.reform(db.d, pos, f).inline()
+		clear(str[old:])
+		return str, nil
+	}
 	switch {
-	case size > cap(str):
+	case size > cap(str), !r.has(flagBoxed):
 		// Twice the size, up to a megabyte more, as sds grows: APPEND in a loop is
 		// linear.
 		grown := make([]byte, size, size+min(size, 1<<20))
 		copy(grown, str)
 		str = grown
-	case !val.private:
+	case !r.has(flagPrivate):
 		str = append(make([]byte, 0, cap(str)), str...)
 	}
 	if size > old {
 		str = str[:size]
 		clear(str[old:])
 	}
-	val.setBytes(str)
-	val.private = true
+	if r.has(flagBoxed) {
+		db.d.boxes.put(r.box(), &blob{str})
+	} else {
+		f := r.form()
+		f.boxed = true
+		r = db.ks.reform(db.d, pos, f)
+		r.setBox(db.d.boxes.add(&blob{str}))
+	}
+	db.unsettle(pos)
+	r.set(flagPrivate, true)
 	return str, nil
 }
 
@@ -435,15 +408,15 @@ func (db *DB) StringForUpdate(key []byte, size int) ([]byte, error) {
 // length. The deadline stays. Bytes beyond the length that a snapshot has seen
 // may be written in place, so this copies only to grow.
 func (db *DB) Append(key, s []byte) (int, error) {
-	_, val := db.lookupWrite(key)
-	if val == nil {
+	_, r := db.lookupWrite(key)
+	if r == nil {
 		db.Set(key, s, 0)
 		return len(s), nil
 	}
-	if val.boxed {
+	if r.kind() != String {
 		return 0, ErrWrongType
 	}
-	buf, err := db.StringForUpdate(key, int(val.strLen)+len(s))
+	buf, err := db.StringForUpdate(key, len(db.d.text(r))+len(s))
 	if err != nil {
 		return 0, err
 	}
@@ -454,8 +427,8 @@ func (db *DB) Append(key, s []byte) (int, error) {
 // objectForUpdate returns the object at key for changing. create, if not nil,
 // makes one where there is none. The error is ErrWrongType.
 func (db *DB) objectForUpdate(key []byte, k Kind, create func() Object) (Object, error) {
-	pos, val := db.lookupWrite(key)
-	if val == nil {
+	pos, r := db.lookupWrite(key)
+	if r == nil {
 		if create == nil {
 			return nil, nil
 		}
@@ -463,10 +436,15 @@ func (db *DB) objectForUpdate(key []byte, k Kind, create func() Object) (Object,
 		db.SetObject(key, o, 0)
 		return o, nil
 	}
-	if val.kind() != k {
+	if r.kind() != k {
 		return nil, ErrWrongType
 	}
-	return db.touch(pos).object(), nil
+	if r = db.touch(pos); r.has(flagBoxed) {
+		return db.d.object(r), nil
+	}
+	o := db.expand(pos, r)
+	db.unsettle(pos)
+	return o, nil
 }
 
 // SetExpire gives key a deadline (0: none) and reports whether it exists.
@@ -475,8 +453,9 @@ func (db *DB) SetExpire(key []byte, at int64) bool {
 	if pos < 0 {
 		return false
 	}
-	val := db.touch(pos)
-	db.setExpire(db.d.keys.at(pos).key, val, at)
+	f := db.touch(pos).form()
+	f.at = at
+	db.ks.reform(db.d, pos, f)
 	return true
 }
 
@@ -501,46 +480,44 @@ func (db *DB) Move(key []byte, to *DB, dst []byte) bool {
 	if db.d == to.d && string(key) == string(dst) {
 		return true // and no change, as in Redis
 	}
-	val := *db.touch(pos) // a running snapshot keeps its own object from here on
+	r := db.touch(pos) // a running snapshot keeps its own object from here on
+	c, str := db.d.contents(r)
+	at := r.deadline()
 	db.removeAt(pos, Deleted)
-	pos, moved, was := to.replace(dst, val.expire)
-	moved.ptr, moved.strLen, moved.strCap, moved.boxed = val.ptr, val.strLen, val.strCap, val.boxed
-	moved.private, moved.raw = val.private, val.raw
-	to.renewed(pos, moved, was)
+	pos, was := to.assign(dst, c, str, at)
+	to.renewed(pos, was)
 	return true
 }
 
 // Copy makes dst of to a copy of the value at key, with its deadline. It
 // reports whether key exists.
 func (db *DB) Copy(key []byte, to *DB, dst []byte) bool {
-	_, val := db.lookupWrite(key)
-	if val == nil {
+	_, r := db.lookupWrite(key)
+	if r == nil {
 		return false
 	}
-	expire, s, raw := val.expire, val.bytes(), val.raw // val points elsewhere once dst comes or goes
-	var o Object
-	if val.boxed {
-		o = cloneObject(val.object())
+	c, str := db.d.contents(r)
+	switch held := c.held.(type) {
+	case *blob:
+		c.private, c.held = true, &blob{append(make([]byte, 0, len(held.b)), held.b...)}
+	case Object:
+		c.held = cloneObject(held)
 	}
-	pos, dup, was := to.replace(dst, expire)
-	if o != nil {
-		dup.setObject(o)
-		dup.private, dup.raw = false, false
-	} else {
-		dup.setBytes(append(make([]byte, 0, len(s)), s...))
-		dup.private, dup.raw = true, raw
-	}
-	to.renewed(pos, dup, was)
+	pos, was := to.assign(dst, c, str, r.deadline())
+	to.renewed(pos, was)
 	return true
 }
 
 // Flush removes every key.
 func (db *DB) Flush() {
 	db.ks.swept(db.id) // clients with a cache of their own are told in any case, as in Redis
-	if db.d.keys.len() == 0 {
+	if db.d.len() == 0 {
 		return // nothing that anybody watches has changed
 	}
-	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)})
+	db.ks.journal.add(event{revision: db.ks.revision, kind: flushed, db: uint8(db.id)}, nil)
+	if m := db.d.arena.memory; m != nil {
+		db.ks.dropped = append(db.ks.dropped, m)
+	}
 	fresh := newData()
 	fresh.swapped = db.d.swapped
 	db.ks.dbs[db.id] = fresh

@@ -5,6 +5,9 @@ import "hash/maphash"
 // hashSeed differs in every process; see index for why that is harmless.
 var hashSeed = maphash.MakeSeed() //nolint:gochecknoglobals // one seed for all dicts of the process saves 8 bytes in each, and never changes
 
+// tagOf returns what an index knows a key by.
+func tagOf(key []byte) uint32 { return uint32(maphash.Bytes(hashSeed, key)) }
+
 type item[T any] struct {
 	key string
 	val T
@@ -19,47 +22,19 @@ type item[T any] struct {
 // downwards, and an item that it has not reached yet can only move further
 // down.
 type dict[T any] struct {
-	vec    vec[item[T]]
-	idx    index
-	shards []index // instead of idx, see newSharded
-}
-
-// shardBits is the logarithm of the number of shards of a big dict's index.
-const shardBits = 8
-
-// newSharded returns a dict for millions of items: its index is in shards, which
-// grow each for itself. To grow, a table has to be allocated and cleared, and for
-// ten million items at once that takes longer than a write may.
-func newSharded[T any]() *dict[T] {
-	return &dict[T]{shards: make([]index, 1<<shardBits)}
-}
-
-// hash returns the part of the index that a key is in, and its tag there.
-func (d *dict[T]) hash(h uint64) (x *index, tag uint32) {
-	if d.shards == nil {
-		return &d.idx, uint32(h)
-	}
-	return &d.shards[h>>(64-shardBits)], uint32(h)
+	vec vec[item[T]]
+	idx index
 }
 
 func (d *dict[T]) len() int { return d.vec.n }
 
 // find returns the position of key, or -1.
 func (d *dict[T]) find(key []byte) int {
-	x, tag := d.hash(maphash.Bytes(hashSeed, key))
-	for table := x.cur; len(table) > 0; {
-		mask := uint32(len(table) - 1)
-		for i := tag & mask; table[i] != 0; i = (i + 1) & mask {
-			if s := table[i]; slotTag(s) == tag && s != tombstone && d.vec.at(slotPos(s)).key == string(key) {
-				return slotPos(s)
-			}
+	for c := d.idx.search(tagOf(key)); ; {
+		if pos := c.next(); pos < 0 || d.vec.at(pos).key == string(key) {
+			return pos
 		}
-		if x.old == nil || &table[0] == &x.old[0] {
-			return -1
-		}
-		table = x.old
 	}
-	return -1
 }
 
 // at returns item i for reading, mut for writing its value.
@@ -70,24 +45,16 @@ func (d *dict[T]) mut(i int) *item[T] { return d.vec.mut(i) }
 func (d *dict[T]) add(key string, val T) int {
 	pos := d.vec.n
 	d.vec.push(item[T]{key, val})
-	d.enter(key, pos)
+	d.idx.add(tagOf(stringBytes(key)), pos)
 	return pos
-}
-
-// enter enters into the index that the key is at pos.
-func (d *dict[T]) enter(key string, pos int) {
-	x, tag := d.hash(maphash.String(hashSeed, key))
-	x.add(tag, pos)
 }
 
 // remove deletes the item at pos; the last item takes its place.
 func (d *dict[T]) remove(pos int) {
-	x, tag := d.hash(maphash.String(hashSeed, d.vec.at(pos).key))
-	x.remove(tag, pos)
+	d.idx.remove(tagOf(stringBytes(d.vec.at(pos).key)), pos)
 	if last := d.vec.n - 1; pos != last {
 		moved := *d.vec.at(last)
-		x, tag := d.hash(maphash.String(hashSeed, moved.key))
-		x.replace(tag, last, pos)
+		d.idx.replace(tagOf(stringBytes(moved.key)), last, pos)
 		*d.vec.mut(pos) = moved
 	}
 	d.vec.pop()
@@ -97,7 +64,7 @@ func (d *dict[T]) remove(pos int) {
 // may only be iterated: its index is the other's from here on. It does not
 // write to d, because a snapshot may be reading d at this moment.
 func (d *dict[T]) fork() *dict[T] {
-	return &dict[T]{vec: d.vec.fork(), idx: d.idx, shards: d.shards}
+	return &dict[T]{vec: d.vec.fork(), idx: d.idx}
 }
 
 // scan calls visit for up to count items below cursor (0: from the start) and

@@ -27,9 +27,6 @@ func TestDictModel(t *testing.T) {
 			vals []int
 		}
 		d := &dict[int]{}
-		if rapid.Bool().Draw(t, "sharded") {
-			d = newSharded[int]()
-		}
 		order, vals := []string(nil), map[string]int{}
 		var pictures []picture
 		add := func(key string, v int) {

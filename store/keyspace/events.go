@@ -86,11 +86,11 @@ func (ks *Keyspace) SetEvents(e Events) bool {
 // nothing while nobody has asked for that class.
 func (db *DB) Event(class Events, name string, key []byte) {
 	if db.ks.events&class != 0 {
-		db.ks.tell(db.id, name, string(key))
+		db.ks.tell(db.id, name, key)
 	}
 }
 
-func (ks *Keyspace) tell(db int, name, key string) {
+func (ks *Keyspace) tell(db int, name string, key []byte) {
 	if ks.OnEvent != nil {
 		ks.OnEvent(db, name, key)
 	}

@@ -17,29 +17,58 @@ type index struct {
 const (
 	tombstone   = ^uint64(0) // only in old
 	minIndex    = 8
-	moveAtOnce  = 32 // slots of old that one write moves
-	loadNum     = 3  // grow when more than loadNum/loadDen of cur would be in use
-	loadDen     = 4
-	shrinkUnder = 8 // shrink when fewer than 1/shrinkUnder are in use
+	doubleUnder = 64  // slots: a smaller table doubles, a larger one grows by a quarter
+	moveAtOnce  = 128 // slots of old that one write moves
+	loadNum     = 4   // grow when more than loadNum/loadDen of cur would be in use
+	loadDen     = 5
+	shrinkUnder = 4 // shrink when fewer than 1/shrinkUnder are in use
 )
 
 func slotOf(tag uint32, pos int) uint64 { return uint64(tag)<<32 | uint64(uint32(pos)+1) }
 func slotTag(s uint64) uint32           { return uint32(s >> 32) }
 func slotPos(s uint64) int              { return int(uint32(s)) - 1 }
 
+// home is where the search for a tag begins in a table of size slots. The table may
+// have any size, so that it can grow by less than twice and be fuller on average.
+func home(tag uint32, size int) uint32 { return uint32(uint64(tag) * uint64(size) >> 32) }
+
+// behind returns the slot behind i.
+func behind(i uint32, size int) uint32 {
+	if i++; int(i) == size {
+		return 0
+	}
+	return i
+}
+
+// distance is how many slots to is behind from.
+func distance(from, to uint32, size int) uint32 {
+	if to >= from {
+		return to - from
+	}
+	return to + uint32(size) - from
+}
+
 // add records that the key with this tag is at pos. The key must be absent.
 func (x *index) add(tag uint32, pos int) {
 	if (x.n+1)*loadDen > len(x.cur)*loadNum {
-		x.resize(max(minIndex, 2*len(x.cur)))
+		x.resize(grown(len(x.cur)))
 	}
 	x.place(slotOf(tag, pos))
 	x.n++
 	x.move()
 }
 
+// grown is the size of the table that comes after one of size slots.
+func grown(size int) int {
+	if size < doubleUnder {
+		return max(minIndex, 2*size)
+	}
+	return size + size/4
+}
+
 func (x *index) place(s uint64) {
-	mask := uint32(len(x.cur) - 1)
-	for i := slotTag(s) & mask; ; i = (i + 1) & mask {
+	size := len(x.cur)
+	for i := home(slotTag(s), size); ; i = behind(i, size) {
 		if x.cur[i] == 0 {
 			x.cur[i] = s
 			return
@@ -80,16 +109,15 @@ func (x *index) remove(tag uint32, pos int) {
 
 // closeGap empties cur[i] and shifts back what probing would no longer reach.
 func (x *index) closeGap(i uint32) {
-	mask := uint32(len(x.cur) - 1)
+	size := len(x.cur)
 	for j := i; ; {
-		j = (j + 1) & mask
+		j = behind(j, size)
 		s := x.cur[j]
 		if s == 0 {
 			break
 		}
 		// s may move to i unless its home lies cyclically in (i, j].
-		home := slotTag(s) & mask
-		if (j-home)&mask >= (j-i)&mask {
+		if distance(home(slotTag(s), size), j, size) >= distance(i, j, size) {
 			x.cur[i] = s
 			i = j
 		}
@@ -101,8 +129,8 @@ func find(table []uint64, s uint64) (uint32, bool) {
 	if len(table) == 0 {
 		return 0, false
 	}
-	mask := uint32(len(table) - 1)
-	for i := slotTag(s) & mask; table[i] != 0; i = (i + 1) & mask {
+	size := len(table)
+	for i := home(slotTag(s), size); table[i] != 0; i = behind(i, size) {
 		if table[i] == s {
 			return i, true
 		}
@@ -138,4 +166,38 @@ func (x *index) move() {
 	if x.next == len(x.old) {
 		x.old = nil
 	}
+}
+
+// search walks the positions that a key with this tag may have.
+func (x *index) search(tag uint32) candidates {
+	c := candidates{table: x.cur, old: x.old, tag: tag}
+	c.begin()
+	return c
+}
+
+// candidates is where a search stands.
+type candidates struct {
+	table, old []uint64 // old: to be searched after table
+	i, tag     uint32
+}
+
+func (c *candidates) begin() {
+	if len(c.table) > 0 {
+		c.i = home(c.tag, len(c.table))
+	}
+}
+
+// next returns the next position, -1 if there is none.
+func (c *candidates) next() int {
+	for len(c.table) > 0 {
+		for s := c.table[c.i]; s != 0; s = c.table[c.i] {
+			c.i = behind(c.i, len(c.table))
+			if slotTag(s) == c.tag && s != tombstone {
+				return slotPos(s)
+			}
+		}
+		c.table, c.old = c.old, nil
+		c.begin()
+	}
+	return -1
 }

@@ -9,15 +9,30 @@ package keyspace
 // newer is only appended to, so that a capture may share both; when the newer is
 // full as well it becomes the older, and what that was is forgotten.
 type journal struct {
-	older, newer []event
-	bytes        int    // of the keys in newer
+	older, newer part
 	forgotten    uint64 // events at or below this revision may be missing
+}
+
+// part has the keys of its events behind one another, so that there are no pointers
+// for the garbage collector to follow.
+type part struct {
+	events []event
+	keys   []byte
+}
+
+// key returns that of event i.
+func (p *part) key(i int) []byte {
+	from := uint32(0)
+	if i > 0 {
+		from = p.events[i-1].keyEnd
+	}
+	return p.keys[from:p.events[i].keyEnd]
 }
 
 // event is a change of which keys there are.
 type event struct {
 	revision uint64
-	key      string // of born and died; shared with the dict
+	keyEnd   uint32 // where the key, of born and died, ends in part.keys
 	kind     eventKind
 	db       uint8
 	other    uint8 // of swapped
@@ -42,23 +57,29 @@ const (
 
 const _ = uint(16 - Databases) // a database's number takes half of an encoded event's first byte
 
-func (j *journal) add(e event) {
-	if len(j.newer) == journalEvents || j.bytes >= journalBytes {
-		if n := len(j.older); n > 0 {
-			j.forgotten = j.older[n-1].revision
+// add notes an event; key is that of born and died.
+func (j *journal) add(e event, key []byte) {
+	if len(j.newer.events) == journalEvents || len(j.newer.keys) >= journalBytes {
+		if n := len(j.older.events); n > 0 {
+			j.forgotten = j.older.events[n-1].revision
 		}
-		j.older, j.newer, j.bytes = j.newer, make([]event, 0, journalEvents), 0
+		j.older, j.newer = j.newer, part{events: make([]event, 0, journalEvents)}
 	}
-	j.newer = append(j.newer, e)
-	j.bytes += len(e.key)
+	j.newer.add(e, key)
+}
+
+func (p *part) add(e event, key []byte) {
+	p.keys = append(p.keys, key...)
+	e.keyEnd = uint32(len(p.keys))
+	p.events = append(p.events, e)
 }
 
 // back calls visit for the events above a revision, the latest first, until it
 // answers false.
-func (j *journal) back(since uint64, visit func(e *event) bool) {
-	for _, part := range [2][]event{j.newer, j.older} {
-		for i := len(part) - 1; i >= 0; i-- {
-			if part[i].revision <= since || !visit(&part[i]) {
+func (j *journal) back(since uint64, visit func(e *event, key []byte) bool) {
+	for _, p := range [2]*part{&j.newer, &j.older} {
+		for i := len(p.events) - 1; i >= 0; i-- {
+			if p.events[i].revision <= since || !visit(&p.events[i], p.key(i)) {
 				return
 			}
 		}
@@ -69,23 +90,24 @@ func (j *journal) back(since uint64, visit func(e *event) bool) {
 // to what the other can see.
 func (j *journal) freeze() journal {
 	f := *j
-	f.newer = f.newer[:len(f.newer):len(f.newer)]
+	f.newer.events = f.newer.events[:len(f.newer.events):len(f.newer.events)]
+	f.newer.keys = f.newer.keys[:len(f.newer.keys):len(f.newer.keys)]
 	return f
 }
 
 func (j *journal) encode(e *Encoder) {
 	e.Uvarint(j.forgotten)
-	for _, part := range [2][]event{j.older, j.newer} {
-		e.Uvarint(uint64(len(part)))
+	for _, p := range [2]*part{&j.older, &j.newer} {
+		e.Uvarint(uint64(len(p.events)))
 		last := j.forgotten
-		for i := range part {
-			ev := &part[i]
+		for i := range p.events {
+			ev := &p.events[i]
 			e.Byte(byte(ev.kind)<<4 | ev.db)
 			e.Uvarint(ev.revision - last)
 			last = ev.revision
 			switch ev.kind {
 			case born, died:
-				e.String(ev.key)
+				e.Bytes(p.key(i))
 			case swapped:
 				e.Byte(ev.other)
 			}
@@ -95,14 +117,14 @@ func (j *journal) encode(e *Encoder) {
 
 func (j *journal) decode(d *Decoder) {
 	j.forgotten = d.Uvarint()
-	for _, part := range [2]*[]event{&j.older, &j.newer} {
+	for _, p := range [2]*part{&j.older, &j.newer} {
 		last := j.forgotten
 		n := d.Uvarint()
 		if n > journalEvents {
 			d.Fail("journal too long")
 		}
-		j.bytes = 0
 		for ; n > 0 && d.Err() == nil; n-- {
+			var key []byte
 			head := d.Byte()
 			ev := event{kind: eventKind(head >> 4), db: head & (Databases - 1)}
 			ev.revision = last + d.Uvarint()
@@ -112,7 +134,7 @@ func (j *journal) decode(d *Decoder) {
 			last = ev.revision
 			switch ev.kind {
 			case born, died:
-				ev.key = d.String()
+				key = d.Bytes()
 			case flushed:
 			case swapped:
 				if ev.other = d.Byte(); ev.other >= Databases {
@@ -121,8 +143,7 @@ func (j *journal) decode(d *Decoder) {
 			default:
 				d.Fail("no such event")
 			}
-			*part = append(*part, ev)
-			j.bytes += len(ev.key)
+			p.add(ev, key)
 		}
 	}
 }

@@ -1,10 +1,10 @@
 package keyspace
 
 // Limits are the sizes at which collections change from their compact form to
-// the one that is fast when big: Redis's directives of the same names. A change
-// is sticky, and which form a collection has is visible (OBJECT ENCODING, the
-// order of HGETALL), so the limits are state: they are in the snapshot, and only
-// a log entry changes them.
+// the one that is fast when big, and those at which keys have to go: Redis's directives
+// of the same names. A change is sticky, and which form a collection has is visible
+// (OBJECT ENCODING, the order of HGETALL), and so is which keys there are: the limits
+// are state. They are in the snapshot, and only a log entry changes them.
 type Limits struct {
 	HashMaxListpackEntries int64
 	HashMaxListpackValue   int64
@@ -16,6 +16,14 @@ type Limits struct {
 	HLLSparseMaxBytes      int64
 	StreamNodeMaxBytes     int64
 	StreamNodeMaxEntries   int64
+
+	// When there is no room, and what goes then.
+	MaxMemory        int64 // bytes that Used may reach, 0: any
+	MaxMemoryPolicy  int64 // a Policy
+	MaxMemorySamples int64
+	Tenacity         int64 // maxmemory-eviction-tenacity: how much of a write's time making room may take
+	LFULogFactor     int64
+	LFUDecayTime     int64 // minutes
 }
 
 // Limit is one of the Limits, by the name of its directive.
@@ -25,6 +33,8 @@ type Limit struct {
 	Min, Max int64
 	Default  int64
 	Memory   bool // CONFIG SET takes it with a unit
+	Summary  string
+	Names    []string // of its values, if these are not numbers to whoever sets it
 	field    func(*Limits) *int64
 }
 
@@ -38,17 +48,25 @@ const (
 //
 //nolint:gochecknoglobals // a constant that Go cannot write as one
 var limitTable = [...]Limit{
-	{"hash-max-listpack-entries", "hash-max-ziplist-entries", 0, maxLong, 512, false, func(l *Limits) *int64 { return &l.HashMaxListpackEntries }},
-	{"hash-max-listpack-value", "hash-max-ziplist-value", 0, maxLong, 64, true, func(l *Limits) *int64 { return &l.HashMaxListpackValue }},
-	{"set-max-intset-entries", "", 0, maxLong, 512, false, func(l *Limits) *int64 { return &l.SetMaxIntsetEntries }},
-	{"list-max-listpack-size", "list-max-ziplist-size", minInt, maxInt, -2, false, func(l *Limits) *int64 { return &l.ListMaxListpackSize }},
-	{"list-compress-depth", "", 0, maxInt, 0, false, func(l *Limits) *int64 { return &l.ListCompressDepth }},
-	{"zset-max-listpack-entries", "zset-max-ziplist-entries", 0, maxLong, 128, false, func(l *Limits) *int64 { return &l.ZSetMaxListpackEntries }},
-	{"zset-max-listpack-value", "zset-max-ziplist-value", 0, maxLong, 64, true, func(l *Limits) *int64 { return &l.ZSetMaxListpackValue }},
-	{"hll-sparse-max-bytes", "", 0, maxLong, 3000, true, func(l *Limits) *int64 { return &l.HLLSparseMaxBytes }},
-	{"stream-node-max-bytes", "", 0, maxLong, 4096, true, func(l *Limits) *int64 { return &l.StreamNodeMaxBytes }},
-	{"stream-node-max-entries", "", 0, maxLong, 100, false, func(l *Limits) *int64 { return &l.StreamNodeMaxEntries }},
+	{"hash-max-listpack-entries", "hash-max-ziplist-entries", 0, maxLong, 512, false, compactForm, nil, func(l *Limits) *int64 { return &l.HashMaxListpackEntries }},
+	{"hash-max-listpack-value", "hash-max-ziplist-value", 0, maxLong, 64, true, compactForm, nil, func(l *Limits) *int64 { return &l.HashMaxListpackValue }},
+	{"set-max-intset-entries", "", 0, maxLong, 512, false, compactForm, nil, func(l *Limits) *int64 { return &l.SetMaxIntsetEntries }},
+	{"list-max-listpack-size", "list-max-ziplist-size", minInt, maxInt, -2, false, compactForm, nil, func(l *Limits) *int64 { return &l.ListMaxListpackSize }},
+	{"list-compress-depth", "", 0, maxInt, 0, false, compactForm, nil, func(l *Limits) *int64 { return &l.ListCompressDepth }},
+	{"zset-max-listpack-entries", "zset-max-ziplist-entries", 0, maxLong, 128, false, compactForm, nil, func(l *Limits) *int64 { return &l.ZSetMaxListpackEntries }},
+	{"zset-max-listpack-value", "zset-max-ziplist-value", 0, maxLong, 64, true, compactForm, nil, func(l *Limits) *int64 { return &l.ZSetMaxListpackValue }},
+	{"hll-sparse-max-bytes", "", 0, maxLong, 3000, true, compactForm, nil, func(l *Limits) *int64 { return &l.HLLSparseMaxBytes }},
+	{"stream-node-max-bytes", "", 0, maxLong, 4096, true, compactForm, nil, func(l *Limits) *int64 { return &l.StreamNodeMaxBytes }},
+	{"stream-node-max-entries", "", 0, maxLong, 100, false, compactForm, nil, func(l *Limits) *int64 { return &l.StreamNodeMaxEntries }},
+	{"maxmemory", "", 0, maxLong, 0, true, "bytes that keys and values may take: beyond it keys are evicted, or writes refused", nil, func(l *Limits) *int64 { return &l.MaxMemory }},
+	{"maxmemory-policy", "", 0, int64(len(policyNames) - 1), int64(NoEviction), false, "which keys are evicted at maxmemory", policyNames, func(l *Limits) *int64 { return &l.MaxMemoryPolicy }},
+	{"maxmemory-samples", "", 1, maxInt, 5, false, "how many keys are looked at for each that is evicted", nil, func(l *Limits) *int64 { return &l.MaxMemorySamples }},
+	{"maxmemory-eviction-tenacity", "", 0, 100, 10, false, "how many keys a write may have to evict itself, when the leader has not kept ahead", nil, func(l *Limits) *int64 { return &l.Tenacity }},
+	{"lfu-log-factor", "", 0, maxInt, 10, false, "how slowly the counter of accesses grows under an LFU policy", nil, func(l *Limits) *int64 { return &l.LFULogFactor }},
+	{"lfu-decay-time", "", 0, maxInt, 1, false, "minutes without an access after which that counter loses one", nil, func(l *Limits) *int64 { return &l.LFUDecayTime }},
 }
+
+const compactForm = "when a collection leaves its compact form: as Redis's directive"
 
 // AllLimits lists the directives.
 func AllLimits() []Limit { return append([]Limit(nil), limitTable[:]...) }
@@ -92,7 +110,10 @@ func (ks *Keyspace) Limits() *Limits { return &ks.limits }
 
 // SetLimits changes the limits of the whole keyspace. Collections that are there
 // keep the form that they have.
-func (db *DB) SetLimits(l Limits) { db.ks.limits = l }
+func (db *DB) SetLimits(l Limits) {
+	db.ks.limits = l
+	db.ks.learn()
+}
 
 func (l *Limits) encode(e *Encoder) {
 	e.Uvarint(uint64(len(limitTable)))

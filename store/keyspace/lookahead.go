@@ -1,7 +1,5 @@
 package keyspace
 
-import "hash/maphash"
-
 // MaxAhead is how many keys LookAhead takes at once: enough for a processor to
 // have as many loads under way as it can, few enough that what they bring is
 // still in its cache when the turn of the last key comes.
@@ -22,17 +20,22 @@ const aheadBytes = 192
 // cannot leave out loads whose result nobody uses.
 func (v *View) LookAhead(keys [][]byte) (sum uint64) {
 	keys = keys[:min(len(keys), MaxAhead)]
-	d := v.d.keys
+	d := v.d
+	if d.shards == nil {
+		return 0
+	}
 	var (
-		tables [MaxAhead][]uint64
-		tags   [MaxAhead]uint32
-		slots  [MaxAhead]uint64
-		items  [MaxAhead]*item[value]
+		tables  [MaxAhead][]uint64
+		at      [MaxAhead]uint32
+		tags    [MaxAhead]uint32
+		slots   [MaxAhead]uint64
+		records [MaxAhead]*record
 	)
 	for i, key := range keys {
-		x, tag := d.hash(maphash.Bytes(hashSeed, key))
-		if n := uint32(len(x.cur)); n > 0 {
-			tables[i], tags[i], slots[i] = x.cur, tag, x.cur[tag&(n-1)]
+		x, tag := d.shard(key)
+		if size := len(x.cur); size > 0 {
+			tables[i], tags[i], at[i] = x.cur, tag, home(tag, size)
+			slots[i] = x.cur[at[i]]
 		}
 	}
 	n := 0
@@ -41,27 +44,20 @@ func (v *View) LookAhead(keys [][]byte) (sum uint64) {
 		// cache line nearly always. Keys in the old table of an index that grows are
 		// not looked for.
 		s := slots[i]
-		for at := tags[i]; s != 0 && slotTag(s) != tags[i]; {
-			at++
-			s = tables[i][at&uint32(len(tables[i])-1)]
+		for at := at[i]; s != 0 && slotTag(s) != tags[i]; {
+			at = behind(at, len(tables[i]))
+			s = tables[i][at]
 		}
-		if s != 0 {
-			items[n] = d.vec.at(slotPos(s))
+		if s != 0 && s != tombstone {
+			records[n] = d.at(slotPos(s))
 			n++
 		}
 	}
-	for _, it := range items[:n] {
-		sum += uint64(len(it.key)) + it.val.version
+	for _, r := range records[:n] {
+		sum += r.state
 	}
-	for _, it := range items[:n] {
-		if len(it.key) > 0 {
-			sum += uint64(it.key[0])
-		}
-		if it.val.boxed {
-			sum += uint64(it.val.object().Kind())
-			continue
-		}
-		b := it.val.bytes()
+	for _, r := range records[:n] {
+		b := v.d.text(r)
 		for j := 0; j < min(len(b), aheadBytes); j += 64 {
 			sum += uint64(b[j])
 		}

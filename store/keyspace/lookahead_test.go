@@ -34,7 +34,7 @@ func TestLookAhead(t *testing.T) {
 			db.Delete(key)
 			delete(model, string(key))
 		case 2:
-			db.SetObject(key, &bag{}, 0)
+			db.SetObject(key, &bag{&dict[int]{}}, 0)
 			model[string(key)] = "bag"
 		default:
 			val := make([]byte, rng.IntN(300))

@@ -48,16 +48,20 @@ func rdbChecksum(b []byte) uint64 {
 // Dump returns the value at key in Redis's serialization, with its footer. ok is
 // false if there is no such key.
 func (v *View) Dump(key []byte) (payload []byte, ok bool) {
-	_, val := v.lookup(key)
-	if val == nil {
+	_, r := v.lookup(key)
+	if r == nil {
 		return nil, false
 	}
-	v.used(val)
+	v.read(key, r)
+	var o Object
+	if r.kind() != String {
+		o = v.held(r)
+	}
 	var w rdbWriter
-	switch o := val.object().(type) {
+	switch o := o.(type) {
 	case nil:
 		w.byte(rdbString)
-		w.string(val.bytes())
+		w.string(v.d.text(r))
 	case *ListObject:
 		w.list(&o.ListView)
 	case *SetObject:
@@ -106,11 +110,13 @@ func (db *DB) Restore(key []byte, d *Dumped, expire, idle, hits int64) {
 	} else {
 		db.SetObject(key, d.obj, expire)
 	}
-	val := &db.d.keys.mut(db.d.keys.find(key)).val
+	r := db.d.at(db.d.find(key))
+	stamp, counted := r.accessed()
 	if idle >= 0 {
-		val.access = uint32(max(db.now/1000-idle, 0))
+		stamp = stampOf(max(db.now-idle*1000, 0))
 	}
 	if hits >= 0 {
-		val.hits = uint8(hits)
+		counted = uint8(hits)
 	}
+	r.setAccessed(stamp, counted)
 }

@@ -19,27 +19,29 @@ func (f *Frozen) Encode(e *Encoder) {
 	f.journal.encode(e)
 	for i := range f.dbs {
 		d := &f.dbs[i]
-		if d.keys.n == 0 && d.swapped == 0 {
+		if d.order.n == 0 && d.swapped == 0 {
 			continue
 		}
 		e.Uvarint(uint64(i) + 1)
 		e.Uvarint(d.swapped)
-		e.Uvarint(uint64(d.keys.n))
-		for j := range d.keys.n {
-			it := d.keys.at(j)
-			val := &it.val
-			kind := byte(val.kind())
-			if val.raw {
+		e.Uvarint(uint64(d.order.n))
+		for j := range d.order.n {
+			if f.once && j%64 == 0 {
+				d.passed.Store(int64(j))
+			}
+			r := d.at(j)
+			kind := byte(r.kind())
+			if r.has(flagRaw) {
 				kind |= rawString
 			}
 			e.Byte(kind)
-			e.String(it.key)
-			e.Uvarint(uint64(val.expire))
-			e.Uvarint(val.version)
-			if !val.boxed {
-				e.Bytes(val.bytes())
+			e.Bytes(r.key())
+			e.Uvarint(uint64(r.deadline()))
+			e.Uvarint(r.version())
+			if o := objectOf(r, &d.boxes); o != nil {
+				o.Encode(e)
 			} else {
-				val.object().Encode(e)
+				e.Bytes(textOf(r, &d.boxes))
 			}
 		}
 	}
@@ -50,6 +52,7 @@ func (f *Frozen) Encode(e *Encoder) {
 func Decode(d *Decoder) (*Keyspace, error) {
 	ks := New()
 	ks.limits.decode(d)
+	ks.learn()
 	ks.journal.decode(d)
 	for last := uint64(0); ; {
 		n := d.Uvarint()
@@ -68,27 +71,47 @@ func Decode(d *Decoder) (*Keyspace, error) {
 		for keys := d.Uvarint(); keys > 0 && d.Err() == nil; keys-- {
 			kind := d.Byte()
 			k := Kind(kind &^ rawString)
-			key := d.String()
-			val := value{expire: int64(d.Uvarint()), version: d.Uvarint(), raw: kind&rawString != 0}
+			key := d.Bytes()
+			expire, version := int64(d.Uvarint()), d.Uvarint()
+			c, str := contents{kind: k}, []byte(nil)
 			if k == String {
-				val.setBytes(d.Bytes())
+				c, str = text(d.Bytes())
+				c.raw = kind&rawString != 0
 			} else {
-				val.setObject(decodeObject(k, d))
+				c.held = decodeObject(k, d)
+				if compact, ok := appendCompact(ks.scratch[:0], c.held); ok {
+					c.held, str, ks.scratch = nil, compact, compact[:0]
+				}
 			}
 			if d.Err() != nil {
 				return nil, d.Err()
 			}
-			if val.expire < 0 || val.raw && k != String {
-				return nil, errors.New("impossible deadline or kind of value")
+			if expire < 0 || version > maxVersion || kind&rawString != 0 && k != String {
+				return nil, errors.New("impossible deadline, version or kind of value")
 			}
-			if db.keys.find([]byte(key)) >= 0 {
+			if db.find(key) >= 0 {
 				return nil, errors.New("key listed twice")
 			}
-			db.keys.add(key, val)
-			if val.expire != 0 {
-				db.expires.Set(deadline{val.expire, key})
-			}
+			ks.unsettled |= 1 << (n - 1)
+			db.restore(key, c, str, expire, version)
 		}
+	}
+}
+
+// restore adds a key that a snapshot has.
+func (d *data) restore(key []byte, c contents, str []byte, expire int64, version uint64) {
+	pos := d.add(key, form{at: expire, boxed: c.held != nil, key: len(key), str: len(str)})
+	r := d.at(pos)
+	r.setKind(c.kind)
+	r.setVersion(version)
+	r.setAccessed(0, newHits)
+	r.set(flagRaw, c.raw)
+	r.set(flagPrivate, c.private)
+	if c.held != nil {
+		r.setBox(d.boxes.add(c.held))
+		d.boxes.changing(r.box(), d.order.at(pos))
+	} else {
+		copy(r.inline(), str)
 	}
 }
 

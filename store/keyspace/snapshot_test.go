@@ -162,7 +162,7 @@ func TestEveryType(t *testing.T) {
 	db, lim := ks.DB(0), ks.Limits()
 	for i := range db.Len() {
 		key, _ := db.At(i)
-		if !db.Copy([]byte(key), &db, []byte("copy of "+key)) {
+		if !db.Copy(key, &db, append([]byte("copy of "), key...)) {
 			t.Fatalf("cannot copy %q", key)
 		}
 	}

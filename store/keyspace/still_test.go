@@ -17,9 +17,9 @@ func TestStill(t *testing.T) {
 		fmt.Fprintln(&b, v.Len(), v.Expires(), v.NextDeadline())
 		for i := range v.Len() {
 			key, _ := v.At(i)
-			payload, ok := v.Dump([]byte(key))
-			info, _ := v.Info([]byte(key))
-			at, _ := v.Expire([]byte(key))
+			payload, ok := v.Dump(key)
+			info, _ := v.Info(key)
+			at, _ := v.Expire(key)
 			fmt.Fprintf(&b, "%s %v %x %s %d\n", key, ok, payload, info.Encoding, at)
 		}
 		for _, n := range []int{3, 600} {

@@ -99,23 +99,22 @@ func (db *DB) StreamForUpdate(key []byte, create bool) (*StreamObject, error) {
 // StreamForGroups is StreamForUpdate for what Redis does not count as a change of
 // the key: consumer groups, and what XSETID sets. WATCH does not see it.
 func (db *DB) StreamForGroups(key []byte) (*StreamObject, error) {
-	pos, val := db.lookupWrite(key)
-	if val == nil {
+	pos, r := db.lookupWrite(key)
+	if r == nil {
 		return nil, nil
 	}
-	if val.kind() != Stream {
+	if r.kind() != Stream {
 		return nil, ErrWrongType
 	}
-	it := db.d.keys.mut(pos)
-	val = &it.val
-	s := val.object().(*StreamObject) //nolint:errcheck // the kinds were compared
-	if val.version <= db.ks.frozen && s.private <= db.ks.frozen {
+	s := db.d.object(r).(*StreamObject) //nolint:errcheck // the kinds were compared
+	if db.ks.shared(db.d, pos, r) && s.private <= db.ks.frozen {
 		s = s.Fork().(*StreamObject) //nolint:errcheck // a stream's fork is a stream
-		val.setObject(s)
+		db.d.boxes.put(r.box(), s)
 	}
+	db.unsettle(pos)
 	s.private = db.ks.revision
-	val.access = uint32(db.now / 1000)
-	db.ks.touched(db.id, it.key, Changed, Stream)
+	db.used(r)
+	db.ks.touched(db.id, r.key(), Changed, Stream)
 	return s, nil
 }
 

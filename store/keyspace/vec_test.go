@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func contents[T any](v *vec[T]) []T {
+func listed[T any](v *vec[T]) []T {
 	out := []T{}
 	for i := range v.n {
 		out = append(out, *v.at(i))
@@ -53,12 +53,12 @@ func TestVecModel(t *testing.T) {
 				v.push(i)
 				model = append(model, i)
 			}
-			if got := contents(v); !slices.Equal(got, model) {
+			if got := listed(v); !slices.Equal(got, model) {
 				t.Fatalf("step %d: %v, want %v", i, got, model)
 			}
 		}
 		for i, p := range pictures {
-			if got := contents(p.v); !slices.Equal(got, p.want) {
+			if got := listed(p.v); !slices.Equal(got, p.want) {
 				t.Fatalf("picture %d changed: %v, want %v", i, got, p.want)
 			}
 		}

@@ -32,12 +32,12 @@ func (m Mark) Revision() uint64 { return uint64(m / 2) }
 // something that a FLUSHDB has then taken away.
 func (ks *Keyspace) Unchanged(db int, key []byte, m Mark, now int64) bool {
 	view := ks.View(db, now)
-	_, val := view.peek(key)
+	_, r := view.peek(key)
 	switch {
-	case (val != nil) != m.Present():
+	case (r != nil) != m.Present():
 		return false
-	case val != nil:
-		return max(val.version, view.d.swapped) <= m.Revision()
+	case r != nil:
+		return max(r.version(), view.d.swapped) <= m.Revision()
 	default:
 		return ks.absentSince(db, key, m.Revision())
 	}
@@ -53,22 +53,22 @@ func (ks *Keyspace) absentSince(db int, key []byte, since uint64) bool {
 	var has uint32
 	if ks.dbs[db].swapped > since {
 		for i, d := range ks.dbs {
-			if d.keys.find(key) >= 0 {
+			if d.find(key) >= 0 {
 				has |= 1 << i
 			}
 		}
 	}
 	absent := true
-	ks.journal.back(since, func(e *event) bool {
+	ks.journal.back(since, func(e *event, name []byte) bool {
 		bit, other := uint32(1)<<e.db, uint32(1)<<e.other
 		switch e.kind {
 		case born:
-			if e.key == string(key) {
+			if string(name) == string(key) {
 				absent = int(e.db) != db
 				has &^= bit
 			}
 		case died:
-			if e.key == string(key) {
+			if string(name) == string(key) {
 				has |= bit
 			}
 		case flushed:

@@ -238,7 +238,7 @@ func TestJournalForgets(t *testing.T) {
 		db.Set(long, nil, 0)
 		db.Delete(long)
 	}
-	if n := len(ks.journal.older) + len(ks.journal.newer); n > 4 {
+	if n := len(ks.journal.older.events) + len(ks.journal.newer.events); n > 4 {
 		t.Errorf("%d events with long keys", n)
 	}
 }

@@ -246,7 +246,7 @@ func (m *Machine) writeMissing(f *frame, spec *command.Spec) {
 	m.held = outer
 	tellMissed(f)
 	for _, e := range held {
-		m.event(e.db, e.name, e.key)
+		m.event(e.db, e.name, []byte(e.key))
 	}
 }
 
@@ -258,9 +258,9 @@ func tellMissed(f *frame) {
 }
 
 // event is the keyspace's OnEvent. Nobody asks how many hear of it.
-func (m *Machine) event(db int, name, key string) {
+func (m *Machine) event(db int, name string, key []byte) {
 	if m.held != nil {
-		*m.held = append(*m.held, keyEvent{db, name, key})
+		*m.held = append(*m.held, keyEvent{db, name, string(key)})
 		return
 	}
 	events := m.ks.Events()
@@ -269,10 +269,10 @@ func (m *Machine) event(db int, name, key string) {
 	}
 	in := "@" + strconv.Itoa(db) + "__:"
 	if events&keyspace.EventKeyspace != 0 {
-		send("__keyspace"+in+key, name)
+		send("__keyspace"+in+string(key), name)
 	}
 	if events&keyspace.EventKeyevent != 0 {
-		send("__keyevent"+in+name, key)
+		send("__keyevent"+in+name, string(key))
 	}
 }
 

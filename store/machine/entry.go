@@ -23,6 +23,8 @@ import (
 //	  announce upTo names { topic(1) len name clients }
 //	  users    argc { len arg }: see acl.Change
 //	  as       id of a user, 0 for one who may do everything
+//	  evict    target keys { len key }
+//	  reads    keys { len key times }
 //	  once     len id keep(ms) resp3(1) digest(16) argc { len arg }
 //
 // The leader seals entries; a request is encoded once, by the node that a client
@@ -44,6 +46,8 @@ const (
 	opUsers           // a change of the users
 	opAs              // on whose behalf the request's scripts run from here on
 	opOnce            // one command, unless one with its id has been run
+	opEvict           // the leader's: delete those of the keys for which there is no room
+	opReads           // keys that clients of the origin have read: not state, but what the next leader goes by
 	opKinds           // how many kinds there are
 )
 

@@ -57,7 +57,8 @@ type watcher struct {
 
 var _ Observer = (*watcher)(nil)
 
-func (w *watcher) Entry(Millis) {}
+func (w *watcher) Entry(Millis)                                               {}
+func (w *watcher) Read(_ Head, view *keyspace.View, key []byte, times uint64) { view.Use(key, times) }
 
 func (w *watcher) Request(h Head, fresh bool) (Asker, error) {
 	if !fresh {
@@ -97,6 +98,7 @@ func (w *watcher) Refused(why acl.Refusal)                                      
 func (w *watcher) Called(command.Called, int64)                                     {}
 func (w *watcher) Blocked()                                                         { w.reply.put("waits"); w.waits++ }
 func (w *watcher) Exec(run bool)                                                    { w.reply.put("exec=%v", run) }
+func (w *watcher) RefuseExec(line string)                                           { w.reply.put("-%s", line) }
 func (w *watcher) EndExec()                                                         { w.reply.put("executed") }
 
 func (w *watcher) Serving(WaitID, bool) {}

@@ -28,6 +28,11 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 	}
 	var err error
 	work := 1
+	m.host.OOM, m.host.InExec = false, kind == opExec
+	switch kind {
+	case opWrite, opExec, opBlock, opOnce:
+		m.host.OOM = m.makeRoom()
+	}
 	switch kind {
 	case opExec:
 		work, err = m.exec(c, asker)
@@ -54,6 +59,10 @@ func (m *Machine) op(c *cursor, asker Asker) error {
 			err = m.announce(c)
 		case opUsers:
 			err = m.changeUsers(c, reply)
+		case opReads:
+			err = m.reads(c, db)
+		case opEvict:
+			err = m.evict(c, db)
 		}
 	}
 	if err == nil {
@@ -86,7 +95,7 @@ func (m *Machine) write(c *cursor, db int, reply command.Reply, asker Asker) err
 	}
 	asker.Runs(db, spec, f.argv)
 	f.call.Args, f.call.Reply, f.call.KeepFrom = f.argv, reply, m.keep // the rest is as pop left it
-	m.call(f, spec, db)
+	m.callIfRoom(f, spec, db)
 	asker.Ran(db, spec, &f.call)
 	return nil
 }
@@ -107,7 +116,7 @@ func (m *Machine) block(c *cursor, db int, reply command.Reply, asker Asker) err
 	}
 	asker.Runs(db, spec, f.argv)
 	f.call.Call = command.Call{Args: f.argv, Reply: reply, MayBlock: true}
-	m.call(f, spec, db)
+	m.callIfRoom(f, spec, db)
 	if f.call.Blocked() {
 		m.enter(f, spec, db, resp3, timeout)
 		asker.Blocked()
@@ -173,6 +182,16 @@ func (m *Machine) resolve(argv [][]byte) (*command.Spec, error) {
 		return nil, fmt.Errorf("%w: no write command %.40q with %d arguments: the entry comes from a newer version", ErrEntry, argv[0], len(argv))
 	}
 	return spec, nil
+}
+
+// callIfRoom is call for a command that may be refused for lack of memory.
+func (m *Machine) callIfRoom(f *frame, spec *command.Spec, db int) {
+	if !m.refuses(spec) {
+		m.call(f, spec, db)
+		return
+	}
+	m.ks.Use(&f.db, db) // for Ran
+	f.call.Reply.Error(command.ErrOOM)
 }
 
 // call runs the handler on the call in f.
@@ -243,7 +262,13 @@ func (m *Machine) exec(c *cursor, asker Asker) (work int, err error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	asker.Exec(run)
+	// Before it begins, as in Redis: then none of its commands is refused.
+	if m.refusesAny(*c, n) {
+		asker.RefuseExec("EXECABORT Transaction discarded because of: " + command.ErrOOM)
+		run = false
+	} else {
+		asker.Exec(run)
+	}
 	m.begin()
 	for i := n; i > 0; i-- {
 		db := c.db()

@@ -67,6 +67,10 @@ type Observer interface {
 	// found their deadlines passed.
 	Expired(n uint64)
 
+	// Read is called for a key that clients of a node, perhaps of this one, have read about
+	// so many times.
+	Read(h Head, view *keyspace.View, key []byte, times uint64)
+
 	// Aside calls f, which may take long and changes nothing that others read: they
 	// may do so meanwhile. It is called between two entries.
 	Aside(f func())
@@ -112,6 +116,10 @@ type Asker interface {
 	Exec(run bool)
 	EndExec()
 
+	// RefuseExec is called instead of Exec if the transaction is not run for another
+	// reason, which line tells.
+	RefuseExec(line string)
+
 	// End says that the whole request is applied.
 	End()
 }
@@ -147,6 +155,9 @@ func (Nobody) Exec(bool) {}
 
 // EndExec does nothing.
 func (Nobody) EndExec() {}
+
+// RefuseExec does nothing.
+func (Nobody) RefuseExec(string) {}
 
 // End does nothing.
 func (Nobody) End() {}

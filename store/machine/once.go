@@ -113,6 +113,8 @@ func (m *Machine) once(c *cursor, db int, reply command.Reply, asker Asker) erro
 		before.reply.Replay(reply)
 	case m.outcomes.size > maxOutcomes:
 		reply.Error(errOnceFull)
+	case m.refuses(spec):
+		reply.Error(command.ErrOOM)
 	default:
 		// Recorded, so that what the members keep depends on the log alone and not on who
 		// listens: a reply's form is that of the client whose request this is.

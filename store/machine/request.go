@@ -211,6 +211,35 @@ func (r *Request) Expire(db int, keys []string) {
 	}
 }
 
+// Evict asks for those of the keys to be deleted, in order, that the policy lets go, for
+// as long as more than target bytes are used.
+func (r *Request) Evict(db int, target int64, keys []string) {
+	r.op(opEvict, db)
+	r.b = appendUvarint(r.b, uint64(target))
+	r.b = appendUvarint(r.b, uint64(len(keys)))
+	for _, key := range keys {
+		r.b = appendUvarint(r.b, uint64(len(key)))
+		r.b = append(r.b, key...)
+	}
+}
+
+// KeyRead is a key that was read on this node, and about how often.
+type KeyRead struct {
+	Key   string
+	Times uint64
+}
+
+// Reads tells the others of keys that were read on this node.
+func (r *Request) Reads(db int, keys []KeyRead) {
+	r.op(opReads, db)
+	r.b = appendUvarint(r.b, uint64(len(keys)))
+	for _, k := range keys {
+		r.b = appendUvarint(r.b, uint64(len(k.Key)))
+		r.b = append(r.b, k.Key...)
+		r.b = appendUvarint(r.b, k.Times)
+	}
+}
+
 // Seal puts the head right before the ops and returns the whole request, which is
 // a part of r's own memory.
 func (r *Request) Seal(h Head) []byte {

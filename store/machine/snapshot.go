@@ -77,11 +77,18 @@ func (p *Picture) Now() Millis { return p.now }
 // Revision returns what Machine.Revision was.
 func (p *Picture) Revision() uint64 { return p.revision }
 
+// Release says that the picture is not read any more: until then the machine keeps
+// what was in it and is not in the state any more. Any goroutine may call it, once or more.
+func (p *Picture) Release() { p.frozen.Release() }
+
 // Keyspace returns the data as they were.
 func (p *Picture) Keyspace() *keyspace.Frozen { return p.frozen }
 
 // Library returns the scripts and functions as they were.
 func (p *Picture) Library() *library.Library { return p.library }
+
+// Once says that the picture is written once, and not read otherwise: see keyspace.Frozen.
+func (p *Picture) Once() { p.frozen.Once() }
 
 // Write writes the body of a snapshot.
 func (p *Picture) Write(w io.Writer) error {

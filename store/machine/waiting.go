@@ -274,7 +274,7 @@ func (ws *waiting) touched(t keyspace.Touch) {
 		if t.Kind == keyspace.List || t.Kind == keyspace.ZSet || t.Kind == keyspace.Stream {
 			ws.markReady(t.DB, t.Key)
 		}
-	case keyspace.Replaced, keyspace.Deleted, keyspace.Expired:
+	case keyspace.Replaced, keyspace.Deleted, keyspace.Expired, keyspace.Evicted:
 		// Of a stream that has gone, the consumers of its groups hear with an error. For
 		// a list that has gone there is nothing to say: its clients wait on.
 		if t.Kind == keyspace.Stream {
@@ -296,8 +296,8 @@ func (ws *waiting) touched(t keyspace.Touch) {
 	}
 }
 
-func (ws *waiting) markReady(db int, key string) {
-	if s := ws.spots[spotKey{db, key}]; s != nil {
+func (ws *waiting) markReady(db int, key []byte) {
+	if s := ws.spots[spotKey{db, string(key)}]; s != nil {
 		ws.mark(s)
 	}
 }

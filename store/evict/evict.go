@@ -1,0 +1,163 @@
+package evict
+
+import (
+	"math"
+	"slices"
+
+	"github.com/raftredis/raftredis/store/keyspace"
+)
+
+// Score is how gladly a policy lets a key go: the highest of those that were looked at
+// goes first. It is the one place that tells the policies apart.
+func Score(p keyspace.Policy, c *keyspace.Candidate) uint64 {
+	// What was restored from a snapshot and not used since has been idle for longer than
+	// anything else; of two the one that was written earlier.
+	idle := math.MaxUint64 - c.Version
+	if c.Idle >= 0 {
+		idle = uint64(c.Idle)
+	}
+	switch p {
+	case keyspace.AllKeysLFU, keyspace.VolatileLFU:
+		// Of those that were used as often, any, as in Redis: to let the one go that was not
+		// used for longest would lose all of a loop that does not fit.
+		return uint64(255 - c.Freq)
+	case keyspace.AllKeysLHD, keyspace.VolatileLHD:
+		// A density is not negative, so its bits are in its order.
+		return uint64(math.MaxInt32-math.Float32bits(c.Density))<<33 | idle&(1<<33-1)
+	case keyspace.VolatileTTL:
+		return math.MaxInt64 - uint64(c.Expire)
+	case keyspace.AllKeysLRU, keyspace.VolatileLRU:
+		return idle
+	default:
+		return 0
+	}
+}
+
+// poolSize is how many of those that were looked at and not chosen are remembered, as in
+// Redis: with them five samples are nearly as good as knowing all keys.
+const poolSize = 16
+
+// Key is a key that was chosen.
+type Key struct {
+	DB    int
+	Name  string
+	Bytes int64 // that it needs
+}
+
+// Chooser chooses keys. It is for one goroutine.
+type Chooser struct {
+	pool    []entry                     // the lowest score first
+	pending map[int]map[string]struct{} // by database: chosen, and not gone yet
+	rand    keyspace.Rand
+}
+
+type entry struct {
+	Key
+	score uint64
+}
+
+// NewChooser returns one that goes by that chance.
+func NewChooser(seed uint64) *Chooser {
+	return &Chooser{pending: make(map[int]map[string]struct{}), rand: keyspace.NewRand(seed)}
+}
+
+// Choose returns keys that need about need bytes together, at most n of them, fewer if it
+// does not find any more. They are not chosen again before Done. The caller holds the lock
+// for reading.
+func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []Key) {
+	p := ks.Limits().Policy()
+	if p == keyspace.NoEviction {
+		return nil
+	}
+	samples := int(min(ks.Limits().MaxMemorySamples, maxSamples))
+	if p == keyspace.AllKeysRandom || p == keyspace.VolatileRandom {
+		samples = 1
+	}
+	ks.Learn()
+	// Several at a time, so that what they need of memory is waited for together.
+	several := max(1, min(atATime, maxSamples/samples))
+	for misses := 0; need > 0 && len(keys) < n && misses < maxMisses; {
+		if ks.Candidates(p) == 0 {
+			break
+		}
+		ks.Sample(p, &c.rand, several*samples, now, func(cand *keyspace.Candidate) { c.offer(p, cand) })
+		for range several {
+			if need <= 0 || len(keys) == n {
+				break
+			}
+			k, ok := c.take(ks, p, now)
+			if !ok {
+				misses++
+				break
+			}
+			keys, need = append(keys, k), need-k.Bytes
+		}
+	}
+	return keys
+}
+
+const (
+	maxSamples = keyspace.MaxSample
+	atATime    = poolSize / 2
+	maxMisses  = 64 // nearly everything that is left has been chosen already
+)
+
+// offer puts a candidate into the pool if it is better than what is there.
+func (c *Chooser) offer(p keyspace.Policy, cand *keyspace.Candidate) {
+	score := Score(p, cand)
+	if len(c.pool) == poolSize && score <= c.pool[0].score {
+		return
+	}
+	if c.chosen(cand.DB, cand.Key) {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(c.pool, score, func(e entry, s uint64) int {
+		if e.score < s {
+			return -1
+		}
+		return 1
+	})
+	e := entry{Key{cand.DB, string(cand.Key), cand.Bytes}, score}
+	if len(c.pool) < poolSize {
+		c.pool = slices.Insert(c.pool, at, e)
+		return
+	}
+	copy(c.pool, c.pool[1:at])
+	c.pool[at-1] = e
+}
+
+// take takes the best of the pool that is still as good as it was.
+func (c *Chooser) take(ks *keyspace.Keyspace, p keyspace.Policy, now int64) (Key, bool) {
+	for len(c.pool) > 0 {
+		e := c.pool[len(c.pool)-1]
+		c.pool = c.pool[:len(c.pool)-1]
+		cand, ok := ks.FindCandidate(e.DB, []byte(e.Name), p, now)
+		if !ok || Score(p, &cand) < e.score || c.chosen(e.DB, cand.Key) {
+			continue // it has gone, or somebody has used it
+		}
+		names := c.pending[e.DB]
+		if names == nil {
+			names = make(map[string]struct{})
+			c.pending[e.DB] = names
+		}
+		names[e.Name] = struct{}{}
+		e.Bytes = cand.Bytes
+		return e.Key, true
+	}
+	return Key{}, false
+}
+
+func (c *Chooser) chosen(db int, name []byte) bool {
+	_, ok := c.pending[db][string(name)]
+	return ok
+}
+
+// Done says that what was to become of keys has.
+func (c *Chooser) Done(keys []Key) {
+	for _, k := range keys {
+		delete(c.pending[k.DB], k.Name)
+	}
+}
+
+// Forget forgets what was looked at: it may be of another policy, or long ago.
+func (c *Chooser) Forget() { c.pool = c.pool[:0] }
