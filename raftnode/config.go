@@ -167,6 +167,10 @@ type Config struct {
 	// Durability says when the log is forced to disk. Default Always.
 	Durability Durability
 
+	// LogEngine says what writes the log. A directory of etcd's WAL can go over to the
+	// journal, not back. Default: what the directory has; etcd's WAL for a new one.
+	LogEngine LogEngine
+
 	// Failpoint, if not nil, is called at every boundary of the persist path with
 	// its name. An error makes that step fail. For tests only. The names, in the
 	// order of a node's life:
@@ -300,6 +304,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Durability > No {
 		bad("unknown durability %d", c.Durability)
+	}
+	if c.LogEngine != "" && !slices.Contains(LogEngines(), c.LogEngine) {
+		bad("unknown log engine %q", c.LogEngine)
 	}
 	if t := c.PeerTLS; t != (TLS{}) && (t.CertFile == "" || t.KeyFile == "" || t.CAFile == "") {
 		bad("peer TLS needs a certificate, a key and a CA file")

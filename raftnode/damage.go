@@ -28,7 +28,8 @@ type survey struct {
 	lg       *zap.Logger
 	promised *promise // nil if there is none that can be read
 	who      identity
-	first    segment // of those that count
+	segments []segment // all there are
+	first    segment   // of those that count
 	tail     *scan
 	history  *history
 	snapshot *raftpb.Snapshot // what to start from, nil for an empty state
@@ -37,6 +38,10 @@ type survey struct {
 	membersAt uint64
 
 	aside []damagedFile // to be set aside
+
+	// kept are the entries behind keepFrom, for behind.
+	kept     []*raftpb.Entry
+	keepFrom uint64
 }
 
 // examine reads the data directory of a member that has a log.
@@ -167,6 +172,7 @@ func (v *survey) readDescriptors() ([]*found, error) {
 	for _, f := range all {
 		if f.snapshot != nil {
 			v.members, v.membersAt = f.desc.membership(), f.index
+			v.keepFrom = f.index // most likely
 			break
 		}
 	}
@@ -200,6 +206,10 @@ func (v *survey) readLog() error {
 	if len(all) == 0 {
 		return v.refuse(walDir(v.cfg), "the log is gone")
 	}
+	if err := v.cfg.checkEngine(all); err != nil {
+		return err
+	}
+	v.segments = all
 	if v.promised != nil && v.foreign(all[len(all)-1]) {
 		v.promised = nil // of a log that NewCluster has moved aside
 	}
@@ -238,10 +248,10 @@ func (v *survey) readLog() error {
 			return v.refuse(s.path, "it had records up to offset %d with checksum %08x, and those that are there end at %d with %08x: "+
 				"it was cut off, or it is an older copy", p.Offset, p.CRC, sc.end, sc.crc)
 		}
-		if sc.bad == nil && len(sc.rest()) > 0 {
+		if sc.bad == nil && len(sc.rest()) > 0 && len(sc.unfinished) == 0 {
 			sc.bad = errors.New("something stands behind the last record")
 		}
-		err = sc.tell(v.history)
+		err = sc.tell(v.history, v.keep)
 		if err == nil && i < len(all)-1 && sc.bad != nil {
 			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
 		}
@@ -269,9 +279,52 @@ func (v *survey) readLog() error {
 	return nil
 }
 
+// keep takes in an entry of the log.
+func (v *survey) keep(e *raftpb.Entry) {
+	index := e.GetIndex()
+	switch n := uint64(len(v.kept)); {
+	case index <= v.keepFrom: // what was behind it is overwritten
+		v.kept = nil
+	case index > v.keepFrom+n+1: // behind a snapshot of the leader
+		v.kept, v.keepFrom = []*raftpb.Entry{e}, index-1
+	default:
+		v.kept = append(v.kept[:index-v.keepFrom-1], e)
+	}
+}
+
+// behind returns the entries that the log has behind an index. Those behind the newest
+// snapshot were kept when the log was read; for another it is read once more.
+func (v *survey) behind(index uint64) ([]*raftpb.Entry, error) {
+	if v.keepFrom != index {
+		v.kept, v.keepFrom = nil, index
+		for _, s := range v.segments {
+			if s.seq < v.first.seq {
+				continue
+			}
+			sc, err := scanSegment(s)
+			if err == nil {
+				err = sc.tell(newHistory(), v.keep)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	last := max(index, v.history.last)
+	if v.keepFrom != index || index+uint64(len(v.kept)) < last {
+		return nil, v.refuse(walDir(v.cfg), "the log does not lead on from entry %d", index)
+	}
+	return v.kept[:last-index], nil // a leader's snapshot may have cut it short
+}
+
 // foreign reports whether a segment is of another cluster than the promise. Which of
 // them the directory belongs to is for its origin to say.
 func (v *survey) foreign(s segment) bool {
+	if s.journal {
+		var who identity
+		meta, err := journalMeta(s)
+		return err == nil && json.Unmarshal(meta, &who) == nil && who.Cluster != v.promised.Cluster
+	}
 	f, err := os.Open(s.path)
 	if err != nil {
 		return false // it will be missed
@@ -296,7 +349,7 @@ func (v *survey) foreign(s segment) bool {
 
 // startOver has the log begin with segment i of all.
 func (v *survey) startOver(all []segment, i int, path, why string) {
-	v.history = newHistory()
+	v.history, v.kept = newHistory(), nil
 	v.first = all[i]
 	for _, s := range all[:i] {
 		if s.path == path {
@@ -321,7 +374,7 @@ func (v *survey) readTail(sc *scan) error {
 		// A segment is made at its full length, and grows only with a record that does not
 		// fit. (For a moment it is shorter while a log is opened, and then its end has been
 		// promised: openDisk.)
-		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", len(sc.file), wal.SegmentSizeBytes)
+		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", sc.size, wal.SegmentSizeBytes)
 	case len(sc.rest()) == 0:
 		return nil
 	case !sc.torn(synced):
@@ -329,7 +382,9 @@ func (v *survey) readTail(sc *scan) error {
 		return v.refuse(sc.path, "at offset %d: %w", sc.end, cmp.Or(sc.bad, errors.New("the records end, and others stand behind that")))
 	}
 	sc.unfinished, sc.bad = sc.rest(), nil
-	sc.file = sc.file[:sc.end]
+	if sc.journal == nil {
+		sc.file = sc.file[:sc.end]
+	}
 	return nil
 }
 
@@ -432,6 +487,12 @@ func (v *survey) mend() error {
 		return err
 	}
 	if len(sc.unfinished) == 0 && sc.whole() {
+		return nil
+	}
+	if sc.journal != nil {
+		if err := sc.journal.Mend(); err != nil {
+			return fmt.Errorf("mend the log: %w", err)
+		}
 		return nil
 	}
 	f, err := os.OpenFile(sc.path, os.O_WRONLY, 0)

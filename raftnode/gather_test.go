@@ -46,7 +46,7 @@ func TestGathering(t *testing.T) {
 					if i < len(tc.rate) {
 						rate = tc.rate[i]
 					}
-										l.run(clients, rate, length)
+					l.run(clients, rate, length)
 				}
 				slices.Sort(l.took)
 				n := len(l.took)

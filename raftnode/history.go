@@ -116,6 +116,10 @@ func (h *history) state(hs *raftpb.HardState) error {
 		hs.GetTerm() == was.GetTerm() && was.GetVote() != 0 && hs.GetVote() != was.GetVote():
 		return fmt.Errorf("%w: term %d, vote %d and commit index %d after %d, %d and %d", errUnlikeRaft,
 			hs.GetTerm(), hs.GetVote(), hs.GetCommit(), was.GetTerm(), was.GetVote(), was.GetCommit())
+	case hs.GetTerm() == was.GetTerm() && hs.GetVote() == was.GetVote() && hs.GetCommit() == was.GetCommit():
+		// Each segment begins with it, also one that begins between a leader's snapshot and
+		// what confirms that.
+		return nil
 	}
 	h.hard = hs
 	if p := h.pending; p.index > 0 && hs.GetCommit() >= p.index {

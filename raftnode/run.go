@@ -338,7 +338,7 @@ func (n *Node) writeBody(p pendingSnapshot) {
 }
 
 // runPurge removes old files after each snapshot. What that is, it finds out from the
-// names on the disk and from the WAL's locks: see disk.purge.
+// names on the disk and from what was released: see disk.purge.
 func (n *Node) runPurge() {
 	for {
 		select {
@@ -364,7 +364,7 @@ func (n *Node) runSyncs() {
 	for {
 		select {
 		case <-ticker.C:
-			if err := n.disk.syncTail(); err != nil {
+			if err := n.disk.log.sync(); err != nil {
 				n.stop(err)
 				return
 			}
