@@ -370,6 +370,8 @@ func (v *survey) readTail(sc *scan) error {
 	switch {
 	case sc.meta == nil:
 		return v.refuse(sc.path, "it cannot be read from its very beginning: %w", cmp.Or(sc.bad, errNoRecord))
+	case sc.journal != nil && sc.bad != nil:
+		return v.refuse(sc.path, "at offset %d: %w", sc.end, sc.bad)
 	case synced && !promised && !sc.whole() && sc.full():
 		// A segment is made at its full length, and grows only with a record that does not
 		// fit. (For a moment it is shorter while a log is opened, and then its end has been

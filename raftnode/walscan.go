@@ -233,7 +233,7 @@ func (sc *scan) full() bool {
 // synced before the next began.
 func (sc *scan) torn(synced bool) bool {
 	if sc.journal != nil {
-		return sc.bad == nil
+		return true // or it would be bad
 	}
 	rest := sc.rest()
 	switch {

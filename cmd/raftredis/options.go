@@ -45,6 +45,7 @@ type options struct {
 
 	dir           text
 	appendfsync   oneOf
+	logEngine     oneOf
 	snapshotBytes memory
 	catchUpBytes  memory
 
@@ -95,6 +96,7 @@ func newOptions() *options {
 
 		dir:           text{"./raftredis-data", "path"},
 		appendfsync:   oneOf{"always", []string{"always", "everysec", "no"}},
+		logEngine:     oneOf{"auto", []string{"auto", string(raftnode.JournalLog), string(raftnode.EtcdLog)}},
 		snapshotBytes: 64 << 20,
 		catchUpBytes:  4 << 20,
 

@@ -316,6 +316,9 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		ElectionTicks: electionTicks,
 		Failpoint:     o.failpointHook(),
 	}
+	if o.logEngine.value != "auto" {
+		cfg.LogEngine = raftnode.LogEngine(o.logEngine.value)
+	}
 	switch o.appendfsync.value {
 	case "always":
 		cfg.Durability = raftnode.Always

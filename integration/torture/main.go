@@ -21,6 +21,7 @@ func main() {
 	flag.IntVar(&cfg.rounds, "kill-rounds", 0, "instead of anything else, kill the leader so many `times`")
 	flag.StringVar(&cfg.binary, "binary", "", "raftredis `binary`; built from this checkout if empty")
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` for data and logs; a temporary one, removed after success, if empty")
+	flag.StringVar(&cfg.engine, "log-engine", "auto", "`engine` of the log: see raftredis --help")
 	race := flag.Bool("race", false, "build the binary with the race detector")
 	flag.Parse()
 	if cfg.seed == 0 {

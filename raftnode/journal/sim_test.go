@@ -98,7 +98,7 @@ func (im *image) payload() []byte {
 func TestCrashes(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	rounds := 3000
+	rounds := 2000
 	if testing.Short() {
 		rounds = 300
 	}
