@@ -83,7 +83,7 @@ func (l *journalLog) head(dst []byte) []byte {
 }
 
 func (l *journalLog) options() journal.Options {
-	return journal.Options{SegmentBytes: wal.SegmentSizeBytes, Head: l.head, Beside: l.cfg.LongWork}
+	return journal.Options{SegmentBytes: wal.SegmentSizeBytes, Head: l.head, Direct: l.cfg.Durability == Always, Beside: l.cfg.LongWork}
 }
 
 func createJournalLog(cfg *Config, dir string, meta []byte) (*journalLog, error) {

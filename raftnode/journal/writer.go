@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 )
@@ -20,6 +22,8 @@ type Options struct {
 	// Head appends what each segment is to begin with, so that it stands by itself
 	// when those before it are gone. Append calls it.
 	Head func(dst []byte) []byte
+	// Direct has synced records written past the kernel's cache, where that works.
+	Direct bool
 	// Beside is called before a spare segment is made, which keeps a thread waiting
 	// for the disk, and what it returns after that. May be nil.
 	Beside func() (done func())
@@ -35,8 +39,11 @@ const firstBytes = 1 << 20
 type Writer struct {
 	dir string
 	o   Options
-	buf []byte
+	buf []byte // aligned
 	crc uint32 // of the last record
+	// direct is the newest segment once more, for writes that need no sync. It is nil if
+	// there is no such thing here.
+	direct *os.File
 
 	seq    atomic.Uint64 // of the newest segment
 	spares spares
@@ -91,6 +98,7 @@ func Open(sc *Scan, o Options) (*Writer, error) {
 	}
 	w.f, w.made, w.crc, w.written, w.synced = f, max(sc.Made, sc.Size), sc.CRC, sc.End, sc.End
 	w.seq.Store(sc.Seq)
+	w.openDirect(sc.Path)
 	w.MakeSpare()
 	return w, nil
 }
@@ -115,7 +123,27 @@ func (w *Writer) abandon() error {
 	if w.f == nil {
 		return nil
 	}
-	return w.f.Close()
+	return errors.Join(w.closeDirect(), w.f.Close())
+}
+
+// openDirect opens the newest segment for direct writes, if that is wanted and there is
+// such a thing.
+func (w *Writer) openDirect(path string) {
+	if !w.o.Direct {
+		return
+	}
+	if f, err := openDirect(path); err == nil {
+		w.direct = f
+	}
+}
+
+func (w *Writer) closeDirect() error {
+	if w.direct == nil {
+		return nil
+	}
+	f := w.direct
+	w.direct = nil
+	return f.Close() // each write was durable
 }
 
 // Seq is the number of the newest segment.
@@ -138,26 +166,65 @@ func (w *Writer) Append(payload []byte, first uint64, sync bool) error {
 	w.mu.Lock()
 	place, synced := w.written, w.synced
 	w.mu.Unlock()
-	var crc uint32
-	w.buf, crc = appendFrame(w.buf[:0], w.seq.Load(), place, synced, w.crc, payload)
-	if _, err := w.f.WriteAt(w.buf, place); err != nil {
+	w.reserve(int(SectorSize * sectors(len(payload))))
+	frame, crc := appendFrame(w.buf[:0], w.seq.Load(), place, synced, w.crc, payload)
+	// Directly only behind what is durable: it would not make that so.
+	durable, err := false, error(nil)
+	if sync && place == synced {
+		durable, err = w.writeDirect(frame, place)
+	}
+	if !durable && err == nil {
+		_, err = w.f.WriteAt(frame, place)
+	}
+	if err != nil {
 		return w.fail(err)
 	}
 	w.crc = crc
 	w.mu.Lock()
-	w.written = place + int64(len(w.buf))
+	w.written = place + int64(len(frame))
+	if durable {
+		w.synced = w.written
+	}
 	w.mu.Unlock()
-	if cap(w.buf) > maxBuffer {
+	if len(w.buf) > maxBuffer {
 		w.buf = nil
 	}
-	if sync {
+	if sync && !durable {
 		return w.Sync()
 	}
 	return nil
 }
 
-// maxBuffer is what a Writer keeps for its next record.
-const maxBuffer = 4 << 20
+// writeDirect writes a frame durably, if that can be done directly.
+func (w *Writer) writeDirect(frame []byte, place int64) (done bool, err error) {
+	if w.direct == nil {
+		return false, nil
+	}
+	n, err := w.direct.WriteAt(frame, place)
+	if n == 0 && notDirect(err) {
+		w.o.Direct = false
+		return false, w.closeDirect()
+	}
+	return err == nil, err
+}
+
+// reserve makes buf large enough, and has it begin where a disk can read from memory
+// directly.
+func (w *Writer) reserve(size int) {
+	if len(w.buf) >= size {
+		return
+	}
+	size = max(64<<10, 1<<bits.Len(uint(size-1)))
+	b := make([]byte, size+pageSize)
+	at := int(uintptr(unsafe.Pointer(unsafe.SliceData(b))) % pageSize)
+	w.buf = b[(pageSize-at)%pageSize:][:size:size]
+}
+
+const (
+	// maxBuffer is what a Writer keeps for its next record.
+	maxBuffer = 4 << 20
+	pageSize  = 4 << 10
+)
 
 func (w *Writer) fail(err error) error {
 	w.mu.Lock()
@@ -197,6 +264,9 @@ func (w *Writer) next(payload int, first uint64) error {
 		return err
 	}
 	old := w.f
+	if err := w.closeDirect(); err != nil {
+		return err
+	}
 	if err := w.beginFor(payload, w.seq.Load()+1, first); err != nil {
 		return err
 	}
@@ -243,6 +313,7 @@ func (w *Writer) beginFor(payload int, seq, first uint64) error {
 	w.mu.Unlock()
 	w.crc = crc
 	w.seq.Store(seq)
+	w.openDirect(filepath.Join(w.dir, segmentName(seq, first)))
 	return nil
 }
 
@@ -273,7 +344,7 @@ func (w *Writer) Close(sync bool) error {
 	if sync {
 		err = errors.Join(err, w.Sync())
 	}
-	return errors.Join(err, w.f.Close())
+	return errors.Join(err, w.closeDirect(), w.f.Close())
 }
 
 // syncDir makes the names in a directory durable.

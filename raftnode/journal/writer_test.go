@@ -45,11 +45,17 @@ func readAll(t *testing.T, dir string) (all [][]byte, last *Scan) {
 // TestWriter appends to a journal of small segments, frees old ones, and opens it again
 // now and then.
 func TestWriter(t *testing.T) {
+	for _, direct := range []bool{false, true} {
+		t.Run(fmt.Sprintf("direct=%t", direct), func(t *testing.T) { writer(t, direct) })
+	}
+}
+
+func writer(t *testing.T, direct bool) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	dir := filepath.Join(t.TempDir(), "j")
-	o := Options{SegmentBytes: 64 << 10, Head: func(dst []byte) []byte { return append(dst, "head of j"...) }}
+	o := Options{SegmentBytes: 64 << 10, Head: func(dst []byte) []byte { return append(dst, "head of j"...) }, Direct: direct}
 	w, err := Create(dir, o)
 	must(t, err)
 	var want [][]byte
