@@ -39,9 +39,7 @@ type survey struct {
 
 	aside []damagedFile // to be set aside
 
-	// kept are the entries behind keepFrom, for behind.
-	kept     []*raftpb.Entry
-	keepFrom uint64
+	kept tail // for behind
 }
 
 // examine reads the data directory of a member that has a log.
@@ -172,7 +170,7 @@ func (v *survey) readDescriptors() ([]*found, error) {
 	for _, f := range all {
 		if f.snapshot != nil {
 			v.members, v.membersAt = f.desc.membership(), f.index
-			v.keepFrom = f.index // most likely
+			v.kept.from = f.index // most likely
 			break
 		}
 	}
@@ -251,7 +249,7 @@ func (v *survey) readLog() error {
 		if sc.bad == nil && len(sc.rest()) > 0 && len(sc.unfinished) == 0 {
 			sc.bad = errors.New("something stands behind the last record")
 		}
-		err = sc.tell(v.history, v.keep)
+		err = sc.tell(v.history, v.kept.add)
 		if err == nil && i < len(all)-1 && sc.bad != nil {
 			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
 		}
@@ -279,42 +277,29 @@ func (v *survey) readLog() error {
 	return nil
 }
 
-// keep takes in an entry of the log.
-func (v *survey) keep(e *raftpb.Entry) {
-	index := e.GetIndex()
-	switch n := uint64(len(v.kept)); {
-	case index <= v.keepFrom: // what was behind it is overwritten
-		v.kept = nil
-	case index > v.keepFrom+n+1: // behind a snapshot of the leader
-		v.kept, v.keepFrom = []*raftpb.Entry{e}, index-1
-	default:
-		v.kept = append(v.kept[:index-v.keepFrom-1], e)
-	}
-}
-
 // behind returns the entries that the log has behind an index. Those behind the newest
 // snapshot were kept when the log was read; for another it is read once more.
 func (v *survey) behind(index uint64) ([]*raftpb.Entry, error) {
-	if v.keepFrom != index {
-		v.kept, v.keepFrom = nil, index
+	if v.kept.from != index {
+		v.kept = tail{from: index}
 		for _, s := range v.segments {
 			if s.seq < v.first.seq {
 				continue
 			}
 			sc, err := scanSegment(s)
 			if err == nil {
-				err = sc.tell(newHistory(), v.keep)
+				err = sc.tell(newHistory(), v.kept.add)
 			}
 			if err != nil {
 				return nil, err
 			}
 		}
 	}
-	last := max(index, v.history.last)
-	if v.keepFrom != index || index+uint64(len(v.kept)) < last {
+	entries, ok := v.kept.upTo(index, v.history)
+	if !ok {
 		return nil, v.refuse(walDir(v.cfg), "the log does not lead on from entry %d", index)
 	}
-	return v.kept[:last-index], nil // a leader's snapshot may have cut it short
+	return entries, nil
 }
 
 // foreign reports whether a segment is of another cluster than the promise. Which of
@@ -349,7 +334,7 @@ func (v *survey) foreign(s segment) bool {
 
 // startOver has the log begin with segment i of all.
 func (v *survey) startOver(all []segment, i int, path, why string) {
-	v.history, v.kept = newHistory(), nil
+	v.history, v.kept.entries = newHistory(), nil
 	v.first = all[i]
 	for _, s := range all[:i] {
 		if s.path == path {

@@ -96,6 +96,7 @@ func stillSim(cfg Config, peers int, rng *rand.Rand) *sim {
 
 func (s *sim) add(id uint64) *simNode {
 	n := &simNode{s: s, id: id, cfg: s.cfg, disk: newSimDisk(id)}
+	n.disk.engine = s.engine(id)
 	n.cfg.ID = id
 	if s.trace != nil {
 		n.disk.trace = func(step string) { s.logf("%d disk: %s", id, step) }
@@ -103,6 +104,9 @@ func (s *sim) add(id uint64) *simNode {
 	s.nodes[id] = n
 	return n
 }
+
+// engine has members with both engines of the log in one cluster.
+func (s *sim) engine(id uint64) LogEngine { return LogEngines()[id%2] }
 
 func (s *sim) ids() []uint64 { return slices.Sorted(maps.Keys(s.nodes)) }
 
