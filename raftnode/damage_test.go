@@ -333,6 +333,11 @@ func everyBit(t *testing.T, engine LogEngine) {
 				}
 				flipped := bytes.Clone(b)
 				flipped[at] ^= 1 << bit
+				if engine == EtcdLog && !promised && at%sectorSize >= sectorSize-8 && len(bytes.Trim(flipped[at/8*8:at/8*8+8], "\x00")) == 0 {
+					// The length of a record was all that its sector had of it, and is zero now:
+					// as if that sector had not been written (DESIGN.md, "Damage").
+					continue
+				}
 				if err := os.WriteFile(path, flipped, 0o600); err != nil {
 					t.Fatal(err)
 				}
