@@ -168,7 +168,7 @@ type Config struct {
 	Durability Durability
 
 	// LogEngine says what writes the log. A directory of etcd's WAL can go over to the
-	// journal, not back. Default: what the directory has; etcd's WAL for a new one.
+	// journal, not back. Default: what the directory has; the journal for a new one.
 	LogEngine LogEngine
 
 	// Failpoint, if not nil, is called at every boundary of the persist path with

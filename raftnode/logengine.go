@@ -22,7 +22,7 @@ const (
 )
 
 // LogEngines are all there are, the one for new directories first.
-func LogEngines() []LogEngine { return []LogEngine{EtcdLog, JournalLog} }
+func LogEngines() []LogEngine { return []LogEngine{JournalLog, EtcdLog} }
 
 // logWriter appends to the log. The storage goroutine calls all of it, but for sync,
 // purge, spare and makeSpare. No error is ever retried.
