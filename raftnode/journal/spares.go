@@ -56,7 +56,7 @@ func (s *spares) take(need, size int64) (spare, error) {
 		}
 	}
 	path := s.name()
-	if err := makeFile(path, size, func(int64) {}); err != nil {
+	if err := makeFile(path, size, func(int64) error { return nil }); err != nil {
 		return spare{}, err
 	}
 	return spare{path, size}, nil
@@ -83,10 +83,14 @@ func (s *spares) make(size int64) {
 		if s.beside != nil {
 			defer s.beside()()
 		}
-		err := makeFile(path, size, func(written int64) {
+		err := makeFile(path, size, func(written int64) error {
 			s.mu.Lock()
+			defer s.mu.Unlock()
 			s.partial = written
-			s.mu.Unlock()
+			if s.closed {
+				return os.ErrClosed
+			}
+			return nil
 		})
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -97,8 +101,9 @@ func (s *spares) make(size int64) {
 	}()
 }
 
-// makeFile makes a file of zeros, durably. What it could not finish it removes.
-func makeFile(path string, size int64, progress func(int64)) error {
+// makeFile makes a file of zeros, durably. What it could not finish, or progress did not
+// let it, it removes.
+func makeFile(path string, size int64, progress func(int64) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, fileutil.PrivateFileMode)
 	if err != nil {
 		return err
@@ -107,7 +112,9 @@ func makeFile(path string, size int64, progress func(int64)) error {
 		if err = zero(f, at, min(at+pieceBytes, size)); err == nil {
 			err = fileutil.Fdatasync(f)
 		}
-		progress(at)
+		if err == nil {
+			err = progress(at)
+		}
 	}
 	if err == nil {
 		err = f.Sync()
@@ -168,7 +175,7 @@ func (s *spares) recycle(path string, size int64) error {
 	return nil
 }
 
-// close waits for the file that is being made, and removes all.
+// close ends the making of a file, and removes all.
 func (s *spares) close() error {
 	s.mu.Lock()
 	s.closed = true

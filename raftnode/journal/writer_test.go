@@ -167,3 +167,44 @@ func TestCutFile(t *testing.T) {
 		t.Fatalf("%d records, %d bytes of %d", len(all), sc.Size, sc.Made)
 	}
 }
+
+// TestSpares: one that could not be made is made when it is asked for again, and none is
+// left when the journal is closed in the middle of making it.
+func TestSpares(t *testing.T) {
+	s := spares{dir: t.TempDir()}
+	wait := func() (ready bool) {
+		s.mu.Lock()
+		c := s.makingC
+		s.mu.Unlock()
+		if c != nil {
+			<-c
+		}
+		ready, _ = s.look()
+		return ready
+	}
+	inTheWay := filepath.Join(s.dir, "1"+spareExt)
+	must(t, os.Mkdir(inTheWay, 0o700))
+	s.make(4 << 10)
+	if wait() {
+		t.Fatal("made over what was there")
+	}
+	s.make(4 << 10)
+	if !wait() {
+		t.Fatal("not made when there is room for it")
+	}
+	sp, err := s.take(8<<10, 16<<10) // what is there is too small
+	must(t, err)
+	if fi, err := os.Stat(sp.path); err != nil || fi.Size() != 16<<10 || sp.size != 16<<10 {
+		t.Fatalf("%v, %v", fi, err)
+	}
+	if sp, err = s.take(1, 16<<10); err != nil || sp.size != 4<<10 {
+		t.Fatalf("%v, %v", sp, err)
+	}
+	must(t, os.Remove(inTheWay))
+	s.make(64 << 20)
+	must(t, s.close())
+	s.make(4 << 10)
+	if names, err := os.ReadDir(s.dir); err != nil || len(names) != 2 { // those that were taken
+		t.Fatalf("%v, %v", names, err)
+	}
+}
