@@ -65,9 +65,8 @@ func TestMembersWithDifferentEngines(t *testing.T) {
 		n++
 	})
 	for i, behind := range ms {
-		l := leader(t, remove(ms, behind))
 		behind.stop()
-		l = leader(t, remove(ms, behind))
+		l := leader(t, remove(ms, behind))
 		before := len(l.requests())
 		fill(l, "r", 40)
 		eventually(t, "compaction", func() bool { return l.node.Status().FirstIndex > uint64(before)+20 })

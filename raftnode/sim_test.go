@@ -105,8 +105,14 @@ func (s *sim) add(id uint64) *simNode {
 	return n
 }
 
-// engine has members with both engines of the log in one cluster.
-func (s *sim) engine(id uint64) LogEngine { return LogEngines()[id%2] }
+// engine has members with both engines of the log in one cluster, but for the stories in
+// testdata, where every step counts.
+func (s *sim) engine(id uint64) LogEngine {
+	if s.rng == nil {
+		return EtcdLog
+	}
+	return LogEngines()[id%2]
+}
 
 func (s *sim) ids() []uint64 { return slices.Sorted(maps.Keys(s.nodes)) }
 
