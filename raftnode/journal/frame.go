@@ -14,7 +14,7 @@ import (
 // checksum that is wrong in sectors that were all written is damage, not a crash.
 //
 // A record is a frame: it begins a sector, and no other begins in its last one. A sector
-// that was acknowledged is never written again.
+// that was acknowledged is never changed again.
 //
 //	first sector: stamp(4) header(20) payload(488)
 //	others:       stamp(4)            payload(508)

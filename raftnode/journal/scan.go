@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -21,23 +20,6 @@ type Segment struct {
 const Ext = ".log"
 
 func segmentName(seq, first uint64) string { return fmt.Sprintf("%016x-%016x%s", seq, first, Ext) }
-
-// List returns the segments in a directory, in order.
-func List(dir string) ([]Segment, error) {
-	names, err := os.ReadDir(dir) // sorted
-	if err != nil {
-		return nil, err
-	}
-	var all []Segment
-	for _, e := range names {
-		s := Segment{Path: filepath.Join(dir, e.Name())}
-		if n, err := fmt.Sscanf(e.Name(), "%016x-%016x", &s.Seq, &s.First); n != 2 || err != nil || e.Name() != segmentName(s.Seq, s.First) {
-			continue
-		}
-		all = append(all, s)
-	}
-	return all, nil
-}
 
 // Scan is what was found in a segment.
 type Scan struct {
@@ -221,12 +203,6 @@ func (sc *Scan) judge(b []byte) {
 	if last > sc.End {
 		sc.Rest = slices.Clone(b[sc.End:last])
 	}
-}
-
-// Reaches reports whether a record ended at a place with a checksum.
-func (sc *Scan) Reaches(place int64, crc uint32) bool {
-	i, found := slices.BinarySearchFunc(sc.Frames, place, func(f Frame, place int64) int { return int(f.End - place) })
-	return found && sc.Frames[i].CRC == crc
 }
 
 // Mend makes a segment end where its records do, and as long as it was made: then a

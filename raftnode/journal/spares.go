@@ -31,9 +31,9 @@ type spare struct {
 
 const (
 	spareExt = ".tmp"
-	// keepSpares is how many old segments wait to be written again. A snapshot frees
+	// keepSpares is how many old segments wait to be written again. A snapshot may free
 	// several at a time, and the log takes them one after the other.
-	keepSpares = 3
+	keepSpares = 2
 	// pieceBytes are synced at a time: one sync of a whole segment would hold up those
 	// of the log for long.
 	pieceBytes = 1 << 20

@@ -16,11 +16,28 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// list returns the segments in a directory, in order.
+func list(dir string) ([]Segment, error) {
+	names, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return nil, err
+	}
+	var all []Segment
+	for _, e := range names {
+		s := Segment{Path: filepath.Join(dir, e.Name())}
+		if n, err := fmt.Sscanf(e.Name(), "%016x-%016x", &s.Seq, &s.First); n != 2 || err != nil || e.Name() != segmentName(s.Seq, s.First) {
+			continue
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // readAll reads a journal as it is on the disk: the records of all segments, which go
 // on from each other.
 func readAll(t *testing.T, dir string) (all [][]byte, last *Scan) {
 	t.Helper()
-	segments, err := List(dir)
+	segments, err := list(dir)
 	must(t, err)
 	for i, s := range segments {
 		sc, err := Read(s)
@@ -87,7 +104,7 @@ func writer(t *testing.T, direct bool) {
 			w, err = Open(last, o)
 			must(t, err)
 		case 1:
-			segments, err := List(dir)
+			segments, err := list(dir)
 			must(t, err)
 			if len(segments) < 3 {
 				break
@@ -113,7 +130,7 @@ func TestErrorsAreForGood(t *testing.T) {
 	w, err := Create(filepath.Join(t.TempDir(), "j"), Options{SegmentBytes: 64 << 10, Head: func(dst []byte) []byte { return dst }})
 	must(t, err)
 	must(t, w.Append([]byte("a"), 0, true))
-	segments, err := List(w.dir)
+	segments, err := list(w.dir)
 	must(t, err)
 	f := w.f
 	w.f, err = os.Open(segments[0].Path) // it cannot be written
