@@ -328,8 +328,8 @@ func everyBit(t *testing.T, engine LogEngine) {
 		noticed := 0
 		for at := range end + 16 {
 			for bit := range 8 {
-				if testing.Short() && bit != at%8 {
-					continue
+				if (testing.Short() || engine == JournalLog) && bit != at%8 {
+					continue // of a journal, its own test flips all
 				}
 				flipped := bytes.Clone(b)
 				flipped[at] ^= 1 << bit
@@ -351,7 +351,7 @@ func everyBit(t *testing.T, engine LogEngine) {
 				}
 			}
 		}
-		t.Logf("noticed %d of %d bits", noticed, 8*(end+16))
+		t.Logf("noticed %d of the bits of %d bytes", noticed, end+16)
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
