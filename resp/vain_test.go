@@ -32,7 +32,7 @@ func TestVainBehind(t *testing.T) {
 	other := l.Join(2, 1, nil)
 	other.Run(l.store.Seal)
 	go func() {
-		for range other.CommitC { //nolint:revive // it keeps no state
+		for range other.CommitC {
 		}
 	}()
 	t.Cleanup(other.Stop)
