@@ -57,6 +57,7 @@ func (p *proposals) add(pr *commit.Proposal, term uint64) {
 	case n > commit.MaxRequestBytes:
 		return // never taken: its proposer withdraws it
 	case byteCount(n) > p.limits.entry:
+		pr.Share() // it travels in parts
 		p.large.add(pr, term)
 		return
 	}
@@ -236,6 +237,7 @@ func (p *proposals) messages(self, leader uint64) []*raftpb.Message {
 			pr := p.own[n]
 			n++
 			if ok, _ := pr.Take(); ok {
+				pr.Share()
 				m.Entries = append(m.Entries, &raftpb.Entry{Data: pr.Data})
 				size += bytesOf(pr.Data)
 			}

@@ -227,6 +227,23 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// What is sealed into an entry is copied, so that its memory may be used again. What
+// travels by itself may arrive at any time.
+func TestShares(t *testing.T) {
+	p := newProposals(&Config{MaxEntryBytes: 10, MaxPendingBytes: 1000})
+	sealed, forwarded, large := proposal("sealed"), proposal("forwarded"), proposal("larger than an entry")
+	p.add(sealed, 1)
+	p.done(p.group(100))
+	p.add(forwarded, 1)
+	if out := p.messages(1, 2); len(out) != 1 {
+		t.Fatal(out)
+	}
+	p.add(large, 1)
+	if sealed.Shared() || !forwarded.Shared() || !large.Shared() {
+		t.Errorf("shared: sealed %v, forwarded %v, large %v", sealed.Shared(), forwarded.Shared(), large.Shared())
+	}
+}
+
 // What raft has refused may be withdrawn, but for what had left before.
 func TestRefusedGroupIsReleased(t *testing.T) {
 	p := newProposals(&Config{MaxEntryBytes: 10, MaxPendingBytes: 1000})

@@ -178,6 +178,7 @@ type flight struct {
 	deadline micros
 	backoff  micros
 	proposal *commit.Proposal
+	lent     bool // the proposal's data is the batch's request
 	reply    command.Reply
 	done     func()
 	err      Error // set when it is given up
@@ -213,7 +214,7 @@ const (
 
 // Limits that keep a Batch that was big once from holding its memory forever.
 const (
-	keepRequest = 4 << 10
+	keepRequest = 8 << 10
 	keepArgs    = 4 << 10
 	keepPlan    = 64
 )
@@ -507,6 +508,9 @@ func (s *Store) answerUnapplied(b *Batch) {
 func (b *Batch) finish() {
 	done := b.done
 	b.failure = b.err
+	if b.lent && (b.err != "" || b.proposal.Shared()) {
+		b.request.Release() // somebody may still be reading it
+	}
 	b.flight = flight{}
 	done()
 }

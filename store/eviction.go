@@ -18,7 +18,7 @@ import (
 const (
 	// evictKeys and evictBytes (of names) bound one proposal, and evictFlights how many
 	// are on their way.
-	evictKeys    = 1000
+	evictKeys    = 256
 	evictBytes   = 64 << 10
 	evictFlights = 8
 
@@ -28,11 +28,12 @@ const (
 
 	// The room that is kept is what writers take while evictAhead and twice a round of the
 	// log pass, between these parts of maxmemory, and no less than a pipeline brings at once:
-	// with a small maxmemory, writes would always have to make room for themselves.
+	// with a small maxmemory, writes would always have to make room for themselves. When it is
+	// used up, half as much again is made: each proposal costs something by itself.
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
 	leastBytes  = 64 << 10
-	mostRoom    = 24
+	mostRoom    = 32
 	rateMemory  = 8                     // how many looks the estimates remember
 	rateEvery   = 5 * time.Millisecond  // between two looks
 	evictedIdle = 50 * time.Millisecond // after a proposal that came to nothing
@@ -151,8 +152,12 @@ func (e *evictor) keepAhead() bool {
 		return true
 	}
 	e.look()
+	room, limit := p.room.Load(), p.limit.Load()
+	if p.used.Load()-e.bytes <= limit-room {
+		return true
+	}
+	target := max(0, limit-room-room/2)
 	for e.flying < evictFlights {
-		target := max(0, p.limit.Load()-p.room.Load())
 		need := p.used.Load() - target - e.bytes
 		if need <= 0 {
 			return true
@@ -237,7 +242,7 @@ func (b *Batch) evict(target int64, keys []evict.Key) {
 	for db := range keyspace.Databases {
 		names = names[:0]
 		for _, k := range keys {
-			if k.DB == db {
+			if k.At.DB == db {
 				names = append(names, k.Name)
 			}
 		}

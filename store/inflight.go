@@ -86,7 +86,7 @@ func (f *inflight) each(visit func(*Batch)) {
 	}
 }
 
-// arena allocates proposals and their data many at a time. Neither can be used
+// arena allocates proposals and the data of small ones many at a time. Neither can be used
 // again: the raft node may hold a proposal for as long as it likes, so the
 // garbage collector has to say when one is free.
 type arena struct {
@@ -102,10 +102,11 @@ const (
 	arenaMax = 1 << 10
 )
 
-// proposal returns a proposal of the request, which is b's own memory.
+// proposal returns a proposal of the request, which is b's own memory and, if it is not a
+// small one, handed over until the batch is finished.
 func (a *arena) proposal(b *Batch, request []byte) *commit.Proposal {
 	if len(request) > arenaMax {
-		b.request.Release() // handed over
+		b.lent = true
 		return &commit.Proposal{Data: request}
 	}
 	if len(a.proposals) == 0 {

@@ -269,6 +269,7 @@ func (o *outbox) retry(leader uint64) bool {
 			b.backoff = min(2*b.backoff, microsOf(maxResend))
 			b.resent = now
 			o.resent.Add(1)
+			b.proposal.Share()
 			o.send(b.proposal)
 		}
 	})

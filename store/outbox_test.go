@@ -11,6 +11,7 @@ import (
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/raftnode/commit/committest"
+	"github.com/raftredis/raftredis/store/command"
 )
 
 // Acknowledged increments are there exactly once, whatever the network does to
@@ -133,6 +134,36 @@ func TestThreeOutcomes(t *testing.T) {
 		st := n.store.Stats()
 		if st.Refused == 0 || st.Unknown != 1 || st.Pending != 0 || st.PendingBytes != 0 {
 			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// A batch keeps the memory of its request, unless the request may be on its way once more.
+func TestRequestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newCluster(t, 1)
+		n := log.start(1, 1, Config{}, nil)
+		defer n.stop()
+		eventually(t, "ready", n.store.Ready)
+		kept := func(lose bool) bool {
+			var b Batch
+			b.Write(0, nil, [][]byte{[]byte("set"), []byte("k"), make([]byte, 2*arenaMax)})
+			log.Lose(lose)
+			doneC := make(chan struct{})
+			n.store.Submit(&b, command.Discard{}, func() { close(doneC) })
+			synctest.Wait()
+			log.Lose(false)
+			<-doneC
+			if b.Err() != "" {
+				t.Fatal(b.Err())
+			}
+			return !b.request.Empty()
+		}
+		if !kept(false) {
+			t.Error("the memory of a request that was applied at once is given up")
+		}
+		if kept(true) {
+			t.Error("the memory of a request that was sent twice is used again")
 		}
 	})
 }

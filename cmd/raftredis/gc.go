@@ -17,8 +17,8 @@ import (
 // gcRoomMost if that is more. (GOGC alone cannot say so: it takes a percentage, whatever
 // is in the heap.)
 const (
-	gcCheap     = 0.008
-	gcDear      = 0.015
+	gcCheap     = 0.015
+	gcDear      = 0.019
 	gcPercent   = 20
 	gcRoomMost  = 32 << 20
 	gcRoomLeast = 8 << 20
@@ -50,7 +50,7 @@ func paceGC(f freed, lend func() (giveBack func())) {
 // (Go collects the heap of an idle process every two minutes, too.)
 const (
 	giveBackEvery = 2 * time.Second
-	giveBackFrom  = 64 << 20 // or a quarter of the heap, if that is more
+	giveBackFrom  = 16 << 20 // or a quarter of the heap, if that is more
 	giveBackMost  = 60       // ticks between two times
 )
 

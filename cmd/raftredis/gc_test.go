@@ -9,7 +9,7 @@ func TestGCRoom(t *testing.T) {
 		cost       float64
 		want       uint64
 	}{
-		{16 * mb, 100 * mb, 0.01, 16 * mb},
+		{16 * mb, 100 * mb, 0.017, 16 * mb},
 		{16 * mb, 100 * mb, 0.001, 14 * mb},
 		{8 * mb, 100 * mb, 0.001, 8 * mb},
 		{16 * mb, 100 * mb, 0.1, 24 * mb},
@@ -32,8 +32,8 @@ func TestHeapMeter(t *testing.T) {
 		left         uint64 // after it was given back
 		want         bool
 	}{
-		{cycles: 1, held: 30 * mb},
-		{cycles: 1, held: 60 * mb}, // less than it is about
+		{cycles: 1, held: 10 * mb},
+		{cycles: 1, held: 15 * mb}, // less than it is about
 		{cycles: 2, held: 500 * mb},
 		{cycles: 3, held: 500 * mb}, // something is going on
 		{cycles: 3, held: 500 * mb, want: true, left: 400 * mb},
@@ -43,12 +43,12 @@ func TestHeapMeter(t *testing.T) {
 		{cycles: 5, held: 200 * mb},
 		{cycles: 5, held: 200 * mb},
 		{cycles: 5, held: 200 * mb, want: true, left: 200 * mb}, // less and less often
-		{cycles: 5, held: 200 * mb, told: true, want: true, left: 50 * mb},
-		{cycles: 5, held: 50 * mb},
-		{cycles: 5, held: 50 * mb},
-		{cycles: 5, held: 50 * mb}, // it is not worth it
-		{cycles: 6, held: 50 * mb, told: true},
-		{cycles: 6, held: 50 * mb, want: true, left: 1000 * mb},
+		{cycles: 5, held: 200 * mb, told: true, want: true, left: 12 * mb},
+		{cycles: 5, held: 12 * mb},
+		{cycles: 5, held: 12 * mb},
+		{cycles: 5, held: 12 * mb}, // it is not worth it
+		{cycles: 6, held: 12 * mb, told: true},
+		{cycles: 6, held: 12 * mb, want: true, left: 1000 * mb},
 		{cycles: 6, held: 1240 * mb},
 		{cycles: 6, held: 1260 * mb, want: true},
 	} {

@@ -20,7 +20,8 @@ type Proposal struct {
 	// request on its way. Sending that again in the same term would be in vain.
 	Handed uint64
 
-	state atomic.Uint32 // waiting, taken or withdrawn
+	state  atomic.Uint32 // waiting, taken or withdrawn
+	shared atomic.Bool
 }
 
 // MaxRequestBytes bounds the Data of one Proposal: what every member holds in memory
@@ -52,6 +53,15 @@ func (p *Proposal) Take() (ok, first bool) {
 func (p *Proposal) Release() {
 	p.state.CompareAndSwap(taken, waiting)
 }
+
+// Share notes that Data may be looked at even after its outcome is known: the raft node
+// calls it before it sends the Data itself to somebody, and the proposer before it sends
+// the proposal once more. Of what the node has sealed into an entry it has a copy.
+func (p *Proposal) Share() { p.shared.Store(true) }
+
+// Shared reports whether Share was called. If not, then once the request is applied its
+// proposer may use the memory of Data again.
+func (p *Proposal) Shared() bool { return p.shared.Load() }
 
 // Taken reports whether the proposal may already be in somebody's log.
 func (p *Proposal) Taken() bool { return p.state.Load() == taken }

@@ -39,7 +39,7 @@ const poolSize = 16
 
 // Key is a key that was chosen.
 type Key struct {
-	DB    int
+	At    keyspace.Place
 	Name  string
 	Bytes int64 // that it needs
 }
@@ -47,18 +47,18 @@ type Key struct {
 // Chooser chooses keys. It is for one goroutine.
 type Chooser struct {
 	pool    []entry                     // the lowest score first
-	pending map[int]map[string]struct{} // by database: chosen, and not gone yet
+	pending map[keyspace.Place]struct{} // chosen, and not gone yet
 	rand    keyspace.Rand
 }
 
 type entry struct {
-	Key
+	at    keyspace.Place
 	score uint64
 }
 
 // NewChooser returns one that goes by that chance.
 func NewChooser(seed uint64) *Chooser {
-	return &Chooser{pending: make(map[int]map[string]struct{}), rand: keyspace.NewRand(seed)}
+	return &Chooser{pending: make(map[keyspace.Place]struct{}), rand: keyspace.NewRand(seed)}
 }
 
 // Choose returns keys that need about need bytes together, at most n of them, fewer if it
@@ -80,7 +80,7 @@ func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []
 		if ks.Candidates(p) == 0 {
 			break
 		}
-		ks.Sample(p, &c.rand, several*samples, now, func(cand *keyspace.Candidate) { c.offer(p, cand) })
+		ks.Sample(p, &c.rand, several*samples, min(samples, side), now, func(cand *keyspace.Candidate) { c.offer(p, cand) })
 		for range several {
 			if need <= 0 || len(keys) == n {
 				break
@@ -98,6 +98,7 @@ func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []
 
 const (
 	maxSamples = keyspace.MaxSample
+	side       = 5 // samples that lie side by side in memory
 	atATime    = poolSize / 2
 	maxMisses  = 64 // nearly everything that is left has been chosen already
 )
@@ -108,7 +109,7 @@ func (c *Chooser) offer(p keyspace.Policy, cand *keyspace.Candidate) {
 	if len(c.pool) == poolSize && score <= c.pool[0].score {
 		return
 	}
-	if c.chosen(cand.DB, cand.Key) {
+	if c.chosen(cand.Place) {
 		return
 	}
 	at, _ := slices.BinarySearchFunc(c.pool, score, func(e entry, s uint64) int {
@@ -117,7 +118,7 @@ func (c *Chooser) offer(p keyspace.Policy, cand *keyspace.Candidate) {
 		}
 		return 1
 	})
-	e := entry{Key{cand.DB, string(cand.Key), cand.Bytes}, score}
+	e := entry{cand.Place, score}
 	if len(c.pool) < poolSize {
 		c.pool = slices.Insert(c.pool, at, e)
 		return
@@ -131,31 +132,25 @@ func (c *Chooser) take(ks *keyspace.Keyspace, p keyspace.Policy, now int64) (Key
 	for len(c.pool) > 0 {
 		e := c.pool[len(c.pool)-1]
 		c.pool = c.pool[:len(c.pool)-1]
-		cand, ok := ks.FindCandidate(e.DB, []byte(e.Name), p, now)
-		if !ok || Score(p, &cand) < e.score || c.chosen(e.DB, cand.Key) {
+		cand, ok := ks.Again(e.at, p, now)
+		if !ok || Score(p, &cand) < e.score || c.chosen(e.at) {
 			continue // it has gone, or somebody has used it
 		}
-		names := c.pending[e.DB]
-		if names == nil {
-			names = make(map[string]struct{})
-			c.pending[e.DB] = names
-		}
-		names[e.Name] = struct{}{}
-		e.Bytes = cand.Bytes
-		return e.Key, true
+		c.pending[e.at] = struct{}{}
+		return Key{e.at, string(cand.Key), cand.Bytes}, true
 	}
 	return Key{}, false
 }
 
-func (c *Chooser) chosen(db int, name []byte) bool {
-	_, ok := c.pending[db][string(name)]
+func (c *Chooser) chosen(at keyspace.Place) bool {
+	_, ok := c.pending[at]
 	return ok
 }
 
 // Done says that what was to become of keys has.
 func (c *Chooser) Done(keys []Key) {
 	for _, k := range keys {
-		delete(c.pending[k.DB], k.Name)
+		delete(c.pending, k.At)
 	}
 }
 

@@ -132,7 +132,7 @@ func (s *store) all(p keyspace.Policy) map[Key]uint64 {
 	scores := make(map[Key]uint64)
 	for i := range s.ks.Candidates(p) {
 		c := s.ks.Candidate(p, i, s.now)
-		scores[Key{c.DB, string(c.Key), c.Bytes}] = Score(p, &c)
+		scores[Key{c.Place, string(c.Key), c.Bytes}] = Score(p, &c)
 	}
 	return scores
 }
@@ -277,7 +277,7 @@ func TestPool(t *testing.T) {
 			}) {
 				t.Fatalf("remembered are %v", c.pool)
 			}
-			s.write(keys[0].DB, func(db *keyspace.DB) {
+			s.write(keys[0].At.DB, func(db *keyspace.DB) {
 				if !db.Evict([]byte(keys[0].Name), keyspace.AllKeysLRU) {
 					t.Fatalf("there is no %v", keys[0])
 				}

@@ -51,6 +51,12 @@ func (r *record) setAccessed(stamp uint32, hits uint8) {
 	}
 }
 
+// deadAccess is what is noted of a record that no key has any more, and of next to none
+// that one has: those are taken for dead for a tenth of a second.
+const deadAccess = 1<<32 - 1
+
+func (r *record) dead() bool { return atomic.LoadUint32(&r.access) == deadAccess }
+
 // Reads are some of the keys that were read, for others to know as well: every one that
 // Every divides. The zero value takes none.
 type Reads struct {

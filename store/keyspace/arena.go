@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"iter"
 	"math/bits"
 	"unsafe"
 )
@@ -175,6 +176,56 @@ func (a *arena) close(n uint32) {
 	a.slabs[last].open = at
 	a.slabs[n].open = -1
 	cl.open = cl.open[:len(cl.open)-1]
+}
+
+// holds reports whether there may be a record at r, which was one once.
+func (a *arena) holds(r ref) bool {
+	n, at := int(r>>slabBits), uint16(r&(1<<slabBits-1))
+	if n >= len(a.slabs) {
+		return false
+	}
+	switch s := &a.slabs[n]; s.bytes {
+	case slabBytes:
+		return at < s.fresh && int(at)%(classBytes(int(s.class))/8) == 0
+	case bigSlab:
+		return at == 0
+	default:
+		return false
+	}
+}
+
+// within walks the records of keys that begin in a piece of a slab: from r, in units of
+// eight bytes, so many; behind the end of the slab it goes on from its beginning. r need not be a
+// record. What has a slab of its own counts as if that were like the others.
+func (a *arena) within(r ref, wide int) iter.Seq[ref] {
+	return func(yield func(ref) bool) {
+		n, from := uint32(r>>slabBits), int(r&(1<<slabBits-1))
+		s := &a.slabs[n]
+		room, end := 1<<slabBits, int(s.fresh)
+		switch s.bytes {
+		case 0:
+			return
+		case bigSlab:
+			end = 1
+		default:
+			room = classBytes(int(s.class)) / 8
+		}
+		last := slabBytes / 8 / room * room
+		for at := (from + room - 1) / room * room; ; at += room {
+			if at >= last {
+				at, from = 0, from-1<<slabBits
+			}
+			if at-from >= wide {
+				return
+			}
+			if at >= end {
+				continue
+			}
+			if rec := a.at(ref(n)<<slabBits | ref(at)); !rec.vacant() && !rec.dead() && !yield(ref(n)<<slabBits|ref(at)) {
+				return
+			}
+		}
+	}
 }
 
 // release frees the memory of the record at r. Nobody may read it any more.

@@ -45,16 +45,22 @@ func (l *Limits) Policy() Policy { return Policy(l.MaxMemoryPolicy) }
 
 // Candidate is a key that may be evicted. Key aliases the keyspace.
 type Candidate struct {
-	DB      int
+	Place   Place
 	Key     []byte
 	Expire  int64 // its deadline, ms, 0 if it has none
 	Idle    int64 // ms since it was used on this node, -1 if it never was
 	Freq    uint8 // how often, logarithmic, see Limits.LFULogFactor
 	Bytes   int64
 	Version uint64 // the revision that wrote it
-	Seen    uint64 // means nothing: with it the compiler cannot leave out loads whose result nobody uses
 
 	Density float32 // of hits, if the policy learns
+}
+
+// Place is where a candidate was seen, as what. It can be compared.
+type Place struct {
+	DB int
+	ref
+	version uint64
 }
 
 // Candidates is how many keys the policy may evict.
@@ -75,31 +81,62 @@ func (d *data) candidates(p Policy) int {
 // MaxSample is how many candidates Sample looks at together.
 const MaxSample = 64
 
-// Sample calls visit for n candidates, at most MaxSample, that chance names, as of now
-// (ms). It may be called by readers. Each is two loads from memory, the second of which
-// needs what the first brings: like LookAhead it takes each step for all of them before
-// the next, so that the waits overlap. There must be candidates.
-func (ks *Keyspace) Sample(p Policy, chance *Rand, n int, now int64, visit func(c *Candidate)) {
-	type place struct {
+// Sample calls visit for about n candidates, at most MaxSample, as of now (ms): for runs
+// of about so many that lie side by side in memory, at places that chance names. It may be
+// called by readers. Memory where nobody has been for long takes a few hundred ns to get at,
+// and what lies behind it then comes almost for nothing. Who lies side by side came at about
+// the same time, or took the place of one that went. When it was used says that not at all,
+// or for the whole run, and then as many go as there are in a run, out of as many runs.
+func (ks *Keyspace) Sample(p Policy, chance *Rand, n, run int, now int64, visit func(c *Candidate)) {
+	n = min(n, MaxSample)
+	found := 0
+	if !p.Volatile() && run > 1 { // those with a deadline are anywhere
+		found = ks.sampleRuns(chance, n, run, now, visit)
+	}
+	all := ks.Candidates(p)
+	if all == 0 || found >= (n+1)/2 {
+		return
+	}
+	for range n - found {
+		c := ks.Candidate(p, chance.Intn(all), now)
+		visit(&c)
+	}
+}
+
+// sampleRuns visits all records that begin in so many pieces of the slabs as should have n
+// of them, so that each record has the same chance, whatever its size.
+func (ks *Keyspace) sampleRuns(chance *Rand, n, run int, now int64, visit func(c *Candidate)) (found int) {
+	slabs, keys, bytes := 0, 0, int64(0)
+	for _, d := range ks.dbs {
+		slabs, keys, bytes = slabs+len(d.arena.slabs), keys+d.len(), bytes+d.arena.live
+	}
+	if keys == 0 {
+		return 0
+	}
+	type piece struct {
+		d  *data
 		db int
 		ref
 	}
-	var places [MaxSample]place
-	all := ks.Candidates(p)
-	n = min(n, MaxSample)
-	for i := range n {
-		db, ref := ks.placeOf(p, chance.Intn(all))
-		places[i] = place{db, ref}
+	var pieces [MaxSample]piece
+	wide := int(bytes) / keys * run / 8
+	for i := range pieces[:n/run] {
+		at := chance.Intn(slabs)
+		db := 0
+		for at >= len(ks.dbs[db].arena.slabs) {
+			at -= len(ks.dbs[db].arena.slabs)
+			db++
+		}
+		pieces[i] = piece{ks.dbs[db], db, ref(at)<<slabBits | ref(chance.Intn(slabBytes/8))}
 	}
-	var sum uint64
-	for _, at := range places[:n] {
-		sum += ks.dbs[at.db].arena.at(at.ref).state
+	for _, at := range pieces[:n/run] {
+		for r := range at.d.arena.within(at.ref, wide) {
+			c := ks.candidate(at.db, r, now)
+			visit(&c)
+			found++
+		}
 	}
-	for _, at := range places[:n] {
-		c := ks.candidate(at.db, ks.dbs[at.db].arena.at(at.ref), now)
-		c.Seen = sum
-		visit(&c)
-	}
+	return found
 }
 
 // placeOf returns where candidate number i is.
@@ -122,12 +159,14 @@ func (ks *Keyspace) placeOf(p Policy, i int) (db int, r ref) {
 // Candidate returns number i of Candidates, as of now (ms). It may be called by readers.
 func (ks *Keyspace) Candidate(p Policy, i int, now int64) Candidate {
 	db, r := ks.placeOf(p, i)
-	return ks.candidate(db, ks.dbs[db].arena.at(r), now)
+	return ks.candidate(db, r, now)
 }
 
-func (ks *Keyspace) candidate(db int, r *record, now int64) Candidate {
+func (ks *Keyspace) candidate(db int, at ref, now int64) Candidate {
+	d := ks.dbs[db]
+	r := d.arena.at(at)
 	stamp, hits := r.accessed()
-	c := Candidate{DB: db, Key: r.key(), Expire: r.deadline(), Idle: -1, Version: r.version(), Bytes: ks.dbs[db].usedBytes(r), Freq: ks.limits.decayed(stamp, hits, now)}
+	c := Candidate{Place: Place{db, at, r.version()}, Key: r.key(), Expire: r.deadline(), Idle: -1, Version: r.version(), Bytes: d.usedBytes(r), Freq: ks.limits.decayed(stamp, hits, now)}
 	if stamp != 0 {
 		c.Idle = since(stamp, now)
 	}
@@ -149,8 +188,7 @@ func (ks *Keyspace) Soonest(now int64) (c Candidate, ok bool) {
 	if best < 0 {
 		return c, false
 	}
-	d := ks.dbs[best]
-	return ks.candidate(best, d.arena.at(first.ref), now), true
+	return ks.candidate(best, first.ref, now), true
 }
 
 // Evict deletes key, to make room, if the policy may.
@@ -199,7 +237,7 @@ func (ks *Keyspace) EvictAny(rand *Rand) bool {
 			}
 		}
 	}
-	db := ks.DB(worst.DB)
+	db := ks.DB(worst.Place.DB)
 	ks.stats.EvictedLate++
 	return db.Evict(worst.Key, p)
 }
@@ -214,5 +252,18 @@ func (ks *Keyspace) FindCandidate(db int, key []byte, p Policy, now int64) (c Ca
 	if pos < 0 || p.Volatile() && d.at(pos).deadline() == 0 {
 		return c, false
 	}
-	return ks.candidate(db, d.at(pos), now), true
+	return ks.candidate(db, d.order.at(pos), now), true
+}
+
+// Again returns what was seen at a place, if it is still there and the policy may evict it.
+func (ks *Keyspace) Again(at Place, p Policy, now int64) (c Candidate, ok bool) {
+	d := ks.dbs[at.DB]
+	if !d.arena.holds(at.ref) {
+		return c, false
+	}
+	r := d.arena.at(at.ref)
+	if r.vacant() || r.dead() || r.version() != at.version || p.Volatile() && r.deadline() == 0 {
+		return c, false
+	}
+	return ks.candidate(at.DB, at.ref, now), true
 }

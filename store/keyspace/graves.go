@@ -40,7 +40,10 @@ func (ks *Keyspace) shared(d *data, pos int, r *record) bool {
 }
 
 // die notes that nothing refers to the record at r any more.
-func (ks *Keyspace) die(d *data, r ref) { ks.dead = append(ks.dead, corpse{d, r}) }
+func (ks *Keyspace) die(d *data, r ref) {
+	atomic.StoreUint32(&d.arena.at(r).access, deadAccess) // for who walks over the slab
+	ks.dead = append(ks.dead, corpse{d, r})
+}
 
 // bury frees what died in the unit before, or lays it into graves.
 func (ks *Keyspace) bury() {

@@ -2,14 +2,14 @@ package keyspace
 
 // A slab may be left with a few records, if many that were there are gone or have
 // become larger, and the memory of the others is of no use for records of other
-// sizes. So when more than an eighth of the memory is free, the emptiest slabs are
+// sizes. So when more than a sixteenth of the memory is free, the emptiest slabs are
 // swept: what is in them moves to others of their class, some records with each
 // unit, and they are given back.
 
 const (
 	sweepFrom  = 1 << 20 // bytes that may be free in any case
-	sweepPart  = 8       // and one part in so many
-	sweepMoves = 16      // records that one unit moves, four times as many where a quarter is free
+	sweepPart  = 16      // and one part in so many
+	sweepMoves = 16      // records that one unit moves, four times as many where an eighth is free
 	sweepLooks = 64      // slabs that are looked at to find one that is nearly empty
 )
 

@@ -32,7 +32,7 @@ type outcome struct {
 const (
 	pipeline  = 64 // GETs that are sent together, then SETs of what was not there
 	valueSize = 64
-	guess     = 200 // bytes a key, to begin with
+	guess     = 100 // bytes a key, to begin with: with more than they take it would never be full
 	steps     = 100 // looks at the number of keys
 )
 

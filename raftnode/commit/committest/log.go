@@ -139,7 +139,7 @@ func (l *Log) propose(waiting []*commit.Proposal) {
 		if l.allowed != math.MaxInt {
 			l.allowed--
 		}
-		requests = l.carry(requests, p.Data)
+		requests = l.carry(requests, p)
 	}
 	if l.faulty {
 		requests = l.shuffle(requests)
@@ -150,7 +150,8 @@ func (l *Log) propose(waiting []*commit.Proposal) {
 }
 
 // carry adds a request to those that arrive, as often as it does. mu is held.
-func (l *Log) carry(requests [][]byte, data []byte) [][]byte {
+func (l *Log) carry(requests [][]byte, p *commit.Proposal) [][]byte {
+	data := p.Data
 	if !l.faulty {
 		return append(requests, data)
 	}
@@ -159,8 +160,10 @@ func (l *Log) carry(requests [][]byte, data []byte) [][]byte {
 	case 1: // doubled
 		requests = append(requests, data, data)
 	case 2: // late
+		p.Share()
 		l.late = append(l.late, data)
 	case 3: // now, and once more much later
+		p.Share()
 		l.late = append(l.late, data)
 		requests = append(requests, data)
 	default:
