@@ -98,7 +98,7 @@ func (im *image) payload() []byte {
 func TestCrashes(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	rounds := 2000
+	rounds := 1000
 	if testing.Short() {
 		rounds = 300
 	}

@@ -78,7 +78,7 @@ func writer(t *testing.T, direct bool) {
 	var want [][]byte
 	freed := 0 // records that went with old segments
 	var begun uint64
-	for i := range 3000 {
+	for i := range 1500 {
 		b := make([]byte, rng.IntN(3000))
 		if rng.IntN(200) == 0 {
 			b = make([]byte, 200<<10) // longer than a segment
