@@ -8,6 +8,7 @@ DURATION ?= 10m
 SCHEDULES ?= 200000
 SEED ?=
 COUNT ?= 20
+BASELINE ?=
 GOLANGCI := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 NFPM := CGO_ENABLED=0 $(GO) run -trimpath github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -70,8 +71,8 @@ torture: ## Break a real cluster for DURATION (10m) and check what clients saw; 
 	$(GO) run ./integration/torture -duration $(DURATION) $(if $(SEED),-seed $(SEED))
 
 .PHONY: bench
-bench: ## Compare with redis-server on this machine and write BENCHMARKS.md
-	$(GO) run ./integration/bench -out BENCHMARKS.md
+bench: ## Compare with redis-server on this machine, and with BASELINE (another binary) if given, and write BENCHMARKS.md
+	$(GO) run ./integration/bench -out BENCHMARKS.md $(if $(BASELINE),-baseline $(BASELINE))
 
 .PHONY: bench-cache
 bench-cache: ## Compare hit ratios with redis-server on this machine and write them into BENCHMARKS.md

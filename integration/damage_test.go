@@ -12,7 +12,13 @@ import (
 // It comes back with all its data, or says which file is at fault and what to do; and
 // the last way out there is works. raftnode's TestDamage has the whole table.
 func TestDamagedDirectory(t *testing.T) {
-	c := start(t, 1)
+	for _, engine := range []string{"etcd", "journal"} {
+		t.Run(engine, func(t *testing.T) { damagedDirectory(t, engine) })
+	}
+}
+
+func damagedDirectory(t *testing.T, engine string) {
+	c := start(t, 1, "--log-engine", engine)
 	n := c.Nodes[0]
 	client := connect(t, n.Addr)
 	for i := range 100 {
@@ -37,9 +43,9 @@ func TestDamagedDirectory(t *testing.T) {
 		apply func([]byte) []byte
 		want  string // of the refusal; empty: it starts
 	}{
-		{"wal/*.wal", cut(25), ".wal: "},
-		{"wal/*.wal", cut(99), ".wal: "},
-		{"wal/*.wal", cut(0), ".wal: "},
+		{"wal/*", cut(25), "/wal/"},
+		{"wal/*", cut(99), "/wal/"},
+		{"wal/*", cut(0), "/wal/"},
 		{"snap/*.snap.db", flip, ""},
 		{"snap/*.snap.db", cut(50), ""},
 		{"snap/*-*.snap", flip, ""},
@@ -54,6 +60,9 @@ func TestDamagedDirectory(t *testing.T) {
 		}
 		if err := os.CopyFS(n.Dir, os.DirFS(whole)); err != nil {
 			t.Fatal(err)
+		}
+		if spares, err := filepath.Glob(filepath.Join(n.Dir, "wal", "*.tmp")); err != nil || len(spares) > 0 {
+			t.Fatalf("a node that was stopped has left %v, %v", spares, err)
 		}
 		found, err := filepath.Glob(filepath.Join(n.Dir, test.file))
 		if err != nil || len(found) != 1 {

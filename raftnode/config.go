@@ -175,11 +175,20 @@ type Config struct {
 	// not at all.
 	CommitDelay time.Duration
 
+	// GatherDelay is for how long at most a leader waits, where that pays, for those
+	// that it has just answered, so that their next requests share an entry (see
+	// gathering). A lone client's never waits. Default 1 ms; negative: not at all.
+	GatherDelay time.Duration
+
 	// ConfChangeTimeout bounds one membership change. Default 10 s.
 	ConfChangeTimeout time.Duration
 
 	// Durability says when the log is forced to disk. Default Always.
 	Durability Durability
+
+	// LogEngine says what writes the log. A directory of etcd's WAL can go over to the
+	// journal, not back. Default: what the directory has; the journal for a new one.
+	LogEngine LogEngine
 
 	// Failpoint, if not nil, is called at every boundary of the persist path with
 	// its name. An error makes that step fail. For tests only. The names, in the
@@ -233,6 +242,7 @@ func (c *Config) EnsureDefaults() {
 	setDefault(&c.MaxPendingBytes, 64<<20)
 	setDefault(&c.MaxInflightEntries, 1)
 	setDefault(&c.CommitDelay, 2*time.Millisecond)
+	setDefault(&c.GatherDelay, time.Millisecond)
 	setDefault(&c.JoinTimeout, 10*time.Second)
 	setDefault(&c.ConfChangeTimeout, 10*time.Second)
 	if c.Logger == nil {
@@ -317,6 +327,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Durability > No {
 		bad("unknown durability %d", c.Durability)
+	}
+	if c.LogEngine != "" && !slices.Contains(LogEngines(), c.LogEngine) {
+		bad("unknown log engine %q", c.LogEngine)
 	}
 	if t := c.PeerTLS; t != (TLS{}) && (t.CertFile == "" || t.KeyFile == "" || t.CAFile == "") {
 		bad("peer TLS needs a certificate, a key and a CA file")

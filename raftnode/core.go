@@ -270,7 +270,11 @@ func newCore(cfg *Config, from restored, env environment) (*core, error) {
 // this node would stand for election against a leader whose heartbeats it has.
 func (c *core) tick() {
 	c.now++
-	c.release() // nothing is held for longer than a tick, whatever the timer does
+	// Nothing is held, and no request waits for others, for longer than a tick, whatever
+	// the timers do.
+	c.release()
+	c.proposals.gather.timeUp(c.proposals.gather.turn)
+	c.proposals.gather.tick()
 	c.rn.Tick()
 	c.suspect()
 	c.tellCommitted()     // on every member, also one that raft believes to have a leader

@@ -47,6 +47,10 @@ func (c *crasher) failpoint(point string) error {
 // persist path, while everybody takes snapshots all the time, and restarts it from
 // what was on its disk. Nothing that any member has applied may be missing.
 func TestCrashAtEveryPersistStep(t *testing.T) {
+	engines(t, crashAtEveryPersistStep)
+}
+
+func crashAtEveryPersistStep(t *testing.T, engine LogEngine) {
 	for _, point := range []string{
 		"walBeforeSave", "walAfterSave",
 		"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
@@ -55,7 +59,7 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 	} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			ms := newCluster(t, 3, smallLogs)
+			ms := newCluster(t, 3, with(engine, smallLogs))
 			l := leader(t, ms)
 			l.stop()
 			c := &crasher{t: t, point: point, after: 1, dir: l.cfg.Dir}
@@ -73,16 +77,17 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 				n++
 			}
 			rest := remove(ms, l)
+			dead := false
 			crashed := func() bool {
 				select {
 				case err := <-l.errC:
-					if !errors.Is(err, errCrash) {
+					if !dead && !errors.Is(err, errCrash) {
 						t.Fatalf("died of %v", err)
 					}
-					return true
+					dead = true
 				default:
-					return false
 				}
+				return dead
 			}
 			leader(t, rest)
 			for !crashed() {
@@ -90,6 +95,8 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 					t.Fatal("the failpoint was never reached")
 				}
 				write(rest[n%2])
+				// Left behind, it would be sent snapshots and never take its own.
+				eventually(t, "it to follow", func() bool { return crashed() || len(l.requests()) >= n })
 			}
 			l.ended()
 			write(rest[0])
@@ -114,11 +121,13 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 
 // A crash while the leader's snapshot is being installed leaves either the old
 // state or the new one.
-func TestCrashWhileInstallingASnapshot(t *testing.T) {
+func TestCrashWhileInstallingASnapshot(t *testing.T) { engines(t, crashWhileInstallingASnapshot) }
+
+func crashWhileInstallingASnapshot(t *testing.T, engine LogEngine) {
 	for _, point := range []string{"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord", "walBeforeSave", "walBeforeRelease"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			ms := newCluster(t, 3, smallLogs)
+			ms := newCluster(t, 3, with(engine, smallLogs))
 			l := leader(t, ms)
 			behind := remove(ms, l)[0]
 			behind.stop()

@@ -30,7 +30,8 @@ type survey struct {
 	lg       *zap.Logger
 	promised *promise // nil if there is none that can be read
 	who      identity
-	first    segment // of those that count
+	segments []segment // all there are
+	first    segment   // of those that count
 	tail     *scan
 	history  *history
 	snapshot *raftpb.Snapshot // what to start from, nil for an empty state
@@ -39,6 +40,8 @@ type survey struct {
 	membersAt uint64
 
 	aside []damagedFile // to be set aside
+
+	kept tail // for behind
 }
 
 // examine reads the data directory of a member that has a log.
@@ -169,6 +172,7 @@ func (v *survey) readDescriptors() ([]*found, error) {
 	for _, f := range all {
 		if f.snapshot != nil {
 			v.members, v.membersAt = f.desc.membership(), f.index
+			v.kept.from = f.index // most likely
 			break
 		}
 	}
@@ -202,6 +206,10 @@ func (v *survey) readLog() error {
 	if len(all) == 0 {
 		return v.refuse(walDir(v.cfg), "the log is gone")
 	}
+	if err := v.cfg.checkEngine(all); err != nil {
+		return err
+	}
+	v.segments = all
 	if v.promised != nil && v.foreign(all[len(all)-1]) {
 		v.promised = nil // of a log that NewCluster has moved aside
 	}
@@ -243,10 +251,10 @@ func (v *survey) readLog() error {
 			return v.refuse(s.path, "it had records up to offset %d with checksum %08x, and those that are there end at %d with %08x: "+
 				"it was cut off, or it is an older copy", p.Offset, p.CRC, sc.end, sc.crc)
 		}
-		if sc.bad == nil && len(sc.rest()) > 0 {
+		if sc.bad == nil && len(sc.rest()) > 0 && len(sc.unfinished) == 0 {
 			sc.bad = errors.New("something stands behind the last record")
 		}
-		err = sc.tell(v.history)
+		err = sc.tell(v.history, v.kept.add)
 		if err == nil && i < len(all)-1 && sc.bad != nil {
 			err = fmt.Errorf("at offset %d: %w", sc.end, sc.bad)
 		}
@@ -274,9 +282,39 @@ func (v *survey) readLog() error {
 	return nil
 }
 
+// behind returns the entries that the log has behind an index. Those behind the newest
+// snapshot were kept when the log was read; for another it is read once more.
+func (v *survey) behind(index uint64) ([]*raftpb.Entry, error) {
+	if v.kept.from != index {
+		v.kept = tail{from: index}
+		for _, s := range v.segments {
+			if s.seq < v.first.seq {
+				continue
+			}
+			sc, err := scanSegment(s)
+			if err == nil {
+				err = sc.tell(newHistory(), v.kept.add)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	entries, ok := v.kept.upTo(index, v.history)
+	if !ok {
+		return nil, v.refuse(walDir(v.cfg), "the log does not lead on from entry %d", index)
+	}
+	return entries, nil
+}
+
 // foreign reports whether a segment is of another cluster than the promise. Which of
 // them the directory belongs to is for its origin to say.
 func (v *survey) foreign(s segment) bool {
+	if s.journal {
+		var who identity
+		meta, err := journalMeta(s)
+		return err == nil && json.Unmarshal(meta, &who) == nil && who.Cluster != v.promised.Cluster
+	}
 	f, err := os.Open(s.path)
 	if err != nil {
 		return false // it will be missed
@@ -301,7 +339,7 @@ func (v *survey) foreign(s segment) bool {
 
 // startOver has the log begin with segment i of all.
 func (v *survey) startOver(all []segment, i int, path, why string) {
-	v.history = newHistory()
+	v.history, v.kept.entries = newHistory(), nil
 	v.first = all[i]
 	for _, s := range all[:i] {
 		if s.path == path {
@@ -322,11 +360,13 @@ func (v *survey) readTail(sc *scan) error {
 	switch {
 	case sc.meta == nil:
 		return v.refuse(sc.path, "it cannot be read from its very beginning: %w", cmp.Or(sc.bad, errNoRecord))
+	case sc.journal != nil && sc.bad != nil:
+		return v.refuse(sc.path, "at offset %d: %w", sc.end, sc.bad)
 	case synced && !promised && !sc.whole() && sc.full():
 		// A segment is made at its full length, and grows only with a record that does not
 		// fit. (For a moment it is shorter while a log is opened, and then its end has been
 		// promised: openDisk.)
-		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", len(sc.file), wal.SegmentSizeBytes)
+		return v.refuse(sc.path, "the file is %d bytes long and full to its end; it was made with %d: it was cut off", sc.size, wal.SegmentSizeBytes)
 	case len(sc.rest()) == 0:
 		return nil
 	case !sc.torn(synced):
@@ -334,7 +374,9 @@ func (v *survey) readTail(sc *scan) error {
 		return v.refuse(sc.path, "at offset %d: %w", sc.end, cmp.Or(sc.bad, errors.New("the records end, and others stand behind that")))
 	}
 	sc.unfinished, sc.bad = sc.rest(), nil
-	sc.file = sc.file[:sc.end]
+	if sc.journal == nil {
+		sc.file = sc.file[:sc.end]
+	}
 	return nil
 }
 
@@ -437,6 +479,12 @@ func (v *survey) mend() error {
 		return err
 	}
 	if len(sc.unfinished) == 0 && sc.whole() {
+		return nil
+	}
+	if sc.journal != nil {
+		if err := sc.journal.Mend(); err != nil {
+			return fmt.Errorf("mend the log: %w", err)
+		}
 		return nil
 	}
 	f, err := os.OpenFile(sc.path, os.O_WRONLY, 0)

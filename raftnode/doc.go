@@ -1,5 +1,5 @@
 // Package raftnode turns proposals into an ordered, durable, snapshot-bounded
-// stream of opaque bytes. It is etcd's raft library with etcd's WAL, snapshot
+// stream of opaque bytes. It is etcd's raft library with a log, etcd's snapshot
 // descriptors and peer transport around it; it knows nothing about Redis.
 //
 // # Channels
@@ -21,9 +21,10 @@
 //	raft       owns core: RawNode and everything that decides. Never waits for
 //	           disk, network or store.
 //	formation  before there is a raft goroutine: brings the cluster about.
-//	storage    the only writer of the WAL: appends, syncs, delivers what had to
+//	storage    the only writer of the log: appends, syncs, delivers what had to
 //	           wait for that.
 //	changes    adds peers to and removes them from the transport, which may block.
+//	spare      makes the log's next segment.
 //	body       one per snapshot being written; one per snapshot being sent.
 //	purge      removes files that are not needed any more.
 //	reserve    looks at the space on the disk.
@@ -31,7 +32,7 @@
 //	confchange takes membership changes in; one more goroutine per change.
 //	forward    one per large request that is being brought to the leader.
 //	watch      hears from the transport that this member was removed.
-//	sync       with Durability EverySec only: syncs the WAL once a second.
+//	sync       with Durability EverySec only: syncs the log once a second.
 //
 // Others reach the raft goroutine through the inbox (never blocks); it reaches the
 // storage goroutine through the storageQueue (never blocks), and the store through

@@ -240,7 +240,7 @@ func (n *Node) resume(who identity, from restored) (*core, error) {
 			"it was cut, or is an old copy", c, o.Committed))
 	} else if c > o.Committed {
 		// The kernel may have had it, and no disk: a promise comes after what it promises.
-		if err := n.disk.syncTail(); err != nil {
+		if err := n.disk.log.sync(); err != nil {
 			return nil, err
 		}
 		o.Committed = c

@@ -119,6 +119,7 @@ func (n *simNode) agree() {
 func (s *sim) loseDisk(n *simNode) {
 	s.crash(n.id)
 	n.lost, n.disk = true, newSimDisk(n.id)
+	n.disk.engine = n.s.engine(n.id)
 	if s.trace != nil {
 		n.disk.trace = func(step string) { s.logf("%d disk: %s", n.id, step) }
 	}

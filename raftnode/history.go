@@ -116,6 +116,10 @@ func (h *history) state(hs *raftpb.HardState) error {
 		hs.GetTerm() == was.GetTerm() && was.GetVote() != 0 && hs.GetVote() != was.GetVote():
 		return fmt.Errorf("%w: term %d, vote %d and commit index %d after %d, %d and %d", errUnlikeRaft,
 			hs.GetTerm(), hs.GetVote(), hs.GetCommit(), was.GetTerm(), was.GetVote(), was.GetCommit())
+	case hs.GetTerm() == was.GetTerm() && hs.GetVote() == was.GetVote() && hs.GetCommit() == was.GetCommit():
+		// Each segment begins with it, also one that begins between a leader's snapshot and
+		// what confirms that.
+		return nil
 	}
 	h.hard = hs
 	if p := h.pending; p.index > 0 && hs.GetCommit() >= p.index {
@@ -189,4 +193,33 @@ func (h *history) membership(from *membership, index uint64) *membership {
 		}
 	}
 	return from
+}
+
+// tail are the entries of a log behind an index, as raft has them when all of the log
+// is told.
+type tail struct {
+	from    uint64
+	entries []*raftpb.Entry
+}
+
+// add takes the next entry in the log.
+func (t *tail) add(e *raftpb.Entry) {
+	switch index := e.GetIndex(); {
+	case index <= t.from: // what was behind it is overwritten
+		t.entries = nil
+	case index > t.from+uint64(len(t.entries))+1: // behind a snapshot of the leader
+		t.from, t.entries = index-1, []*raftpb.Entry{e}
+	default:
+		t.entries = append(t.entries[:index-t.from-1], e)
+	}
+}
+
+// upTo returns the entries behind an index, up to where the log ends: a snapshot of the
+// leader may have cut it short. It reports whether they are all there.
+func (t *tail) upTo(index uint64, h *history) ([]*raftpb.Entry, bool) {
+	n := max(index, h.last) - index
+	if t.from != index || uint64(len(t.entries)) < n {
+		return nil, false
+	}
+	return t.entries[:n], true
 }

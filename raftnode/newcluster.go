@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -129,7 +128,7 @@ func finishNewCluster(cfg *Config) error {
 	if !fileutil.Exist(newLogDir(cfg)) {
 		return nil
 	}
-	if wal.Exist(walDir(cfg)) {
+	if hasLogIn(walDir(cfg)) {
 		return os.RemoveAll(newLogDir(cfg))
 	}
 	o, err := readOrigin(cfg)
@@ -205,25 +204,26 @@ func writeNewLog(cfg *Config, who identity, from restored) error {
 	if err != nil {
 		return err
 	}
-	w, err := wal.Create(cfg.Logger, part, meta)
+	all, err := listSegments(cfg)
+	if err != nil {
+		return err
+	}
+	w, err := startLog(cfg, cfg.engine(all), part, meta)
 	if err != nil {
 		return err
 	}
 	// As if the snapshot came from a leader: its record, a hard state that covers it and
 	// nothing more, the entries behind it, and the hard state of them all.
 	if m := from.snapshot.GetMetadata(); m != nil {
-		err = w.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
+		err = w.saveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()}, true)
 		if err == nil {
-			err = w.Save(&raftpb.HardState{Term: from.hard.Term, Vote: from.hard.Vote, Commit: new(m.GetIndex())}, nil)
+			err = w.save(&raftpb.HardState{Term: from.hard.Term, Vote: from.hard.Vote, Commit: new(m.GetIndex())}, nil, true)
 		}
 	}
 	if err == nil {
-		err = w.Save(from.hard, from.entries)
+		err = w.save(from.hard, from.entries, true)
 	}
-	if err == nil {
-		err = w.Sync()
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
+	if err = errors.Join(err, w.close()); err != nil {
 		return err
 	}
 	if err := os.Rename(part, newLogDir(cfg)); err != nil {

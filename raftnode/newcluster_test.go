@@ -11,8 +11,10 @@ import (
 )
 
 // Two of three machines have burnt.
-func TestNewClusterOfASurvivor(t *testing.T) {
-	ms := newCluster(t, 3, smallLogs)
+func TestNewClusterOfASurvivor(t *testing.T) { engines(t, newClusterOfASurvivor) }
+
+func newClusterOfASurvivor(t *testing.T, engine LogEngine) {
+	ms := newCluster(t, 3, with(engine, smallLogs))
 	leader(t, ms)
 	for i := range 60 { // snapshots, too
 		ms[i%3].propose(fmt.Sprintf("%d %s", i, filler))
@@ -31,7 +33,7 @@ func TestNewClusterOfASurvivor(t *testing.T) {
 	if r.OldCluster != old.ClusterID || r.Cluster == old.ClusterID || len(r.Gone) != 2 || r.Last < old.Applied || r.Last-r.Committed != r.Doubtful {
 		t.Fatalf("%+v of %+v", r, old)
 	}
-	if names, err := filepath.Glob(filepath.Join(r.Aside, "wal", "*.wal")); err != nil || len(names) == 0 {
+	if all, err := segmentsIn(filepath.Join(r.Aside, "wal")); err != nil || len(all) == 0 {
 		t.Fatalf("the old log is not in %s: %v", r.Aside, err)
 	}
 	survivor.start()

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	"go.etcd.io/etcd/server/v3/storage/wal"
 )
 
 // origin is the file of that name in the data directory: how far the directory has
@@ -139,7 +138,7 @@ func writeDurably(path string, content []byte, beforeRename func() error) error 
 // yet) if the directory is really empty, and whether it has a log. A directory that
 // was somebody's and has no log is refused. REQUIRES: the directory is locked.
 func findOrigin(cfg *Config) (o *origin, hasLog bool, err error) {
-	hasLog = wal.Exist(walDir(cfg))
+	hasLog = hasLogIn(walDir(cfg))
 	o, err = readOrigin(cfg)
 	if errors.Is(err, errDamaged) && hasLog { // which says everything that counts
 		err = setAside(cfg, damagedFile{originPath(cfg.Dir), err.Error()})

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	"go.etcd.io/etcd/server/v3/storage/wal"
-	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 )
 
@@ -97,45 +95,21 @@ func (d *disk) promiseRun(incarnation uint64) error {
 	return writePromise(d.cfg, d.promised)
 }
 
-// promiseSegment promises the newest segment, if the WAL has just begun one.
+// promiseSegment promises the newest segment, if the log has just begun one.
 func (d *disk) promiseSegment() error {
-	if d.cfg.Durability == No {
-		return nil // nothing is durable before the node stops
-	}
-	if d.room > 0 {
-		return nil // to ask the file system each time costs a twentieth of a write
-	}
-	// The WAL does not say that it has begun a segment, but the name follows from what was
-	// written last. It cuts only between two writes, so what is in front is complete.
-	if !fileutil.Exist(filepath.Join(walDir(d.cfg), fmt.Sprintf("%016x-%016x.wal", d.seq+1, d.last+1))) {
-		return nil
+	seq := d.log.segment()
+	if d.cfg.Durability == No || seq == d.promised.Seq {
+		return nil // with No, nothing is durable before the node stops
 	}
 	if d.cfg.Durability == EverySec { // what is promised must be durable
-		if err := d.syncTail(); err != nil {
+		if err := d.log.sync(); err != nil {
 			return err
 		}
 	}
 	// Offset 0 of the new one: all of the segment before it, whose end is known by what
 	// this one says it goes on from.
-	d.seq++
-	d.room = wal.SegmentSizeBytes - segmentHead
-	d.promised.Seq, d.promised.Offset, d.promised.CRC = d.seq, 0, 0
+	d.promised.Seq, d.promised.Offset, d.promised.CRC = seq, 0, 0
 	return d.renewPromise()
-}
-
-// The WAL begins a segment when one is full, and does not say how full it is. These are
-// the most that it writes.
-const (
-	segmentHead    = 4 << 10 // what a segment begins with: checksum, identity, hard state
-	recordOverhead = 64      // a record's length, checksum and padding, an entry's index and term, or a hard state
-)
-
-// fill counts what the WAL has been given to write.
-func (d *disk) fill(entries []*raftpb.Entry) {
-	d.room -= recordOverhead
-	for _, e := range entries {
-		d.room -= int64(len(e.GetData())) + recordOverhead
-	}
 }
 
 // promiseSnapshot promises the record of a snapshot, which is synced. The log before it

@@ -34,6 +34,7 @@ type proposals struct {
 
 	inflight []uint64 // indexes of entries with requests that are not committed
 	last     uint64   // index of the last entry proposed in this term
+	gather   gathering
 }
 
 // proposalLimits are those of Config.
@@ -163,7 +164,7 @@ func (c *core) propose() {
 		// raft may have committed what is in flight since the last Ready: then one
 		// message tells the followers so and brings them the next entry.
 		p.committed(c.rn.BasicStatus().GetCommit())
-		for len(p.inflight) < p.limits.inflight && c.mayPropose() && c.seal() {
+		for p.gathered() && len(p.inflight) < p.limits.inflight && c.mayPropose() && c.seal() {
 		}
 		c.proposeParts()
 	case c.soft.Lead != 0:
@@ -210,6 +211,9 @@ func (c *core) seal() bool {
 	c.proposals.done(g)
 	if len(g.requests) == 0 {
 		return false
+	}
+	if c.cfg.GatherDelay > 0 {
+		c.proposals.gather.sealed(len(g.requests))
 	}
 	// Show the entry to raft's next Ready before anything else happens: appended
 	// must see it before propose is asked again, or there would be more entries in
@@ -315,7 +319,18 @@ func (p *proposals) appended(e *raftpb.Entry) {
 // committed notes up to where the log is committed: there is room for more in flight.
 func (p *proposals) committed(index uint64) {
 	p.inflight = committed(p.inflight, index)
+	if len(p.inflight) == 0 {
+		p.gather.roundOver(p.waiting())
+	}
 	p.large.inflight = committed(p.large.inflight, index)
+}
+
+// waiting is how many requests wait for the next entry.
+func (p *proposals) waiting() int { return len(p.own) + len(p.other) }
+
+// gathered reports whether the next entry waits for no more requests.
+func (p *proposals) gathered() bool {
+	return p.gather.enough(p.waiting(), p.bytes >= p.limits.entry)
 }
 
 func committed(inflight []uint64, index uint64) []uint64 {
@@ -332,6 +347,7 @@ func committed(inflight []uint64, index uint64) []uint64 {
 // is not proposed again by itself: its origin finds out.
 func (p *proposals) deposed() {
 	p.inflight, p.last = p.inflight[:0], 0
+	p.gather.deposed()
 	p.dropFirst(0, len(p.other))
 	p.large.deposed()
 }

@@ -33,7 +33,7 @@ type schedule struct {
 }
 
 type simRead struct {
-	w     *readWaiter
+	w     *reader
 	node  *simNode
 	core  *core
 	floor uint64 // every write acknowledged before the read began is at or below
@@ -94,6 +94,7 @@ func runSchedule(t *testing.T, seed uint64, steps int) *schedule {
 		ElectionTicks: 5, SnapshotBytes: 1 << 10 << rng.IntN(4), CatchUpBytes: 256 << rng.IntN(4),
 		MaxEntryBytes: 64 << rng.IntN(4), MaxInflightEntries: 1 + rng.IntN(3),
 		CommitDelay: time.Duration(1 - 2*rng.IntN(2)),
+		GatherDelay: time.Duration(1 - 2*rng.IntN(2)),
 	}
 	s.sim = newSim(cfg, 1+rng.IntN(5), rng)
 	s.forms = true
@@ -335,9 +336,9 @@ func (s *schedule) read(n *simNode) {
 	if n.core == nil {
 		return
 	}
-	r := &simRead{w: &readWaiter{indexC: make(chan uint64, 1)}, node: n, core: n.core, floor: s.ackedTop}
+	r := &simRead{w: newReader(), node: n, core: n.core, floor: s.ackedTop}
 	s.open = append(s.open, r)
-	n.do(func() { n.core.readIndex(r.w) })
+	n.do(func() { n.core.readIndex(&r.w.readWaiter) })
 }
 
 func (s *schedule) checkReads() {

@@ -53,21 +53,33 @@ const maxEarly = 64
 // fewer.
 const maxReadRounds = 2
 
-// readWaiter is one caller of ReadIndex.
+// readWaiter is one caller of AskIndex. Both functions are called on the raft
+// goroutine.
 type readWaiter struct {
-	indexC chan uint64 // has room for the answer
-	gone   atomic.Bool // the caller has given up
+	left   func()       // its ReadIndex leaves; called again if that is lost
+	answer func(uint64) // once
+	gone   atomic.Bool  // the caller has given up
 }
 
-// ReadIndex returns an index such that a state that has applied it reflects
-// every write acknowledged, on any node, before ReadIndex was called. It works on
-// every member, costs one round among the voters for all concurrent callers, and
-// fails with commit.ErrNoLeader if ctx ends first.
+// AskIndex has answer called with an index such that a state that has applied it reflects
+// every write acknowledged, on any node, before left was called: so whoever comes until
+// then may share it. It works on every member and costs one round among the voters for
+// all concurrent callers. Both are called on the raft goroutine and must not block.
+// left may be called more than once; answer is, as soon as there is a leader, unless the node
+// stops.
+func (n *Node) AskIndex(left func(), answer func(index uint64)) {
+	w := &readWaiter{left: left, answer: answer}
+	n.inbox.run(func(c *core) { c.readIndex(w) })
+}
+
+// ReadIndex is AskIndex for who wants to wait. It fails with commit.ErrNoLeader if ctx ends
+// first.
 func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
-	w := &readWaiter{indexC: make(chan uint64, 1)}
+	indexC := make(chan uint64, 1)
+	w := &readWaiter{left: func() {}, answer: func(i uint64) { indexC <- i }}
 	n.inbox.run(func(c *core) { c.readIndex(w) })
 	select {
-	case i := <-w.indexC:
+	case i := <-indexC:
 		return i, nil
 	case <-ctx.Done():
 		w.gone.Store(true)
@@ -99,6 +111,9 @@ func (r *reads) next(at situation) []byte {
 	if at.leads() && r.tooEarly(at.commit) {
 		return nil
 	}
+	for _, w := range r.waiting {
+		w.left()
+	}
 	r.counter++
 	context := binary.LittleEndian.AppendUint64(nil, r.incarnation)
 	context = binary.LittleEndian.AppendUint64(context, r.counter)
@@ -126,7 +141,7 @@ func (r *reads) answered(states []raft.ReadState) {
 			continue
 		}
 		for _, w := range r.inflight[i].waiters {
-			w.indexC <- s.Index
+			w.answer(s.Index)
 		}
 		r.inflight = slices.Delete(r.inflight, i, i+1)
 	}

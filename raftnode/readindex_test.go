@@ -8,14 +8,24 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-func newReader() *readWaiter { return &readWaiter{indexC: make(chan uint64, 1)} }
+// reader is a readWaiter that keeps its answer.
+type reader struct {
+	readWaiter
+	indexC chan uint64
+}
+
+func newReader() *reader {
+	r := &reader{indexC: make(chan uint64, 1)}
+	r.left, r.answer = func() {}, func(i uint64) { r.indexC <- i }
+	return r
+}
 
 func answer(context []byte, index uint64) []raft.ReadState {
 	return []raft.ReadState{{Index: index, RequestCtx: context}}
 }
 
 // got is the answer that a reader has, 0 if it has none.
-func (w *readWaiter) got() uint64 {
+func (w *reader) got() uint64 {
 	select {
 	case i := <-w.indexC:
 		return i
@@ -29,14 +39,14 @@ func TestReadRounds(t *testing.T) {
 	at := leading()
 	r := reads{incarnation: 7}
 	a, b, late := newReader(), newReader(), newReader()
-	r.waiting = append(r.waiting, a, b)
+	r.waiting = append(r.waiting, &a.readWaiter, &b.readWaiter)
 	first := r.next(at)
-	r.waiting = append(r.waiting, late)
+	r.waiting = append(r.waiting, &late.readWaiter)
 	second := r.next(at)
 	if first == nil || second == nil || bytes.Equal(first, second) {
 		t.Fatalf("contexts %x and %x", first, second)
 	}
-	r.waiting = append(r.waiting, newReader())
+	r.waiting = append(r.waiting, &newReader().readWaiter)
 	if third := r.next(at); third != nil {
 		t.Fatalf("a third round %x", third)
 	}
@@ -55,7 +65,7 @@ func TestLostReadRounds(t *testing.T) {
 	at := leading()
 	r := reads{incarnation: 7}
 	w := newReader()
-	r.waiting = append(r.waiting, w)
+	r.waiting = append(r.waiting, &w.readWaiter)
 	lost := r.next(at)
 	for at.now++; !r.tick(at); at.now++ {
 		if at.now > 200 {
@@ -74,7 +84,7 @@ func TestLostReadRounds(t *testing.T) {
 	if i := w.got(); i != 60 {
 		t.Fatalf("answered with %d", i)
 	}
-	other := reads{incarnation: 8, waiting: []*readWaiter{newReader()}}
+	other := reads{incarnation: 8, waiting: []*readWaiter{&newReader().readWaiter}}
 	if next := other.next(at); bytes.Equal(next, lost) {
 		t.Error("another run asks with the same context")
 	}
@@ -85,7 +95,7 @@ func TestReadsTooEarly(t *testing.T) {
 	at := leading()
 	var r reads
 	r.elected()
-	r.waiting = append(r.waiting, newReader())
+	r.waiting = append(r.waiting, &newReader().readWaiter)
 	r.hold(msgTo(raftpb.MsgReadIndex, 1))
 	if r.next(at) != nil || r.committed(at) != nil {
 		t.Fatal("a read before the term has begun")
@@ -103,7 +113,7 @@ func TestReadsTooEarly(t *testing.T) {
 		t.Error("the own read does not leave")
 	}
 	idle := following(0)
-	if (&reads{waiting: []*readWaiter{newReader()}}).next(idle) != nil {
+	if (&reads{waiting: []*readWaiter{&newReader().readWaiter}}).next(idle) != nil {
 		t.Error("a read without a leader")
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	"go.etcd.io/etcd/server/v3/storage/wal"
-	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
@@ -262,7 +260,7 @@ func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 		case <-n.endC:
 			return
 		}
-		next := findSpare(&n.cfg)
+		next := n.disk.log.spare()
 		if lacking++; next.ready {
 			lacking = 0
 		}
@@ -271,10 +269,8 @@ func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 			n.measure(free)
 		}
 		if lacking > patience && (free >= n.reserve.plenty() || !low && free >= n.reserve.size+n.reserve.size/4) {
-			// etcd's WAL has tried once to make its next segment, and would find out at
-			// the end of the present one that this has failed.
 			lacking = 0
-			n.disk.stale.Store(true)
+			n.disk.log.makeSpare()
 			n.inbox.run((*core).wakeStorage)
 		}
 		if low != wasLow || free/bodySyncBytes != wasFree/bodySyncBytes {
@@ -284,96 +280,27 @@ func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 	}
 }
 
-// spare is the file that etcd's WAL makes ahead of time, to be its next segment.
+// spare is a file that the log makes ahead of time, to be its next segment.
 type spare struct {
 	ready bool
 	// partial is what a file takes up that is not ready: it is being made, or there
-	// was no room for all of it. Then the space is of no use to anybody until the log
-	// is opened again.
+	// was no room for all of it. Then, with etcd's WAL, the space is of no use to anybody
+	// until the log is opened again.
 	partial byteCount
 }
 
-// spares are the files that may be one.
-func spares(cfg *Config) ([]string, error) {
-	return filepath.Glob(filepath.Join(walDir(cfg), "*.tmp"))
-}
+// spares are the files in the directory of a log that may be one.
+func spares(dir string) ([]string, error) { return filepath.Glob(filepath.Join(dir, "*.tmp")) }
 
-func findSpare(cfg *Config) spare {
-	var s spare
-	paths, _ := spares(cfg) // fails on a bad pattern only
-	for _, path := range paths {
-		switch fi, err := os.Stat(path); {
-		case err != nil: // it has just become a segment
-		case fi.Size() >= wal.SegmentSizeBytes:
-			s.ready = true
-		default:
-			s.partial += byteCount(fi.Size())
-		}
-	}
-	return s
-}
-
-// removeSpares removes what a WAL that is not open any more had made for later. There
+// removeSpares removes what a log that is not open any more had made for later. There
 // are no entries in it.
 func removeSpares(cfg *Config) error {
-	paths, err := spares(cfg)
+	paths, err := spares(walDir(cfg))
 	for _, path := range paths {
 		err = errors.Join(err, os.Remove(path))
 	}
 	if err != nil {
 		return fmt.Errorf("remove the unused segment of the log: %w", err)
 	}
-	return nil
-}
-
-// reopen closes the WAL and opens it again at its end, which is the only way to
-// have it make its next segment if that has failed once. REQUIRES: called by the
-// goroutine that writes.
-func (d *disk) reopen() error {
-	// In between nothing of it is locked, and to purge it would all be superfluous.
-	d.segments.Lock()
-	defer d.segments.Unlock()
-	if err := d.wal.Sync(); err != nil { // whatever is written is in the file
-		return fmt.Errorf("sync WAL: %w", err)
-	}
-	if d.cfg.Durability != Always {
-		if err := d.syncTail(); err != nil {
-			return err
-		}
-	}
-	// As in openDisk: opening cuts the newest segment off and makes it long again.
-	if err := d.promiseEnd(); exhausted(err) {
-		d.lg.Warn("the log is not opened again to make its next segment", zap.Error(err))
-		return nil // runReserve asks again
-	} else if err != nil {
-		return err
-	}
-	if err := d.wal.Close(); err != nil {
-		return fmt.Errorf("close WAL: %w", err)
-	}
-	if err := removeSpares(d.cfg); err != nil {
-		return err
-	}
-	snaps, err := wal.ValidSnapshotEntries(d.lg, walDir(d.cfg))
-	if err != nil {
-		return fmt.Errorf("read WAL: %w", err)
-	}
-	var start *walpb.Snapshot
-	for _, s := range snaps {
-		if start == nil || s.GetIndex() > start.GetIndex() {
-			start = s
-		}
-	}
-	w, err := wal.Open(d.lg, walDir(d.cfg), start)
-	if err != nil {
-		return fmt.Errorf("open WAL: %w", err)
-	}
-	d.wal = w
-	if _, _, _, err := w.ReadAll(); err != nil {
-		return fmt.Errorf("read WAL: %w", err)
-	}
-	d.last = d.written // the WAL does not see again that a newer snapshot is recorded
-	d.relax()
-	d.lg.Info("log opened again, now that there is room for its next segment", zap.String("dir", walDir(d.cfg)))
 	return nil
 }

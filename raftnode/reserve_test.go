@@ -133,8 +133,8 @@ func TestNodeOnFullDisk(t *testing.T) {
 // and dies at the end of the present one if there was no room at that moment. So the
 // log is opened again when there is room.
 func TestLogGetsItsNextSegment(t *testing.T) {
-	m := newCluster(t, 1, nil)[0]
-	eventually(t, "a spare segment", func() bool { return findSpare(&m.cfg).ready })
+	m := newCluster(t, 1, with(EtcdLog))[0]
+	eventually(t, "a spare segment", func() bool { return m.node.disk.log.spare().ready })
 	m.propose("before")
 	spares, err := filepath.Glob(filepath.Join(m.cfg.Dir, "wal", "*.tmp"))
 	if err != nil || len(spares) != 1 {
@@ -143,7 +143,7 @@ func TestLogGetsItsNextSegment(t *testing.T) {
 	if err := os.Remove(spares[0]); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another one", func() bool { return findSpare(&m.cfg).ready })
+	eventually(t, "another one", func() bool { return m.node.disk.log.spare().ready })
 	want := 1
 	for i := range 5 { // each longer than half a segment
 		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))

@@ -58,8 +58,18 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 	var armed bool
 	var armedFor uint64
 
+	// The same for requests that wait for others.
+	gather := time.NewTimer(0)
+	<-gather.C
+	defer gather.Stop()
+	var gatherFor uint64
+
 	c.run()
 	for {
+		if g := &c.proposals.gather; g.want > 0 && gatherFor != g.turn {
+			gatherFor = g.turn
+			gather.Reset(n.cfg.GatherDelay)
+		}
 		if !armed && len(c.traffic.held) > 0 {
 			armed, armedFor = true, c.traffic.turn
 			release.Reset(n.cfg.CommitDelay)
@@ -97,6 +107,8 @@ func (n *Node) loop(c *core, proposeC <-chan *commit.Proposal) {
 			if armedFor == c.traffic.turn {
 				c.release()
 			}
+		case <-gather.C:
+			c.proposals.gather.timeUp(gatherFor)
 		case <-ticker.C:
 			// Not yet: what has arrived goes first. After a pause (a suspended machine, a
 			// long collection) the tick and a leader's heartbeats are there together, and
@@ -328,7 +340,7 @@ func (n *Node) writeBody(p pendingSnapshot) {
 }
 
 // runPurge removes old files after each snapshot. What that is, it finds out from the
-// names on the disk and from the WAL's locks: see disk.purge.
+// names on the disk and from what was released: see disk.purge.
 func (n *Node) runPurge() {
 	for {
 		select {
@@ -354,7 +366,7 @@ func (n *Node) runSyncs() {
 	for {
 		select {
 		case <-ticker.C:
-			if err := n.disk.syncTail(); err != nil {
+			if err := n.disk.log.sync(); err != nil {
 				n.stop(err)
 				return
 			}

@@ -127,8 +127,8 @@ func (sc *scenario) run(t *testing.T, d *datadriven.TestData) string {
 		n.do(func() {})
 	case "read":
 		n := sc.nodes[id(0)]
-		w := &readWaiter{indexC: make(chan uint64, 1)}
-		n.do(func() { n.core.readIndex(w) })
+		w := newReader()
+		n.do(func() { n.core.readIndex(&w.readWaiter) })
 		sc.pending = append(sc.pending, func() bool {
 			select {
 			case i := <-w.indexC:

@@ -73,6 +73,7 @@ func stillSim(cfg Config, peers int, rng *rand.Rand) *sim {
 	cfg.Logger = zap.NewNop()
 	cfg.Seal, cfg.SealLarge = testSeal, testSealLarge
 	setDefault(&cfg.CommitDelay, -1) // else everything held waits for a tick
+	setDefault(&cfg.GatherDelay, -1) // and so would requests that the leader gathers
 	table, err := command.NewTable(command.Lists())
 	if err != nil {
 		panic(err) // they are checked where they are declared
@@ -95,12 +96,22 @@ func stillSim(cfg Config, peers int, rng *rand.Rand) *sim {
 
 func (s *sim) add(id uint64) *simNode {
 	n := &simNode{s: s, id: id, cfg: s.cfg, disk: newSimDisk(id)}
+	n.disk.engine = s.engine(id)
 	n.cfg.ID = id
 	if s.trace != nil {
 		n.disk.trace = func(step string) { s.logf("%d disk: %s", id, step) }
 	}
 	s.nodes[id] = n
 	return n
+}
+
+// engine has members with both engines of the log in one cluster, but for the stories in
+// testdata, where every step counts.
+func (s *sim) engine(id uint64) LogEngine {
+	if s.rng == nil {
+		return EtcdLog
+	}
+	return LogEngines()[id%2]
 }
 
 func (s *sim) ids() []uint64 { return slices.Sorted(maps.Keys(s.nodes)) }

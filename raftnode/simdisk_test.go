@@ -11,10 +11,12 @@ import (
 )
 
 // simDisk is a stableStore that forgets in a crash what was not synced. It behaves
-// as disk does with etcd's WAL below it, down to wal.ReadAll's habit of bringing
-// truncated entries back (etcd issue 22442).
+// as disk does with one of the engines of the log below it: etcd's WAL, down to
+// wal.ReadAll's habit of bringing truncated entries back (etcd issue 22442), or a
+// journal, where a save is there as a whole or not at all.
 type simDisk struct {
 	id          uint64
+	engine      LogEngine
 	records     []simRecord
 	synced      int // records before this one survive a crash
 	descriptors map[uint64]*raftpb.Snapshot
@@ -32,6 +34,7 @@ type simDisk struct {
 }
 
 type simRecord struct {
+	more     bool // of the same save follows
 	hard     *raftpb.HardState
 	entry    *raftpb.Entry
 	snapshot *raftpb.SnapshotMetadata
@@ -65,10 +68,13 @@ func (d *simDisk) sync(what string) {
 
 func (d *simDisk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) error {
 	mustSync := sync || len(entries) > 0 || hard.GetTerm() != d.term || hard.GetVote() != d.vote
+	whole := d.engine == JournalLog
 	if n := len(entries); n > 0 {
-		d.step("write entries %d-%d", entries[0].GetIndex(), entries[n-1].GetIndex())
+		if !whole {
+			d.step("write entries %d-%d", entries[0].GetIndex(), entries[n-1].GetIndex())
+		}
 		for _, e := range entries {
-			d.records = append(d.records, simRecord{entry: e})
+			d.records = append(d.records, simRecord{entry: e, more: whole})
 		}
 	}
 	d.step("write term=%d vote=%d commit=%d", hard.GetTerm(), hard.GetVote(), hard.GetCommit())
@@ -124,6 +130,9 @@ func (d *simDisk) crash(rng *rand.Rand) {
 	keep := d.synced
 	if rng != nil && len(d.records) > d.synced {
 		keep += rng.IntN(len(d.records) - d.synced + 1)
+	}
+	for keep > d.synced && d.records[keep-1].more {
+		keep--
 	}
 	d.records = d.records[:keep:keep]
 	d.synced = keep
@@ -200,6 +209,19 @@ func (d *simDisk) replay() (from restored, body []byte, err error) {
 	}
 	d.loadable = start
 	body = d.bodies[start]
+	if d.engine == JournalLog {
+		kept := tail{from: start}
+		for _, r := range d.records {
+			if r.entry != nil {
+				kept.add(r.entry)
+			}
+		}
+		var ok bool
+		if from.entries, ok = kept.upTo(start, h); !ok {
+			return from, nil, fmt.Errorf("the log does not lead on from %d to %d", start, h.last)
+		}
+		return from, body, nil
+	}
 	for _, r := range d.records { // wal.ReadAll
 		if r.entry == nil || r.entry.GetIndex() <= start {
 			continue

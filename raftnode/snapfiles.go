@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
-	"go.uber.org/zap"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
@@ -216,29 +215,8 @@ func (d *disk) purge() error {
 		}
 	}
 
-	// While reopen has the WAL closed, nothing in it is locked, and all of it would go.
-	d.segments.Lock()
-	defer d.segments.Unlock()
-	segments, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
-	if err != nil {
-		return fmt.Errorf("purge WAL: %w", err)
-	}
-	// From the oldest on, and never the newest. Segments in the middle must not go before
-	// the ones in front: a log with a gap is taken for damaged.
-	for _, name := range segments[:max(0, len(segments)-1)] {
-		path := filepath.Join(walDir(d.cfg), name)
-		l, err := fileutil.TryLockFile(path, os.O_WRONLY, fileutil.PrivateFileMode)
-		if err != nil {
-			break // the WAL still holds it, and so all that follow
-		}
-		err = os.Remove(path)
-		if cerr := l.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return fmt.Errorf("purge WAL: %w", err)
-		}
-		d.lg.Info("removed WAL segment", zap.String("name", name))
+	if err := d.log.purge(); err != nil {
+		return fmt.Errorf("purge the log: %w", err)
 	}
 	return nil
 }

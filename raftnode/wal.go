@@ -7,12 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
-	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
@@ -20,7 +18,7 @@ import (
 
 // disk is the data directory:
 //
-//	wal/          the log, in segments (etcd's WAL)
+//	wal/          the log, in segments (LogEngine)
 //	snap/         *.snap descriptors and *.snap.db bodies
 //	origin        how far it has come to belong to a member
 //	incarnation   how often this node was started
@@ -31,19 +29,13 @@ import (
 type disk struct {
 	cfg  *Config
 	lg   *zap.Logger
-	wal  *wal.WAL
+	log  logWriter
 	snap *snap.Snapshotter
-	// term and vote are as last saved: whether they change decides about a sync in
-	// the modes that do without one.
+	// relaxed says that not every write is synced (Durability). Never before what a start
+	// writes is durable.
+	relaxed bool
+	// term and vote are as last saved: whether they change decides about a sync.
 	term, vote uint64
-	last       uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
-	seq        uint64 // number of the newest segment
-	room       int64  // as much fits into that at least before it is full
-	// written is the index of the last entry written.
-	written uint64
-	// segments is held while old segments are removed, and while the WAL is opened
-	// again and holds no locks on those that it needs.
-	segments sync.Mutex
 
 	promised promise // as last written
 	// failed says that something could not be written: nobody knows what is on the
@@ -51,9 +43,6 @@ type disk struct {
 	failed atomic.Bool
 	// loadable is the snapshot that a nil batch refers to.
 	loadable atomic.Pointer[raftpb.Snapshot]
-	// stale asks for the WAL to be opened again, by the goroutine that writes it. See
-	// reopen.
-	stale atomic.Bool
 }
 
 // identity is the metadata of every WAL segment. A log put into another member's
@@ -124,25 +113,24 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Under a temporary name first, then renamed, with its parent synced (etcd does
-	// that): a crash leaves no log, or one with its metadata.
-	w, err := wal.Create(cfg.Logger, walDir(cfg), meta)
+	log, err := startLog(cfg, cfg.engine(nil), walDir(cfg), meta)
 	if err != nil {
-		return nil, fmt.Errorf("create WAL: %w", err)
+		return nil, fmt.Errorf("create the log: %w", err)
 	}
-	d := &disk{cfg: cfg, lg: cfg.Logger, wal: w, snap: snap.New(cfg.Logger, snapDir(cfg)), room: wal.SegmentSizeBytes - segmentHead}
+	d := &disk{cfg: cfg, lg: cfg.Logger, snap: snap.New(cfg.Logger, snapDir(cfg))}
+	d.use(log)
 	if !first.empty() {
 		// Before anything is relaxed: who is in the cluster is agreed on with others,
 		// who count on it.
 		if err := d.save(first.hard, first.entries, true); err != nil {
-			return nil, errors.Join(fmt.Errorf("write the first entries: %w", err), w.Close())
+			return nil, errors.Join(fmt.Errorf("write the first entries: %w", err), log.close())
 		}
 	}
 	// A promise of nothing yet, but that there is a log of this member: one that is gone
 	// at the next start is missed.
 	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Synced: cfg.Durability == Always}
 	if err := writePromise(cfg, d.promised); err != nil {
-		return nil, errors.Join(err, w.Close())
+		return nil, errors.Join(err, log.close())
 	}
 	d.relax()
 	return d, nil
@@ -167,7 +155,6 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		return nil, who, from, err
 	}
 	tail := v.tail
-	d.seq, d.room = tail.seq, wal.SegmentSizeBytes-tail.end-segmentHead
 	d.promised = promise{Cluster: who.Cluster, Member: who.Member, Seq: tail.seq, Offset: tail.end, CRC: tail.crc,
 		Snapshot: v.history.newest, Synced: cfg.Durability == Always}
 	if v.promised != nil {
@@ -176,7 +163,7 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 	// Before the WAL is opened: it cuts the newest segment off and makes it long again,
 	// and if the crash comes in between, this is how the next start knows. Synced first:
 	// what was only read from the kernel's memory must not be promised.
-	if err := d.syncTail(); err != nil {
+	if err := syncTail(walDir(cfg)); err != nil {
 		return nil, who, from, err
 	}
 	if err := writePromise(cfg, d.promised); err != nil {
@@ -191,31 +178,58 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		m := from.snapshot.GetMetadata()
 		start = &walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()}
 	}
-	if d.wal, err = wal.Open(d.lg, walDir(cfg), start); err != nil {
-		return nil, who, from, fmt.Errorf("open WAL: %w", err)
+	if err := d.openLog(v, start, &from); err != nil {
+		return nil, who, from, err
 	}
-	if _, from.hard, from.entries, err = d.wal.ReadAll(); err != nil {
-		return nil, who, from, errors.Join(v.refuse(tail.path, "%w", err), d.wal.Close())
-	}
-	// ReadAll gives more than raft had: what was overwritten, and what nobody was told of.
-	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
-	from.entries = cutTorn(from.entries, from.hard, d.lg)
 	last := start.GetIndex()
 	if n := len(from.entries); n > 0 {
 		last = from.entries[n-1].GetIndex()
 	}
-	// The examination and the WAL have read the same files in two ways. If they do not
-	// agree, one of them is wrong about what was committed, and neither is to be trusted.
+	// If what is there now does not agree with the examination, one of them is wrong about
+	// what was committed, and neither is to be trusted.
 	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
-		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.wal.Close())
+		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.log.close())
 	}
-	// As the WAL counts, which has read what was overwritten, too: its next segment gets
-	// its name from there.
-	d.last, d.written = v.history.written, v.history.written
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
 	d.relax()
 	return d, who, from, nil
+}
+
+// use has the disk write to a log.
+func (d *disk) use(l logWriter) {
+	d.log = l
+	if l, ok := l.(*etcdLog); ok {
+		l.beforeReopen = d.promiseEnd
+	}
+}
+
+// openLog opens the log for writing, and has what stands in it behind the place to
+// start from.
+func (d *disk) openLog(v *survey, start *walpb.Snapshot, from *restored) error {
+	if d.cfg.engine(v.segments) == JournalLog {
+		l, err := openJournalLog(d.cfg, v)
+		if err != nil {
+			return fmt.Errorf("open the log: %w", err)
+		}
+		d.use(l)
+		from.hard = v.history.hard
+		if from.entries, err = v.behind(start.GetIndex()); err != nil {
+			return errors.Join(err, l.close())
+		}
+	} else {
+		l, hard, entries, err := openEtcdLog(d.cfg, v, start)
+		if err != nil {
+			return err
+		}
+		d.use(l)
+		from.hard, from.entries = hard, entries
+	}
+	// ReadAll of etcd gives more than raft had: what was overwritten, and what nobody was
+	// told of.
+	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
+	from.entries = cutTorn(from.entries, from.hard, d.lg)
+	return nil
 }
 
 // check refuses the directory of somebody else.
@@ -266,54 +280,39 @@ func cutTorn(entries []*raftpb.Entry, hard *raftpb.HardState, lg *zap.Logger) []
 // relax turns syncing off where the configured durability asks for it. Never before
 // what a start writes is durable: see the callers.
 func (d *disk) relax() {
-	if d.cfg.Durability != Always {
-		d.wal.SetUnsafeNoFsync()
+	if d.relaxed = d.cfg.Durability != Always; !d.relaxed {
+		return
+	}
+	if l, ok := d.log.(*etcdLog); ok {
+		l.relax()
 	}
 }
 
-// save implements stableStore. The order in the file is entries, then hard state, and
-// that is what cutTorn goes by: a write that was torn lacks its end, so a term without
-// its entries cannot be found, only entries without their term.
+// save implements stableStore.
 //
-// etcd's WAL syncs if there are entries or if term or vote have changed. A commit index
-// alone is not worth it: the leader tells it again.
+// A commit index alone is not worth a sync: the leader tells it again.
 func (d *disk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) (err error) {
 	defer d.noteFailure(&err)
 	if err := d.cfg.failpoint("walBeforeSave"); err != nil {
 		return err
 	}
-	// Here, where nothing is half written: the WAL's next segment could not be made.
-	if d.stale.Swap(false) {
-		if err := d.reopen(); err != nil {
-			return fmt.Errorf("open the log in %s again: %w", d.cfg.Dir, err)
-		}
+	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
+	switch {
+	case !d.relaxed:
+		sync = sync || voted || len(entries) > 0
+	case d.cfg.Durability == EverySec:
+		// A vote that is forgotten is given twice, and that is two leaders in one term. A
+		// second's worth of entries is what this mode may lose; votes are not.
+		sync = sync || voted
+	default:
+		sync = false
 	}
 	// An error ends the node. A second fsync would succeed and say nothing: the kernel
 	// has dropped the pages that it could not write, and calls them clean.
-	if err := d.wal.Save(hard, entries); err != nil {
+	if err := d.log.save(hard, entries, sync); err != nil {
 		return fmt.Errorf("the log in %s cannot be written: %w", d.cfg.Dir, err)
 	}
-	d.fill(entries)
-	voted := hard.GetTerm() != d.term || hard.GetVote() != d.vote
 	d.term, d.vote = hard.GetTerm(), hard.GetVote()
-	// Not max: a new leader's entries may overwrite, and then the log ends sooner. The
-	// WAL names its next segment by it (promiseSegment).
-	if n := len(entries); n > 0 {
-		d.last = entries[n-1].GetIndex()
-		d.written = d.last
-	}
-	if sync {
-		if err := d.wal.Sync(); err != nil {
-			return err
-		}
-	}
-	// A vote that is forgotten is given twice, and that is two leaders in one term. A
-	// second's worth of entries is what this mode may lose; votes are not.
-	if d.cfg.Durability == EverySec && (voted || sync) {
-		if err := d.syncTail(); err != nil {
-			return err
-		}
-	}
 	if err := d.promiseSegment(); err != nil {
 		return err
 	}
@@ -361,17 +360,11 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	m := s.GetMetadata()
 	// From here on the snapshot counts: a start looks for it, and refuses to go on from
 	// an older one if the log does not lead past this one.
-	err = d.wal.SaveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()})
+	err = d.log.saveSnapshot(&walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()},
+		!d.relaxed || d.cfg.Durability == EverySec)
 	if err != nil {
 		return fmt.Errorf("the log in %s cannot be written: save snapshot record: %w", d.cfg.Dir, err)
 	}
-	if d.cfg.Durability == EverySec {
-		if err := d.syncTail(); err != nil {
-			return err
-		}
-	}
-	d.room -= segmentHead
-	d.last = max(d.last, m.GetIndex())
 	if err := d.promiseSnapshot(m.GetIndex()); err != nil {
 		return err
 	}
@@ -382,40 +375,39 @@ func (d *disk) saveSnapshot(s *raftpb.Snapshot, install bool) (err error) {
 	return d.cfg.failpoint("snapAfterWALRecord")
 }
 
-// release implements stableStore. It gives up the locks on segments that are not needed
-// any more; purge removes what is not locked.
+// release implements stableStore. purge removes what is not needed any more.
 func (d *disk) release(index uint64) error {
 	if err := d.cfg.failpoint("walBeforeRelease"); err != nil {
 		return err
 	}
-	return d.wal.ReleaseLockTo(index)
+	return d.log.release(index)
 }
 
-// syncTail syncs the segments that may hold unsynced bytes when the WAL itself
-// does not sync: the newest, and the one before it, in case a cut came between. A sync
-// through another descriptor is as good: it is the file's pages that are written.
-func (d *disk) syncTail() error {
-	names, err := fileutil.ReadDir(walDir(d.cfg), fileutil.WithExt(".wal"))
+// syncTail syncs the segments in a directory that may hold unsynced bytes: the newest,
+// and the one before it, in case a new one was begun in between. A sync through another
+// descriptor is as good: it is the file's pages that are written.
+func syncTail(dir string) error {
+	all, err := segmentsIn(dir)
 	if err != nil {
-		return fmt.Errorf("sync WAL: %w", err)
+		return fmt.Errorf("sync the log: %w", err)
 	}
 	// With EverySec an older one was synced when the one behind it was promised. With No
 	// it is left to the kernel, as that mode says; if a power cut takes it after a clean
 	// stop, its end is missed by what the next segment goes on from.
-	for _, name := range names[max(0, len(names)-2):] {
-		f, err := os.OpenFile(filepath.Join(walDir(d.cfg), name), os.O_WRONLY, 0)
+	for _, s := range all[max(0, len(all)-2):] {
+		f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // purged just now
 		}
 		if err != nil {
-			return fmt.Errorf("sync WAL: %w", err)
+			return fmt.Errorf("sync the log: %w", err)
 		}
 		err = fileutil.Fdatasync(f)
 		if cerr := f.Close(); err == nil {
 			err = cerr
 		}
 		if err != nil {
-			return fmt.Errorf("sync WAL: %w", err)
+			return fmt.Errorf("sync the log: %w", err)
 		}
 	}
 	return nil
@@ -423,17 +415,11 @@ func (d *disk) syncTail() error {
 
 // close ends the log and promises all of it.
 func (d *disk) close() error {
-	// Closing syncs, unless the WAL was told not to.
-	if err := d.wal.Close(); err != nil {
-		return fmt.Errorf("close WAL: %w", err)
+	if err := d.log.close(); err != nil { // syncs
+		return fmt.Errorf("close the log: %w", err)
 	}
 	if d.failed.Load() {
 		return nil // the promise that is there is true, a new one might not be
-	}
-	if d.cfg.Durability != Always {
-		if err := d.syncTail(); err != nil {
-			return err
-		}
 	}
 	// After a clean stop the log ends exactly there: one that is shorter at the next start
 	// was cut, however much it looks like a crash.

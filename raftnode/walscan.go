@@ -15,14 +15,17 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/raftredis/raftredis/raftnode/journal"
 )
 
-// This file reads the segments of etcd's WAL without touching them. What etcd's own
+// This file reads the segments of a log without touching them: those of a journal as
+// it reads them itself, those of etcd's WAL here. What etcd's own
 // functions read they also repair: wal.Repair takes a flipped bit in a record's
 // length for the end of an unfinished write and cuts off everything behind it, and
 // ReadAll fills the rest of a segment with zeros wherever it finds eight of them.
 //
-// A segment:
+// A segment of etcd's WAL:
 //
 //	{ length(8, the top byte says how much padding) walpb.Record padding to 8 }
 //
@@ -39,15 +42,18 @@ const (
 // walTable returns the polynomial of the WAL's checksums. MakeTable keeps the tables.
 func walTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// segment is a file of the WAL.
+// segment is a file of the log.
 type segment struct {
 	seq, index uint64 // its number, and that of the first entry in it
 	path       string
+	journal    bool // written by a journal, not by etcd's WAL
 }
 
-// listSegments returns the segments in order.
-func listSegments(cfg *Config) ([]segment, error) {
-	names, err := fileutil.ReadDir(walDir(cfg), fileutil.WithExt(".wal"))
+// listSegments returns the segments of the log in order.
+func listSegments(cfg *Config) ([]segment, error) { return segmentsIn(walDir(cfg)) }
+
+func segmentsIn(dir string) ([]segment, error) {
+	names, err := fileutil.ReadDir(dir) // sorted
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -56,8 +62,11 @@ func listSegments(cfg *Config) ([]segment, error) {
 	}
 	var all []segment
 	for _, name := range names {
-		s := segment{path: filepath.Join(walDir(cfg), name)}
-		if _, err := fmt.Sscanf(name, "%016x-%016x.wal", &s.seq, &s.index); err != nil {
+		s := segment{path: filepath.Join(dir, name), journal: filepath.Ext(name) == journalExt}
+		if !s.journal && filepath.Ext(name) != etcdExt {
+			continue
+		}
+		if _, err := fmt.Sscanf(name, "%016x-%016x.", &s.seq, &s.index); err != nil {
 			continue // as etcd does
 		}
 		all = append(all, s)
@@ -80,6 +89,8 @@ type scan struct {
 	bad error
 	// unfinished is what a crash left behind the end of the newest segment.
 	unfinished []byte
+	// journal is what was found if a journal has written it, which judges by itself.
+	journal *journal.Scan
 }
 
 type walRecord struct {
@@ -95,6 +106,9 @@ var (
 )
 
 func scanSegment(s segment) (*scan, error) {
+	if s.journal {
+		return scanJournal(s)
+	}
 	b, err := os.ReadFile(s.path)
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
@@ -186,13 +200,26 @@ func frameSize(b []byte, off int64) (size, next int64, err error) {
 }
 
 // rest is what is behind the last good record, without the zeros at the end.
-func (sc *scan) rest() []byte { return bytes.TrimRight(sc.file[sc.end:], "\x00") }
+func (sc *scan) rest() []byte {
+	if sc.journal != nil {
+		return sc.journal.Rest
+	}
+	return bytes.TrimRight(sc.file[sc.end:], "\x00")
+}
 
 // whole reports whether the file is at least as long as it was when it was made.
-func (sc *scan) whole() bool { return sc.size >= wal.SegmentSizeBytes }
+func (sc *scan) whole() bool {
+	if sc.journal != nil {
+		return sc.size >= sc.journal.Made
+	}
+	return sc.size >= wal.SegmentSizeBytes
+}
 
 // full reports whether there is no room for another record, or for the one at end.
 func (sc *scan) full() bool {
+	if sc.journal != nil {
+		return false // it would be bad
+	}
 	if sc.end+frameHead > sc.size {
 		return true
 	}
@@ -205,6 +232,9 @@ func (sc *scan) full() bool {
 // whole sectors unwritten, which were zero before. synced says that each write was
 // synced before the next began.
 func (sc *scan) torn(synced bool) bool {
+	if sc.journal != nil {
+		return true // or it would be bad
+	}
 	rest := sc.rest()
 	switch {
 	case sc.bad == nil && len(bytes.Trim(sc.file[sc.end:min(sc.end-sc.end%sectorSize+sectorSize, sc.size)], "\x00")) > 0:
@@ -302,24 +332,29 @@ func (sc *scan) reaches(offset int64, crc uint32) bool {
 	return false
 }
 
-// tell passes the records on, up to one that raft cannot have written.
-func (sc *scan) tell(h *history) error {
+// tell passes the records on, up to one that raft cannot have written. keep is given
+// the entries, too.
+func (sc *scan) tell(h *history, keep func(*raftpb.Entry)) error {
 	for i, r := range sc.recs {
-		if err := r.tell(h); err != nil {
+		if err := r.tell(h, keep); err != nil {
 			return fmt.Errorf("record %d: %w", i+2, err) // behind the first two
 		}
 	}
 	return nil
 }
 
-func (r *walRecord) tell(h *history) error {
+func (r *walRecord) tell(h *history, keep func(*raftpb.Entry)) error {
 	switch r.kind {
 	case wal.EntryType:
 		e := &raftpb.Entry{}
 		if err := proto.Unmarshal(r.data, e); err != nil {
 			return fmt.Errorf("%w: an entry: %w", errUnlikeRaft, err)
 		}
-		return h.entry(e)
+		if err := h.entry(e); err != nil {
+			return err
+		}
+		keep(e)
+		return nil
 	case wal.StateType:
 		hs := &raftpb.HardState{}
 		if err := proto.Unmarshal(r.data, hs); err != nil {

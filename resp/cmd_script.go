@@ -47,7 +47,7 @@ func (c *conn) script(cm *cmd, argv [][]byte, end int64) (again bool) {
 	// While writes are refused, a script is tried: it may do without, or handle the error.
 	if c.srv.store.ScriptWrites(cm.spec, argv) && !c.srv.cluster.RefusesWrites() {
 		c.endRead() // ScriptArgs takes the lock, and behind a writer that waits nobody gets it twice
-		return c.write(cm, c.srv.store.ScriptArgs(cm.spec, argv))
+		return c.write(cm, c.srv.store.ScriptArgs(cm.spec, argv), end)
 	}
 	if wait, refused := c.uncovered(cm, end); wait || refused {
 		return wait

@@ -300,6 +300,7 @@ func (a *applier) Request(h machine.Head, fresh bool) (machine.Asker, error) {
 		return machine.Nobody{}, nil
 	}
 	s.hearing.Store(true)
+	s.outbox.applied(h.Floor)
 	// Taking it ends its retries, and makes this goroutine the only one that may write
 	// the reply: a timeout at the same moment finds nothing any more.
 	b := s.outbox.take(h.Seq)

@@ -15,11 +15,9 @@
 //
 // # Goroutines
 //
-// Start runs six: apply (the only one that changes the state), the outbox's retry
+// Start runs five: apply (the only one that changes the state), the outbox's retry
 // (sends again and gives up), expire (proposes deletions while this node leads), giveUp (looks
-// after members with blocked clients that are away, while this node leads) and two
-// of barrier (each has a ReadIndex under way for the linearizable reads that came
-// before it left), and one that ends after the node's first request, which fetches
+// after members with blocked clients that are away, while this node leads), and one that ends after the node's first request, which fetches
 // a stamp of the leader's clock. Another, sender, exists only while proposeC is
 // full; RunLong, a script that takes long, is on its caller's. Close ends them all. The store closes none of the channels that it was
 // given, and must be closed before anybody closes proposeC.

@@ -58,6 +58,11 @@ type outbox struct {
 
 	proposed, resent, overloaded, refused, unknown atomic.Uint64 // see Stats
 
+	// unsure is the highest number of a request whose client was told that its outcome
+	// is unknown, refusedBelow the highest floor of this run that the log has: what is
+	// below it cannot come true any more. See unsettled.
+	unsure, refusedBelow atomic.Uint64
+
 	mu         sync.Mutex
 	node       *node // nil before start
 	window     inflight
@@ -296,11 +301,29 @@ func (o *outbox) abandon(b *Batch, untaken Error) {
 func (o *outbox) end(b *Batch, why Error) {
 	if why == ErrUnknown {
 		o.unknown.Add(1)
+		for was := o.unsure.Load(); was < b.seq && !o.unsure.CompareAndSwap(was, b.seq); was = o.unsure.Load() {
+		}
 	} else {
 		o.refused.Add(1)
 	}
 	b.err = why
 	o.answer(b)
+}
+
+// applied takes in the floor of a request of this run that is being applied. It is for the
+// apply loop alone.
+func (o *outbox) applied(floor uint64) {
+	if floor > o.refusedBelow.Load() {
+		o.refusedBelow.Store(floor)
+	}
+}
+
+// unsettled reports whether a request that was given up may yet come true. Whatever goes
+// through the log from here on comes behind it or ends that; an answer without an entry
+// would do neither.
+func (o *outbox) unsettled() bool {
+	unsure := o.unsure.Load()
+	return unsure > 0 && unsure >= o.refusedBelow.Load()
 }
 
 // stop gives up everything that is in flight, and lets nothing more out.

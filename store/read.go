@@ -27,6 +27,8 @@ type reading struct {
 	found lookups
 	reads keyspace.Reads
 
+	nowhere *nowhere // see vain
+
 	refusals  []acl.Refusal
 	host      command.Host // of scripts
 	inner     command.Read // what one of them runs
@@ -192,9 +194,17 @@ func (s *Store) BeginRead() Reader {
 	return Reader{s: s, r: r, now: s.Now()}
 }
 
-// Do runs a command that reads. argv is used until Do returns. If it answers false
-// there is no reply, and the command is to be run as a write.
+// Do runs a command that reads, or one that comes to nothing (see Absent). argv is used
+// until Do returns. If it answers false there is no reply, and the command is to be run
+// as a write.
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
+	if spec.Read == nil {
+		if !r.Absent(db, spec, argv) {
+			return false
+		}
+		r.r.vain(r.now, db, spec, argv, reply)
+		return true
+	}
 	r.r.do(r.s.m.Keyspace(), r.now, db, spec, argv, reply)
 	return !r.r.call.Deferred()
 }

@@ -62,9 +62,11 @@ const (
 type Consensus interface {
 	commit.View
 
-	// ReadIndex returns an index that is at or above that of every entry that was
-	// committed anywhere when it was called.
-	ReadIndex(ctx context.Context) (uint64, error)
+	// AskIndex has answer called with an index that is at or above that of every entry
+	// that was committed anywhere when left was called; so whoever comes until then may
+	// share it. Both are called on the raft goroutine and must not block. It comes once there
+	// is a leader, and never if the node stops.
+	AskIndex(left func(), answer func(index uint64))
 	// Waiting says for whom the node waits before it can take part in a cluster, "" if
 	// it does. It must be cheap.
 	Waiting() string
@@ -159,7 +161,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 		errorC:   make(chan error, 1),
 	}
 	s.outbox = newOutbox(&s.cfg, c, proposeC, s.answerUnapplied)
-	s.barrier = barrier{clock: c, waits: &s.waits, timeout: microsOf(cfg.ProposalTimeout), wakeC: make(chan struct{}, 1)}
+	s.barrier = barrier{clock: c, waits: &s.waits, timeout: microsOf(cfg.ProposalTimeout)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.stopC = s.ctx.Done()
 	s.applier = applier{s: s, read: newReading(s), sent: -1}
@@ -183,16 +185,13 @@ func (s *Store) Start(c Consensus, commitC <-chan *commit.Batch, snapshotterRead
 	n := &node{c, c.Incarnation()}
 	s.node.Store(n)
 	s.outbox.start(n)
-	s.barrier.start()
+	s.barrier.start(n)
 	s.wg.Go(func() { s.runApply(commitC, snapshotterReady) })
 	s.wg.Go(s.runExpire)
 	s.wg.Go(s.runEvict)
 	s.wg.Go(s.runReads)
 	s.wg.Go(s.runGiveUp)
 	s.wg.Go(s.runLevel)
-	for range readsAtOnce {
-		s.wg.Go(func() { s.barrier.run(s.ctx, n) })
-	}
 	s.wg.Go(s.runGreeting)
 }
 
@@ -241,6 +240,7 @@ func (s *Store) stop() {
 		s.outbox.stop()
 		s.room.stop()
 		s.hub.stop()
+		s.barrier.stop()
 		s.waits.stop()
 	})
 }

@@ -82,7 +82,8 @@ var rules = map[string]rule{
 		ours:   []string{"raftnode/..."},
 		banned: map[string]string{"github.com/tidwall/redcon": whyOpaque},
 	},
-	"raftnode/commit": {stdlibOnly: "everybody imports it, so it must cost nothing"},
+	"raftnode/journal": {banned: map[string]string{"go.etcd.io/raft": "a journal's records are the caller's business", "go.etcd.io/etcd/server": "the same"}},
+	"raftnode/commit":  {stdlibOnly: "everybody imports it, so it must cost nothing"},
 	// A log for tests: it knows what travels, and nobody who sends or receives it.
 	"raftnode/commit/committest": {ours: []string{"raftnode/commit"}, stdlibOnly: "it stands in for the raft node, for tests of all packages"},
 	"store": {

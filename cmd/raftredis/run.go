@@ -328,6 +328,9 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		Failpoint:     o.failpointHook(),
 		Level:         uint64(command.Latest),
 	}
+	if o.logEngine.value != "auto" {
+		cfg.LogEngine = raftnode.LogEngine(o.logEngine.value)
+	}
 	switch o.appendfsync.value {
 	case "always":
 		cfg.Durability = raftnode.Always

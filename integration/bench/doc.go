@@ -5,5 +5,9 @@
 // than the differences that are of interest; only ratios within one round mean
 // anything.
 //
+// With -baseline each row has another binary of raftredis beside this one, in the
+// same rounds. What many independent clients see is measured at a fixed rate, by a
+// generator of its own (openloop).
+//
 //	go run ./integration/bench -rounds 5 -out BENCHMARKS.md
 package main

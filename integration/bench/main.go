@@ -22,6 +22,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "`file` to write the report to, beside standard output")
 	flag.StringVar(&o.only, "only", "", "run only the rows whose name matches this `regexp`")
 	flag.StringVar(&o.binary, "binary", "", "raftredis `binary`; built from this checkout if empty")
+	flag.StringVar(&o.baseline, "baseline", "", "another `binary` of raftredis: each row has it as a system of its own, in the same rounds")
 	flag.StringVar(&o.note, "note", "", "a `remark` on the circumstances, for the report")
 	flag.BoolVar(&o.probes, "probes", true, "measure memory and snapshots as well (a few minutes)")
 	flag.Parse()
@@ -37,8 +38,10 @@ type options struct {
 	out    string
 	only   string
 	binary string
-	note   string
-	probes bool
+	// baseline is what this build is compared with, if not empty.
+	baseline string
+	note     string
+	probes   bool
 }
 
 func bench(o options) error {
@@ -69,6 +72,9 @@ func bench(o options) error {
 	}
 	r := &report{rounds: o.rounds, note: o.note}
 	if err := st.workloads(o, only, r); err != nil {
+		return err
+	}
+	if err := st.openLoops(o, only, r); err != nil {
 		return err
 	}
 	if o.probes && only.MatchString("probes") {
@@ -117,6 +123,12 @@ func (st *started) start(o options, name string) error {
 		return st.raft(name, o.binary, 1)
 	case raft3:
 		return st.raft(name, o.binary, 3)
+	case baseline1:
+		return st.raft(name, o.baseline, 1)
+	case baseline3:
+		return st.raft(name, o.baseline, 3)
+	case baselineQuorum:
+		return st.raft(name, o.baseline, 3, "--read-mode", "linearizable")
 	case raft3Quorum:
 		return st.raft(name, o.binary, 3, "--read-mode", "linearizable")
 	case raft3 + ", follower":
@@ -136,6 +148,9 @@ func (st *started) workloads(o options, only *regexp.Regexp, r *report) error {
 	for _, w := range workloads() {
 		if !only.MatchString(w.name) {
 			continue
+		}
+		if o.baseline != "" {
+			w.systems = withBaseline(w.systems)
 		}
 		row := row{name: w.name, systems: w.systems}
 		if err := st.row(o, &row, func(port int) (figure, error) { return w.run(port, o.scale) }); err != nil {

@@ -19,6 +19,10 @@ const (
 	raft1        = "raftredis, 1 node"
 	raft3        = "raftredis, 3 nodes"
 	raft3Quorum  = "raftredis, 3 nodes, linearizable"
+
+	baseline1      = "baseline, 1 node"
+	baseline3      = "baseline, 3 nodes"
+	baselineQuorum = "baseline, 3 nodes, linearizable"
 )
 
 // workload is one row of the report: what redis-benchmark is told, and which
@@ -38,6 +42,21 @@ type workload struct {
 // beside starts what goes on while n requests are made of the port. end stops it, or
 // waits for it, and says whether it was as it should be.
 type beside func(port, n int) (end func() error, err error)
+
+// baselines are what each of our systems is with -baseline.
+var baselines = map[string]string{raft1: baseline1, raft3: baseline3, raft3Quorum: baselineQuorum}
+
+// withBaseline puts the baseline of each system in front of it: it runs right before.
+func withBaseline(systems []string) []string {
+	var all []string
+	for _, s := range systems {
+		if b, ok := baselines[s]; ok {
+			all = append(all, b)
+		}
+		all = append(all, s)
+	}
+	return all
+}
 
 var reads = []string{redisMemory, raft3}
 
@@ -95,6 +114,7 @@ type figure struct {
 	client   float64 // share of a CPU that redis-benchmark itself took: near 1, it is what limits
 	n        float64 // requests
 	cpu      float64 // us of all of the system's processes for each request
+	late     float64 // ms; at a fixed rate, how late the generator was
 }
 
 // run lets redis-benchmark run once against the port.

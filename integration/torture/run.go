@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ type config struct {
 	duration time.Duration
 	nodes    int
 	binary   string
+	engine   string // of the log
 	dir      string // for the nodes, their logs and failed histories
 	out      io.Writer
 	skew     time.Duration // clocks of the nodes differ by up to this
@@ -135,7 +137,8 @@ func run(ctx context.Context, cfg config) error {
 
 	var err error
 	// A few kilobytes of log force a snapshot all the time.
-	t.c, err = cluster.New(cfg.binary, cfg.dir, cfg.nodes, "--snapshot-bytes", "65536", "--snapshot-catch-up-bytes", "16384")
+	t.c, err = cluster.New(cfg.binary, cfg.dir, cfg.nodes, "--snapshot-bytes", "65536", "--snapshot-catch-up-bytes", "16384",
+		"--log-engine", cmp.Or(cfg.engine, "auto"))
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,11 @@ func (s *Spec) HasKeys() bool {
 	return slices.ContainsFunc(s.Keys, func(k KeySpec) bool { return !k.noKey() })
 }
 
+// OneKey reports whether each call has one key, the argument Keys[0].Index.
+func (s *Spec) OneKey() bool {
+	return len(s.Keys) == 1 && s.FindKeys == nil && s.Keys[0].Keyword == "" && !s.Keys[0].NumKeys && s.Keys[0].Last == 0 && !s.Keys[0].noKey()
+}
+
 func (k KeySpec) noKey() bool { return k.Flags == "NOT_KEY" }
 
 // Keys finds the keys in the arguments of a call of s, whose number must have

@@ -4,7 +4,7 @@ package command
 func Hashes() []*Spec {
 	return []*Spec{
 		{
-			Name: "hdel", Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "hdel", Vain: true, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Group: "hash", Since: "2.0.0", Complexity: "O(N) where N is the number of fields to be removed.",
 			Summary: "Delete one or more hash fields",
 			Syntax:  "key field [field ...]",

@@ -11,7 +11,7 @@ func Generic() []*Spec {
 func keySpecs() []*Spec {
 	return []*Spec{
 		{
-			Name: "del", Arity: -2, Group: "generic", Since: "1.0.0",
+			Name: "del", Vain: true, Arity: -2, Group: "generic", Since: "1.0.0",
 			Keys:       All(1, 1, "RM DELETE"),
 			Tips:       "request_policy:multi_shard response_policy:agg_sum",
 			Complexity: "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
@@ -20,7 +20,7 @@ func keySpecs() []*Spec {
 			Write:      del,
 		},
 		{
-			Name: "unlink", Arity: -2, Group: "generic", Since: "4.0.0",
+			Name: "unlink", Vain: true, Arity: -2, Group: "generic", Since: "4.0.0",
 			Flags:      Fast,
 			Keys:       All(1, 1, "RM DELETE"),
 			Tips:       "request_policy:multi_shard response_policy:agg_sum",

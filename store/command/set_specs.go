@@ -84,7 +84,7 @@ func Sets() []*Spec {
 			Write:   smove,
 		},
 		{
-			Name: "spop", CountLookups: true, Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
+			Name: "spop", Vain: true, CountLookups: true, Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
 			Group: "set", Since: "1.0.0", Complexity: "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
 			Summary: "Remove and return one or multiple random members from a set",
 			Syntax:  "key [count]",
@@ -100,7 +100,7 @@ func Sets() []*Spec {
 			Read:    srandmember,
 		},
 		{
-			Name: "srem", Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "srem", Vain: true, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members to be removed.",
 			Summary: "Remove one or more members from a set",
 			Syntax:  "key member [member ...]",

@@ -38,6 +38,11 @@ type Spec struct {
 	// nil: they cannot be found in these arguments.
 	FindKeys func(argv [][]byte) []KeyRef
 
+	// Vain says of a Write that it changes nothing, and tells nobody of anything, if none
+	// of its keys is there, and that its reply is the same then whatever else there is.
+	// Such a call need not go through the log (store/vain.go).
+	Vain bool
+
 	// CountLookups says of a Write that the keys which it looks up for reading count
 	// as keyspace_hits and keyspace_misses, as all of a Read's do. It follows
 	// Redis's use of lookupKeyRead.

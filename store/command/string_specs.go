@@ -66,7 +66,7 @@ func stringValueSpecs() []*Spec {
 			Write: getset,
 		},
 		{
-			Name: "getdel", CountLookups: true, Arity: 2, Group: "string", Since: "6.2.0",
+			Name: "getdel", Vain: true, CountLookups: true, Arity: 2, Group: "string", Since: "6.2.0",
 			Flags:      Fast,
 			Keys:       One(1, "RW ACCESS DELETE"),
 			Complexity: "O(1)",

@@ -24,7 +24,7 @@ func zsetMemberSpecs() []*Spec {
 			Write:   zincrby,
 		},
 		{
-			Name: "zrem", Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "zrem", Vain: true, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Group: "sorted-set", Since: "1.2.0", Complexity: "O(M*log(N)) with N being the number of elements in the sorted set and M the number of elements to be removed.",
 			Summary: "Remove one or more members from a sorted set",
 			Syntax:  "key member [member ...]",
@@ -184,21 +184,21 @@ func zsetRangeSpecs() []*Spec {
 func zsetPopSpecs() []*Spec {
 	return []*Spec{
 		{
-			Name: "zpopmin", Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
+			Name: "zpopmin", Vain: true, Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
 			Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.",
 			Summary: "Remove and return members with the lowest scores in a sorted set",
 			Syntax:  "key [count]",
 			Write:   zpopmin,
 		},
 		{
-			Name: "zpopmax", Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
+			Name: "zpopmax", Vain: true, Arity: -2, Flags: Fast, Keys: One(1, "RW ACCESS DELETE"),
 			Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) with N being the number of elements in the sorted set, and M being the number of elements popped.",
 			Summary: "Remove and return members with the highest scores in a sorted set",
 			Syntax:  "key [count]",
 			Write:   zpopmax,
 		},
 		{
-			Name: "zmpop", Arity: -4, Flags: MovableKeys, Keys: Counted(1, "RW ACCESS DELETE"),
+			Name: "zmpop", Vain: true, Arity: -4, Flags: MovableKeys, Keys: Counted(1, "RW ACCESS DELETE"),
 			Group: "sorted-set", Since: "7.0.0", Complexity: "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
 			Summary: "Remove and return members with scores in a sorted set",
 			Syntax:  "numkeys key [key ...] <MIN | MAX> [COUNT count]",

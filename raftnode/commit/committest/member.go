@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
@@ -215,15 +216,31 @@ func (m *Member) Load() (*commit.Snapshot, error) {
 	return &commit.Snapshot{Index: s.Index, Term: s.Term, Body: io.NopCloser(bytes.NewReader(s.Body))}, nil
 }
 
-// ReadIndex answers with all that is in the log, at once.
-func (m *Member) ReadIndex(context.Context) (uint64, error) {
-	m.ReadIndexes.Add(1)
+// AskIndex answers with all that is in the log, once there is a leader.
+func (m *Member) AskIndex(left func(), answer func(index uint64)) {
+	go func() {
+		retry := time.NewTicker(time.Millisecond)
+		defer retry.Stop()
+		for {
+			if m.canRead() {
+				m.ReadIndexes.Add(1)
+				left()
+				answer(m.log.Last())
+				return
+			}
+			select {
+			case <-retry.C:
+			case <-m.stopC:
+				return
+			}
+		}
+	}()
+}
+
+func (m *Member) canRead() bool {
 	m.log.mu.Lock()
 	defer m.log.mu.Unlock()
-	if m.log.leader == 0 || m.FailReads.Load() {
-		return 0, commit.ErrNoLeader
-	}
-	return uint64(len(m.log.entries)), nil
+	return m.log.leader != 0 && !m.FailReads.Load()
 }
 
 // Status says that all members are there, but for those that do not take entries.
