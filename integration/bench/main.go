@@ -82,6 +82,11 @@ func bench(o options) error {
 			return err
 		}
 	}
+	if o.probes && only.MatchString("memory") {
+		if err := st.memory(o, r); err != nil {
+			return err
+		}
+	}
 	text := r.markdown(o.binary)
 	fmt.Print(text)
 	if o.out == "" {
@@ -217,10 +222,7 @@ func (st *started) probes(o options, r *report) error {
 		fresh := &started{dir: st.dir, systems: map[string]*system{}}
 		m, err := fresh.probe(o, name)
 		for _, s := range fresh.systems {
-			for _, p := range s.procs {
-				p.Process.Kill()
-				p.Wait()
-			}
+			s.kill()
 		}
 		if err != nil {
 			return fmt.Errorf("probe of %s: %w", name, err)

@@ -16,6 +16,7 @@ type report struct {
 	rows   []row
 	open   []row // at a fixed rate
 	probes []probe
+	memory []memoryRow
 }
 
 type row struct {
@@ -114,6 +115,7 @@ func (r *report) markdown(binary string) string {
 				float64(p.steady)/float64(r.probes[0].steady), ms(p.quiet, p99), ms(p.busy, p99), ms(p.quiet, longest), ms(p.busy, longest), ms(p.busy, held))
 		}
 	}
+	b.WriteString(r.memoryTable())
 	return b.String()
 }
 

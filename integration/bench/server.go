@@ -63,12 +63,16 @@ func (st *started) run(s *system, name string, args ...string) error {
 
 func (st *started) stop() {
 	for _, s := range st.systems {
-		for _, p := range s.procs {
-			p.Process.Kill()
-			p.Wait()
-		}
+		s.kill()
 	}
 	os.RemoveAll(st.dir)
+}
+
+func (s *system) kill() {
+	for _, p := range s.procs {
+		p.Process.Kill()
+		p.Wait()
+	}
 }
 
 // redis starts a redis-server and any number of replicas of it.
