@@ -145,7 +145,9 @@ func TestRestoreIsInterrupted(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Undo what had not been done by then.
-		o, err := readOrigin(&m.cfg)
+		cfg := m.cfg
+		cfg.EnsureDefaults()
+		o, err := readOrigin(&cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
