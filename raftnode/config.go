@@ -187,8 +187,11 @@ type Config struct {
 	Durability Durability
 
 	// LogEngine says what writes the log. A directory of etcd's WAL can go over to the
-	// journal, not back. Default: what the directory has; the journal for a new one.
+	// journal, not back. Default: what the directory has, and NewLogEngine for a new one.
 	LogEngine LogEngine
+	// NewLogEngine is for a directory that has no log yet. Default: the journal. A member
+	// that may have to go back to a release that does not know that begins with etcd's WAL.
+	NewLogEngine LogEngine
 
 	// Failpoint, if not nil, is called at every boundary of the persist path with
 	// its name. An error makes that step fail. For tests only. The names, in the
@@ -328,8 +331,10 @@ func (c *Config) Validate() error {
 	if c.Durability > No {
 		bad("unknown durability %d", c.Durability)
 	}
-	if c.LogEngine != "" && !slices.Contains(LogEngines(), c.LogEngine) {
-		bad("unknown log engine %q", c.LogEngine)
+	for _, engine := range []LogEngine{c.LogEngine, c.NewLogEngine} {
+		if engine != "" && !slices.Contains(LogEngines(), engine) {
+			bad("unknown log engine %q", engine)
+		}
 	}
 	if t := c.PeerTLS; t != (TLS{}) && (t.CertFile == "" || t.KeyFile == "" || t.CAFile == "") {
 		bad("peer TLS needs a certificate, a key and a CA file")

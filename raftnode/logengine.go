@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -55,7 +56,7 @@ func (c *Config) engine(all []segment) LogEngine {
 	case c.LogEngine != "":
 		return c.LogEngine
 	case len(all) == 0:
-		return LogEngines()[0]
+		return cmp.Or(c.NewLogEngine, LogEngines()[0])
 	case all[len(all)-1].journal:
 		return JournalLog
 	default:

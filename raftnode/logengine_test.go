@@ -142,3 +142,22 @@ func TestTail(t *testing.T) {
 		})
 	}
 }
+
+// TestEngineOfANewDirectory: what a new directory begins with can be chosen, and what it
+// has begun with stays.
+func TestEngineOfANewDirectory(t *testing.T) {
+	for _, engine := range LogEngines() {
+		m := newCluster(t, 1, func(c *Config) { c.LogEngine, c.NewLogEngine = "", engine })[0]
+		for _, next := range LogEngines() {
+			fill(m, "with", 1)
+			m.stop()
+			all, err := segmentsIn(filepath.Join(m.cfg.Dir, "wal"))
+			if err != nil || len(all) == 0 || all[len(all)-1].journal != (engine == JournalLog) {
+				t.Fatalf("%s: segments %v, %v", engine, all, err)
+			}
+			m.cfg.NewLogEngine = next
+			m.start()
+		}
+		m.stop()
+	}
+}

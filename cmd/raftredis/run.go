@@ -331,6 +331,9 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 	if o.logEngine.value != "auto" {
 		cfg.LogEngine = raftnode.LogEngine(o.logEngine.value)
 	}
+	if o.keptLevel() == command.Level1 {
+		cfg.NewLogEngine = raftnode.EtcdLog // 0.1.0 knows no other
+	}
 	switch o.appendfsync.value {
 	case "always":
 		cfg.Durability = raftnode.Always

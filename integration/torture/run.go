@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -137,8 +136,11 @@ func run(ctx context.Context, cfg config) error {
 
 	var err error
 	// A few kilobytes of log force a snapshot all the time.
-	t.c, err = cluster.New(cfg.binary, cfg.dir, cfg.nodes, "--snapshot-bytes", "65536", "--snapshot-catch-up-bytes", "16384",
-		"--log-engine", cmp.Or(cfg.engine, "auto"))
+	args := []string{"--snapshot-bytes", "65536", "--snapshot-catch-up-bytes", "16384"}
+	if cfg.engine != "" { // an older program does not know the option
+		args = append(args, "--log-engine", cfg.engine)
+	}
+	t.c, err = cluster.New(cfg.binary, cfg.dir, cfg.nodes, args...)
 	if err != nil {
 		return err
 	}
