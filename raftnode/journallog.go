@@ -97,7 +97,7 @@ func createJournalLog(cfg *Config, dir string, meta []byte) (*journalLog, error)
 // openJournalLog goes on behind what was examined, which may have been written by etcd's
 // WAL: the journal takes the log over with its next segment.
 func openJournalLog(cfg *Config, v *survey) (*journalLog, error) {
-	l := &journalLog{cfg: cfg, dir: walDir(cfg), meta: v.tail.meta, hard: v.history.hard, last: v.history.written}
+	l := &journalLog{cfg: cfg, dir: walDir(cfg), meta: v.tail.meta, hard: v.history.hard, last: max(v.history.written, v.history.last)}
 	var err error
 	if v.tail.journal != nil {
 		l.j, err = journal.Open(v.tail.journal, l.options())

@@ -103,8 +103,8 @@ func beginRestore(cfg *Config) (*origin, error) {
 			return nil, fmt.Errorf("%w: %s is not empty, it has %s: a backup is restored into an empty directory", ErrWrongDir, cfg.Dir, strings.Join(left, ", "))
 		}
 	}
-	// The backup may have anything that this program knows.
-	o = &origin{Version: cfg.Level, Member: cfg.ID, State: stageRestoring}
+	// Of a higher level it will be as soon as a node runs with what is in the backup.
+	o = &origin{Version: firstLevel, Member: cfg.ID, State: stageRestoring}
 	if err := o.write(cfg); err != nil {
 		return nil, err
 	}

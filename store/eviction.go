@@ -29,7 +29,8 @@ const (
 	// The room that is kept is what writers take while evictAhead and twice a round of the
 	// log pass, between these parts of maxmemory, and no less than a pipeline brings at once:
 	// with a small maxmemory, writes would always have to make room for themselves. When it is
-	// used up, half as much again is made: each proposal costs something by itself.
+	// used up, half as much again is made: each proposal costs something by itself. (That is
+	// never more than machine.lowWater lets go.)
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
 	leastBytes  = 64 << 10
@@ -136,7 +137,10 @@ func (s *Store) runEvict() {
 		case <-s.pressure.wakeC:
 		case <-timer.C:
 		case done := <-e.doneC:
-			e.done(done)
+			if !e.done(done) {
+				timer.Reset(evictedIdle) // there is too much in flight, say: not at once
+				continue
+			}
 		}
 		if !e.keepAhead() {
 			timer.Reset(evictedIdle)
@@ -225,15 +229,19 @@ func (e *evictor) next() *eviction {
 	return &eviction{}
 }
 
-func (e *evictor) done(v *eviction) {
+// done takes in what has become of a proposal. It answers false if that was refused, or lost.
+func (e *evictor) done(v *eviction) (applied bool) {
 	e.flying--
 	e.bytes -= v.bytes
-	e.round += (float64(e.s.clock.mono()-v.sent) - e.round) / rateMemory
+	if applied = v.b.Err() == ""; applied {
+		e.round += (float64(e.s.clock.mono()-v.sent) - e.round) / rateMemory
+	}
 	e.choose.Done(v.keys)
 	v.b.Reset()
 	clear(v.keys)
 	v.keys, v.bytes = v.keys[:0], 0
 	e.idle = append(e.idle, v)
+	return applied
 }
 
 // evict asks for keys to be evicted.

@@ -199,6 +199,7 @@ func (s *Store) BeginRead() Reader {
 // as a write.
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
 	if spec.Read == nil {
+		r.r.by = By{} // nothing is read on its behalf
 		if !r.Absent(db, spec, argv) {
 			return false
 		}

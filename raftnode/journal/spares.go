@@ -48,14 +48,15 @@ func (s *spares) take(need, size int64) (spare, error) {
 		<-c
 		s.mu.Lock()
 	}
-	defer s.mu.Unlock()
 	for i, sp := range s.ready {
 		if sp.size >= need {
 			s.ready = append(s.ready[:i], s.ready[i+1:]...)
+			s.mu.Unlock()
 			return sp, nil
 		}
 	}
 	path := s.name()
+	s.mu.Unlock() // look must not wait for a disk
 	if err := makeFile(path, size, func(int64) error { return nil }); err != nil {
 		return spare{}, err
 	}

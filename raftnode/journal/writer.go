@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -47,6 +48,11 @@ type Writer struct {
 
 	seq    atomic.Uint64 // of the newest segment
 	spares spares
+
+	// syncMu is held by who syncs, until what came of it is noted: the kernel tells of a failed
+	// write-back once, and who asked next would take the file for durable. It is locked
+	// before mu.
+	syncMu sync.Mutex
 
 	mu      sync.Mutex // the rest, for Sync
 	f       *os.File
@@ -155,8 +161,11 @@ func (w *Writer) Append(payload []byte, first uint64, sync bool) error {
 	w.mu.Lock()
 	err, full := w.err, w.written+SectorSize*sectors(len(payload)) > w.made
 	w.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case len(payload) > maxPayload:
+		return w.fail(fmt.Errorf("a record of %d bytes", len(payload)))
 	}
 	if full {
 		if err := w.next(len(payload), first); err != nil {
@@ -221,6 +230,9 @@ func (w *Writer) reserve(size int) {
 }
 
 const (
+	// maxPayload fits into a header. No save of the raft node is nearly as long.
+	maxPayload = math.MaxInt32
+
 	// maxBuffer is what a Writer keeps for its next record.
 	maxBuffer = 4 << 20
 	pageSize  = 4 << 10
@@ -237,6 +249,13 @@ func (w *Writer) fail(err error) error {
 
 // Sync makes all that is written durable.
 func (w *Writer) Sync() error {
+	w.syncMu.Lock()
+	defer w.syncMu.Unlock()
+	return w.sync()
+}
+
+// sync is Sync. REQUIRES: syncMu is held.
+func (w *Writer) sync() error {
 	w.mu.Lock()
 	f, written, synced, err := w.f, w.written, w.synced, w.err
 	w.mu.Unlock()
@@ -246,9 +265,6 @@ func (w *Writer) Sync() error {
 	err = fileutil.Fdatasync(f) // neither the size nor where the blocks are has changed
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.f != f {
-		return w.err // next has synced it, and may have closed it under this one
-	}
 	if err != nil && w.err == nil {
 		w.err = fmt.Errorf("sync: %w", err)
 	}
@@ -260,7 +276,9 @@ func (w *Writer) Sync() error {
 
 // next begins the segment behind the present one, with room for a payload.
 func (w *Writer) next(payload int, first uint64) error {
-	if err := w.Sync(); err != nil { // only the newest may lack something after a crash
+	w.syncMu.Lock() // nobody syncs the old one when it is closed
+	defer w.syncMu.Unlock()
+	if err := w.sync(); err != nil { // only the newest may lack something after a crash
 		return err
 	}
 	old := w.f

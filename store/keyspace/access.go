@@ -46,13 +46,12 @@ func (r *record) accessed() (stamp uint32, hits uint8) {
 // setAccessed may be called by readers side by side: one's note may be lost
 // in another's, which does not matter.
 func (r *record) setAccessed(stamp uint32, hits uint8) {
-	if w := stamp<<8 | uint32(hits); atomic.LoadUint32(&r.access) != w {
+	if w := min(stamp<<8|uint32(hits), deadAccess-1); atomic.LoadUint32(&r.access) != w {
 		atomic.StoreUint32(&r.access, w)
 	}
 }
 
-// deadAccess is what is noted of a record that no key has any more, and of next to none
-// that one has: those are taken for dead for a tenth of a second.
+// deadAccess is what is noted of a record that no key has any more, and of none that one has.
 const deadAccess = 1<<32 - 1
 
 func (r *record) dead() bool { return atomic.LoadUint32(&r.access) == deadAccess }

@@ -38,3 +38,27 @@ func TestCountedOnce(t *testing.T) {
 		t.Errorf("an entry can tell how often a key was used: %+v", in)
 	}
 }
+
+// Whoever reads what was frozen is told of no use of a key that has gone since, and a key is
+// never taken for one that has, whenever and however often it was used.
+func TestDead(t *testing.T) {
+	ks := New()
+	ks.Begin(1, 1000)
+	db := ks.DB(0)
+	key := []byte("key")
+	db.Set(key, []byte("1"), 0)
+	f := ks.Capture()
+	defer f.Release()
+	ks.Begin(2, 1000)
+	db = ks.DB(0)
+	db.Delete(key)
+	still := f.Still()
+	v := still.View(0, 1000)
+	if in, ok := v.Info(key); !ok || in.Freq != newHits || in.Idle != 0 {
+		t.Errorf("a key that has gone since: %+v, %v", in, ok)
+	}
+	var r record
+	if r.setAccessed(1<<stampBits-1, 255); r.dead() {
+		t.Error("a key that was used is dead")
+	}
+}

@@ -229,6 +229,9 @@ func (v *View) Info(key []byte) (Info, bool) {
 		return Info{}, false
 	}
 	stamp, hits := r.accessed()
+	if r.dead() { // of a Still, whose keys may have gone since
+		stamp, hits = 0, newHits
+	}
 	if v.first {
 		return v.firstInfo(r, stamp), true
 	}

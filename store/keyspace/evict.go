@@ -119,7 +119,7 @@ func (ks *Keyspace) sampleRuns(chance *Rand, n, run int, now int64, visit func(c
 		ref
 	}
 	var pieces [MaxSample]piece
-	wide := int(bytes) / keys * run / 8
+	wide := min(int(bytes)/keys*run/8, 1<<slabBits) // at most the whole slab
 	for i := range pieces[:n/run] {
 		at := chance.Intn(slabs)
 		db := 0

@@ -153,3 +153,20 @@ func TestSampleIsFair(t *testing.T) {
 		t.Errorf("%d are seen, where %d were asked for", all, looks)
 	}
 }
+
+// TestSampleOfLongNames: where a run would be longer than a slab nobody is seen twice in one.
+func TestSampleOfLongNames(t *testing.T) {
+	m := newEvictModel(t)
+	d := m.unit(0)
+	d.Set([]byte("short"), nil, 0)
+	d = m.unit(0)
+	d.Set(make([]byte, 10<<20), nil, 0)
+	chance := NewRand(1)
+	for range 100 {
+		seen := 0
+		m.ks.Sample(AllKeysLRU, &chance, 40, 5, int64(m.revision), func(*Candidate) { seen++ })
+		if seen == 0 || seen > 48 {
+			t.Fatalf("%d are seen, where 40 were asked for", seen)
+		}
+	}
+}
