@@ -115,6 +115,5 @@ func version() string {
 	return fmt.Sprintf("%s (%s %s/%s)", v, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// release is the version that this source becomes. It is newer than the one in
-// CHANGELOG.md until that is written.
-const release = "0.2.0-dev"
+// release is the version of this source, or with -dev behind it the one that it becomes.
+const release = "0.2.0"
