@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -148,8 +149,10 @@ func (s snippet) run(t *testing.T, command []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if want := fmt.Sprintf("hello from %s\n", s.title); err != nil || string(out) != want {
-		t.Errorf("it prints %q (%v), and should print %q", out, err, want)
+		t.Errorf("it prints %q (%v), and should print %q; it says %s", out, err, want, &said)
 	}
 }
