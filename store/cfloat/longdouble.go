@@ -46,8 +46,15 @@ func ParseLongDouble(b []byte) (LongDouble, bool) {
 		return LongDouble{}, false
 	}
 	f := new(big.Float).SetPrec(longDoubleBits).SetRat(r)
-	if exp := f.MantExp(nil) - 1; exp >= longDoubleMaxExp || exp < longDoubleMinExp {
+	switch exp := f.MantExp(nil) - 1; {
+	case exp >= longDoubleMaxExp:
 		return LongDouble{}, false
+	case exp < longDoubleMinExp:
+		least := new(big.Float).SetPrec(longDoubleBits).SetMantExp(big.NewFloat(float64(f.Sign())), longDoubleMinExp)
+		if exp < longDoubleMinExp-1 || f.MinPrec() == 1 {
+			return LongDouble{}, false // half of the least, and what is below, is rounded to zero
+		}
+		return LongDouble{f: least}, true
 	}
 	return LongDouble{f: f}, true
 }
