@@ -20,6 +20,9 @@ func (v *View) firstInfo(r *record, stamp uint32) Info {
 	if r.kind() != String {
 		o := v.held(r)
 		in.Encoding, in.Bytes = o.Encoding(), in.Bytes+o.Bytes()
+		if z, ok := o.(*ZSetObject); ok && z.Small() {
+			in.Bytes += z.packed.plainSize() - len(z.packed.buf)
+		}
 	}
 	return in
 }

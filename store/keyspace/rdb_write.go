@@ -152,7 +152,7 @@ func (w *rdbWriter) hash(h *HashView) {
 }
 
 func (w *rdbWriter) zset(z *ZSetView) {
-	if z.Small() && len(z.packed.buf) <= rdbMaxPackedBytes {
+	if z.Small() && z.packed.plainSize() <= rdbMaxPackedBytes {
 		lp := newListpack(len(z.packed.buf) + 8*z.Len()).open()
 		z.Range(0, z.Len(), false, func(member []byte, score float64) bool {
 			lp = lp.addString(member)

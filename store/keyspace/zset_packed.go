@@ -8,7 +8,9 @@ import (
 )
 
 // packed is the small form of a sorted set: its members in order in one piece
-// of memory, each as its score (8 bytes), its length (uvarint) and its bytes.
+// of memory, each as its score, its length (uvarint) and its bytes. A score is a byte
+// that says how many bytes follow: those of a whole number, zigzag and without leading
+// zeros, as most scores are; or all eight of a double.
 // Everything is found by walking from the start, which is faster than any tree
 // for the hundred members that it is made for.
 type packed struct {
@@ -18,8 +20,7 @@ type packed struct {
 
 // entry returns the member at off and where the next one begins.
 func (p *packed) entry(off int) (member []byte, score float64, next int) {
-	score = math.Float64frombits(binary.LittleEndian.Uint64(p.buf[off:]))
-	off += 8
+	score, off = p.score(off)
 	size := uint64(p.buf[off])
 	if off++; size >= 0x80 {
 		var w int
@@ -28,6 +29,53 @@ func (p *packed) entry(off int) (member []byte, score float64, next int) {
 	}
 	next = off + int(size)
 	return p.buf[off:next:next], score, next
+}
+
+const (
+	wholeBytes = 7 // of the longest score that is kept as a whole number
+	mostWhole  = 1 << 53
+	mostScore  = 1 + 8
+)
+
+// score returns the score at off, and where it ends.
+func (p *packed) score(off int) (score float64, end int) {
+	n := int(p.buf[off])
+	off++
+	if n > wholeBytes {
+		return math.Float64frombits(binary.LittleEndian.Uint64(p.buf[off:])), off + 8
+	}
+	var u uint64
+	for i, b := range p.buf[off : off+n] {
+		u |= uint64(b) << (8 * i)
+	}
+	return float64(int64(u>>1) ^ -int64(u&1)), off + n
+}
+
+// putScore writes a score and returns how many bytes it takes. A negative zero becomes
+// zero, as in Redis's listpacks, where such a score is stored as an integer.
+func putScore(b *[mostScore]byte, score float64) int {
+	if whole := int64(score); math.Abs(score) <= mostWhole && float64(whole) == score {
+		u := uint64(whole<<1) ^ uint64(whole>>63)
+		n := 0
+		for ; u != 0; u >>= 8 {
+			n++
+			b[n] = byte(u)
+		}
+		b[0] = byte(n)
+		return 1 + n
+	}
+	b[0] = wholeBytes + 1
+	binary.LittleEndian.PutUint64(b[1:], math.Float64bits(score))
+	return mostScore
+}
+
+// plainSize is what all take with scores of eight bytes and no byte in front of them.
+func (p *packed) plainSize() (size int) {
+	p.walk(0, p.n, func(m []byte, _ float64) bool {
+		size += 8 + varintSize(len(m)) + len(m)
+		return true
+	})
+	return size
 }
 
 // find returns the offset, the score and the rank of a member, -1 if absent.
@@ -55,8 +103,7 @@ func (p *packed) seek(below func(member []byte, score float64) bool) (off, rank 
 	return off, rank
 }
 
-// insert adds a member, which must be absent. A negative zero becomes zero, as
-// in Redis's listpacks, where such a score is stored as an integer.
+// insert adds a member, which must be absent.
 func (p *packed) insert(member []byte, score float64) {
 	off, _ := p.seek(func(m []byte, s float64) bool {
 		return s < score || s == score && bytes.Compare(m, member) < 0
@@ -68,10 +115,9 @@ func (p *packed) insert(member []byte, score float64) {
 func (p *packed) append(member []byte, score float64) { p.insertAt(len(p.buf), member, score) }
 
 func (p *packed) insertAt(off int, member []byte, score float64) {
-	score += 0 // makes a negative zero positive
-	var head [8 + binary.MaxVarintLen64]byte
-	binary.LittleEndian.PutUint64(head[:], math.Float64bits(score))
-	n := 8 + binary.PutUvarint(head[8:], uint64(len(member)))
+	var head [mostScore + binary.MaxVarintLen64]byte
+	n := putScore((*[mostScore]byte)(head[:]), score)
+	n += binary.PutUvarint(head[n:], uint64(len(member)))
 	end := len(p.buf)
 	p.buf = append(p.buf, head[:n]...)
 	p.buf = append(p.buf, member...)

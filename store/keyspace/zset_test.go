@@ -268,3 +268,24 @@ func BenchmarkZSetPut(b *testing.B) {
 		})
 	}
 }
+
+// TestPackedScores: every score comes back as it was, but for the sign of zero, and most of
+// them take little room.
+func TestPackedScores(t *testing.T) {
+	for _, x := range []struct {
+		score float64
+		bytes int
+	}{
+		{0, 1}, {math.Copysign(0, -1), 1}, {1, 2}, {-1, 2}, {127, 2}, {128, 3}, {-128, 2}, {1.7e9, 5}, {1 << 53, 8}, {-1 << 53, 8},
+		{1<<53 + 2, 9}, {0.5, 9}, {-1e-300, 9}, {1e300, 9}, {math.Inf(1), 9}, {math.Inf(-1), 9}, {math.MaxFloat64, 9}, {math.SmallestNonzeroFloat64, 9},
+	} {
+		var p packed
+		p.insert([]byte("m"), x.score)
+		if m, score, next := p.entry(0); string(m) != "m" || score != x.score || math.Signbit(score) != (x.score < 0) || next != len(p.buf) {
+			t.Errorf("%v: %q, %v, ends at %d of %d", x.score, m, score, next, len(p.buf))
+		}
+		if len(p.buf) != x.bytes+2 || p.plainSize() != 8+2 {
+			t.Errorf("%v takes %d bytes, plain %d", x.score, len(p.buf)-2, p.plainSize())
+		}
+	}
+}
