@@ -82,8 +82,8 @@ func bench(o options) error {
 			return err
 		}
 	}
-	if o.probes && only.MatchString("memory") {
-		if err := st.memory(o, r); err != nil {
+	if o.probes {
+		if err := st.memory(o, only, r); err != nil {
 			return err
 		}
 	}

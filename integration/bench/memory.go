@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,8 +71,11 @@ func memorySystems() []string { return []string{redisMemory, redisAOF, raft3} }
 
 const memoryIdle = 10 * time.Second // until what is loaded is looked at
 
-func (st *started) memory(o options, r *report) error {
+func (st *started) memory(o options, only *regexp.Regexp, r *report) error {
 	for _, c := range contents() {
+		if !only.MatchString("memory of " + c.name) {
+			continue
+		}
 		row := memoryRow{content: c}
 		for _, name := range memorySystems() {
 			fresh := &started{dir: st.dir, systems: map[string]*system{}}
