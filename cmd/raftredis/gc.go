@@ -19,7 +19,7 @@ import (
 const (
 	gcCheap     = 0.015
 	gcDear      = 0.019
-	gcPercent   = 20
+	gcPercent   = 50
 	gcRoomMost  = 32 << 20
 	gcRoomLeast = 8 << 20
 	gcSmallest  = 4 << 20 // a heap that Go takes any other for

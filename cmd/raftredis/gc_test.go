@@ -13,9 +13,9 @@ func TestGCRoom(t *testing.T) {
 		{16 * mb, 100 * mb, 0.001, 14 * mb},
 		{8 * mb, 100 * mb, 0.001, 8 * mb},
 		{16 * mb, 100 * mb, 0.1, 24 * mb},
-		{30 * mb, 100 * mb, 0.1, 32 * mb},
+		{30 * mb, 40 * mb, 0.1, 32 * mb},
 		{30 * mb, 1000 * mb, 0.1, 45 * mb},
-		{190 * mb, 1000 * mb, 0.1, 1000 * mb / 100 * 20},
+		{400 * mb, 1000 * mb, 0.1, 1000 * mb / 100 * 50},
 	} {
 		if got := gcRoom(c.room, c.live, c.cost); got != c.want {
 			t.Errorf("%d of %d at %v: %d, want %d", c.room, c.live, c.cost, got, c.want)
