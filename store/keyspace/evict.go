@@ -113,25 +113,16 @@ func (ks *Keyspace) sampleRuns(chance *Rand, n, run int, now int64, visit func(c
 	if keys == 0 {
 		return 0
 	}
-	type piece struct {
-		d  *data
-		db int
-		ref
-	}
-	var pieces [MaxSample]piece
 	wide := min(int(bytes)/keys*run/8, 1<<slabBits) // at most the whole slab
-	for i := range pieces[:n/run] {
+	for range n / run {
 		at := chance.Intn(slabs)
 		db := 0
 		for at >= len(ks.dbs[db].arena.slabs) {
 			at -= len(ks.dbs[db].arena.slabs)
 			db++
 		}
-		pieces[i] = piece{ks.dbs[db], db, ref(at)<<slabBits | ref(chance.Intn(slabBytes/8))}
-	}
-	for _, at := range pieces[:n/run] {
-		for r := range at.d.arena.within(at.ref, wide) {
-			c := ks.candidate(at.db, r, now)
+		for r := range ks.dbs[db].arena.within(ref(at)<<slabBits|ref(chance.Intn(slabBytes/8)), wide) {
+			c := ks.candidate(db, r, now)
 			visit(&c)
 			found++
 		}
