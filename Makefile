@@ -99,6 +99,11 @@ dist: ## Build dist/: static binaries for PLATFORMS, .deb and .rpm, the chart
 	tar -C dist -czf dist/raftredis-chart-$(VERSION).tgz --owner 0 --group 0 --transform 's|^chart|raftredis|' chart && rm -r dist/chart
 	@cd dist && sha256sum *.tar.gz *.tgz *.deb *.rpm >SHA256SUMS && ls -l
 
+IMAGE_BUILDER ?= docker build
+.PHONY: image
+image: ## Build the image raftredis, also as raftredis:VERSION
+	$(IMAGE_BUILDER) -f deploy/Dockerfile --build-arg BUILT=$(BUILT) -t raftredis -t raftredis:$(VERSION) .
+
 .PHONY: chart
 chart: ## Lint and render the Helm chart and read the compose file; build bin/chart, which tests render with
 	$(GO) build -C integration/deploy -o $(CURDIR)/bin/chart .

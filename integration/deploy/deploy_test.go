@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
 const directory = "../../deploy"
@@ -43,9 +44,9 @@ func TestChart(t *testing.T) {
 	}
 }
 
-// TestCompose reads the compose file as docker compose does, and looks for what it mounts
-// and for what two services would both take.
-func TestCompose(t *testing.T) {
+// compose reads the compose file as docker compose does.
+func compose(t *testing.T) *types.Project {
+	t.Helper()
 	options, err := cli.NewProjectOptions([]string{filepath.Join(directory, "compose.yaml")}, cli.WithName("raftredis"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +55,13 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return project
+}
+
+// TestCompose looks for what the compose file mounts and for what two of its services would both
+// take. TestImage runs it.
+func TestCompose(t *testing.T) {
+	project := compose(t)
 	ports, ids := map[string]string{}, map[string]string{}
 	for name, s := range project.Services {
 		if s.Build != nil {
