@@ -2,20 +2,27 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/raftredis/raftredis/integration/cluster"
 )
 
-// TestQuietLog: while a member is down, the others say so, once, and do not fill the disk
-// with it. (In two minutes they write less than 4 KB: what they still repeat they repeat
-// after 10, 30, 70 seconds. So most of that is in the first of it, which is looked at here.)
+// quietFor is how long the member is down. CI has the two minutes that the limit is for, beside something else.
+var quietFor = flag.Duration("quietlog.down", 25*time.Second, "how long TestQuietLog leaves a member down")
+
+// TestQuietLog: while a member is down, the others say so and do not fill the disk with it: in
+// two minutes they write less than 4 KB, and nothing more than once in ten seconds. Nearly all of
+// it is said in the first ten seconds.
 func TestQuietLog(t *testing.T) {
-	const down, most = 25, 3 << 10
+	const most = 4 << 10
 	c := start(t, 3, "--log-format", "json")
 	leader, follower := c.leader(), c.follower()
 	size := map[*cluster.Node]int64{}
@@ -27,7 +34,9 @@ func TestQuietLog(t *testing.T) {
 		size[n] = fi.Size()
 	}
 	follower.Kill()
-	eventually(t, "the member has been down for long enough", func() error {
+	ctx, cancel := context.WithTimeout(t.Context(), *quietFor+patience)
+	defer cancel()
+	if err := cluster.Until(ctx, func() error {
 		if _, err := cluster.Ask(leader.Addr, "SET", "k", "v"); err != nil {
 			return err
 		}
@@ -45,12 +54,14 @@ func TestQuietLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range st.Members {
-			if m.ID == follower.ID && m.SilentSeconds < down {
+			if m.ID == follower.ID && m.SilentSeconds < int(quietFor.Seconds()) {
 				return fmt.Errorf("%d seconds so far", m.SilentSeconds)
 			}
 		}
 		return nil
-	})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	for _, n := range c.Nodes {
 		if n == follower {
 			continue
@@ -60,14 +71,23 @@ func TestQuietLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		added := content[size[n]:]
+		t.Logf("node %d has added %d bytes", n.ID, len(added))
 		if len(added) > most {
 			t.Errorf("node %d has added %d bytes:\n%s", n.ID, len(added), added)
 		}
+		said := map[string]time.Time{}
 		for line := range strings.Lines(string(added)) {
-			var is struct{ Level, Time, Msg string }
-			if err := json.Unmarshal([]byte(line), &is); err != nil || is.Level == "" || is.Time == "" || is.Msg == "" {
+			var is struct {
+				Level, Msg string
+				Time       time.Time
+			}
+			if err := json.Unmarshal([]byte(line), &is); err != nil || is.Level == "" || is.Time.IsZero() || is.Msg == "" {
 				t.Errorf("node %d: a line that is not JSON, or lacks something: %v: %s", n.ID, err, line)
 			}
+			if before, again := said[about(line)]; again && is.Time.Sub(before) < 10*time.Second {
+				t.Errorf("node %d has said so %v before: %s", n.ID, is.Time.Sub(before), line)
+			}
+			said[about(line)] = is.Time
 		}
 		if n := bytes.Count(added, []byte("a member does not answer")); n > 1 {
 			t.Errorf("it is said %d times", n)
@@ -80,4 +100,15 @@ func TestQuietLog(t *testing.T) {
 	if !bytes.Contains(content, fmt.Appendf(nil, `"member":%d,"of":%d}`, leader.ID, follower.ID)) {
 		t.Errorf("the leader does not say who is gone:\n%s", content)
 	}
+}
+
+// about is what makes a line the same as another: all but its time, what it counts, and the words of an error.
+func about(line string) string {
+	var fields map[string]any
+	_ = json.Unmarshal([]byte(line), &fields) // the caller has
+	maps.DeleteFunc(fields, func(name string, value any) bool {
+		_, number := value.(float64)
+		return name == "time" || name == "error" || number && name != "of"
+	})
+	return fmt.Sprint(fields) // in order of the names
 }
