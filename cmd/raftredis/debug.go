@@ -30,12 +30,13 @@ const (
 	blockRate     = 100_000
 )
 
-// monitor is the listener behind --http: the page, profiles, metrics, readiness. The
+// monitor is the listener behind --http (the page, profiles, metrics, readiness) and what is sent by itself. The
 // page is for users, as the front is; so are profiles, but for whoever is on this
 // machine. Metrics, readiness and liveness are for programs, and for anybody who reaches the
 // address, hence loopback unless the user names another one.
 type monitor struct {
-	server  *http.Server
+	server  *http.Server // nil without --http
+	sends   *telemetry   // nil without --otlp-endpoint
 	page    *page.Page
 	tasks   *commit.Tasks
 	watched atomic.Pointer[watched]     // nil until the node has started
@@ -48,10 +49,22 @@ type watched struct {
 	cluster commit.Cluster
 }
 
-// startDebug opens the listener. It is there before the node is, so that a long
-// start can be looked at as well.
-func (p *part) startDebug() (*monitor, error) {
+// startDebug opens the listener, and sends metrics to a collector. Both are there before the
+// node is, so that a long start can be looked at as well.
+func (p *part) startDebug() (_ *monitor, err error) {
 	m := &monitor{page: page.New(page.Options{Hosts: p.o.hosts(), Starting: p.starting}), tasks: p.tasks}
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(m); err != nil {
+		return nil, err
+	}
+	// The default registry has what Go, the process, etcd's WAL and its transport
+	// count.
+	all := prometheus.Gatherers{registry, prometheus.DefaultGatherer}
+	if p.o.otlpEndpoint.value != "" {
+		if m.sends, err = p.startTelemetry(all); err != nil {
+			return nil, err
+		}
+	}
 	if p.o.http.value == "" {
 		return m, nil
 	}
@@ -72,13 +85,7 @@ func (p *part) startDebug() (*monitor, error) {
 	}
 	mux.HandleFunc("/readyz", m.ready)
 	mux.HandleFunc("/livez", live)
-	registry := prometheus.NewRegistry()
-	if err := registry.Register(m); err != nil {
-		return nil, err
-	}
-	// The default registry has what Go, the process, etcd's WAL and its transport
-	// count.
-	mux.Handle("/metrics", promhttp.HandlerFor(prometheus.Gatherers{registry, prometheus.DefaultGatherer}, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", promhttp.HandlerFor(all, promhttp.HandlerOpts{}))
 
 	m.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	p.log.Info("debug listener", zap.String("address", listener.Addr().String()))
@@ -131,6 +138,9 @@ func (m *monitor) watch(s *store.Store, c commit.Cluster) { m.watched.Store(&wat
 func (m *monitor) show(s *resp.Server) { m.front.Store(s) }
 
 func (m *monitor) close() {
+	if m.sends != nil {
+		m.sends.close()
+	}
 	if m.server == nil {
 		return
 	}

@@ -59,6 +59,8 @@ type options struct {
 	logFormat oneOf
 	http      text
 
+	otlpEndpoint text
+
 	users   userLines
 	config  text
 	help    bool
@@ -112,6 +114,8 @@ func newOptions() *options {
 		logfile:   text{kind: "file"},
 		logFormat: oneOf{"text", []string{"text", "json"}},
 		http:      text{kind: "address"},
+
+		otlpEndpoint: text{kind: "url"},
 
 		config:    text{kind: "file"},
 		failpoint: text{kind: "name[=n]"},
@@ -408,6 +412,13 @@ func (o *options) validate() error {
 		} else if host == "" {
 			o.http.value = net.JoinHostPort("127.0.0.1", port)
 		}
+	}
+	if o.otlpEndpoint.value != "" {
+		endpoint, err := collector(o.otlpEndpoint.value)
+		if err != nil {
+			wrong("--otlp-endpoint %q: %w", o.otlpEndpoint.value, err)
+		}
+		o.otlpEndpoint.value = endpoint
 	}
 	return errors.Join(errs...)
 }

@@ -138,6 +138,8 @@ func TestWrongOptions(t *testing.T) {
 		{args: []string{"--peer-secret", "short"}, want: "at least 16"},
 		{args: []string{"--peer-secret", "0123456789abcdef", "--tls-cluster", "--tls-cert-file", "a", "--tls-key-file", "b", "--tls-ca-cert-file", "c"}, want: "one of them"},
 		{args: []string{"--pprof", "a:b:c"}, want: "--http must be"},
+		{args: []string{"--otlp-endpoint", "127.0.0.1:4318"}, want: "--otlp-endpoint"},
+		{args: []string{"--otlp-endpoint", "grpc://127.0.0.1:4317"}, want: "such as http://127.0.0.1:4318"},
 		{args: []string{filepath.Join(dir, "missing.conf")}, want: "missing.conf"},
 		{env: []string{"RAFTREDIS_READMODE=local"}, want: "did you mean read-mode?"},
 		{env: []string{"RAFTREDIS_PORT=x"}, want: "environment variable RAFTREDIS_PORT: port argument"},

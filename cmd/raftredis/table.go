@@ -126,6 +126,7 @@ func (o *options) table() *registry {
 	in("Observing", observing...)
 	in("Observing",
 		own(&o.http, "http", "serve a page about this node and its cluster over HTTP there, and /metrics, /readyz, /livez and /debug/pprof; without a host, on 127.0.0.1. The page asks for a user and password as clients are").alias("pprof").like("6060").startOnly(),
+		own(&o.otlpEndpoint, "otlp-endpoint", "send what /metrics shows to an OpenTelemetry collector there, over HTTP; OpenTelemetry's variables (OTEL_METRIC_EXPORT_INTERVAL ...) say how often and how").like("http://127.0.0.1:4318").startOnly(),
 	)
 	in("Starting",
 		own(&o.config, "config", "file with one option a line, in the format of redis.conf; also as the first argument").startOnly(),
