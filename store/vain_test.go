@@ -125,3 +125,23 @@ func TestVainUnsettled(t *testing.T) {
 		}
 	})
 }
+
+// TestVainBy: who runs a command that comes to nothing runs only that: what the reader is asked next
+// is not read for its cache.
+func TestVainBy(t *testing.T) {
+	s := offline(t, Config{Member: 9}, 1)
+	c := newCacher(s, 1, TrackingMode{})
+	var reply recorder
+	r := s.BeginRead()
+	r.By(By{Tracker: &c.Tracker, Remember: true})
+	for _, line := range []string{"DEL none", "GET k"} {
+		if !r.Do(0, s.cfg.Table.Resolve(args(line)), args(line), &reply) {
+			t.Errorf("%s is not answered", line)
+		}
+	}
+	r.End()
+	apply(t, s, "SET k 1")
+	if got := c.take(); got != "" || reply.String() != "0 nil" {
+		t.Errorf("a client that has read nothing is told %q, and the replies were %s", got, reply.String())
+	}
+}
