@@ -12,7 +12,6 @@ import (
 	"github.com/raftredis/raftredis/raftnode/commit"
 	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
-	"github.com/raftredis/raftredis/store/command"
 )
 
 // infoText writes INFO: sections with lines of name:value. Monitoring tools
@@ -444,66 +443,6 @@ func (t *infoText) cpu() {
 	t.line("used_cpu_user_main_thread", seconds(user))
 }
 
-// commandStats shows what the commands of this node's clients cost this node when
-// they were executed. What clients waited for the log is in waitStats.
-func (t *infoText) commandStats() {
-	t.section("Commandstats")
-	t.srv.eachCommand(func(cm *cmd) {
-		calls, nanos := cm.calls.Load(), cm.nanos.Load()
-		rejected, failed := cm.rejected.Load(), cm.failed.Load()
-		if calls == 0 && rejected == 0 && failed == 0 {
-			return
-		}
-		t.line("cmdstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,rejected_calls=%d,failed_calls=%d",
-			calls, nanos/1000, perCall(nanos, calls), rejected, failed))
-	})
-}
-
-// perCall is a mean in microseconds.
-func perCall(nanos, calls int64) float64 { return float64(nanos) / 1000 / float64(max(calls, 1)) }
-
-// percentiles writes those of latency-tracking-info-percentiles.
-func (t *infoText) percentiles(h *histogram) string {
-	var b strings.Builder
-	for i, p := range t.srv.config().Percentiles {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, "p%s=%.3f", formatPercentile(p), h.percentile(p))
-	}
-	return b.String()
-}
-
-// waitStats shows what clients waited for commands that go through the log: from
-// when this node proposed them until it had applied them. Redis has nothing like
-// it: there the time of a write is that of its execution, as in Commandstats.
-func (t *infoText) waitStats() {
-	t.section("Waitstats")
-	t.srv.eachCommand(func(cm *cmd) {
-		calls, nanos := cm.waited.calls.Load(), cm.waited.nanos.Load()
-		if calls > 0 {
-			t.line("waitstat_"+cm.name, fmt.Sprintf("calls=%d,usec=%d,usec_per_call=%.2f,%s", calls, nanos/1000, perCall(nanos, calls), t.percentiles(&cm.waited.latency)))
-		}
-	})
-}
-
-func (t *infoText) errorStats() {
-	t.section("Errorstats")
-	codes, counts, _ := t.srv.stats.errorCounts()
-	for i, code := range codes {
-		t.line("errorstat_"+code, fmt.Sprintf("count=%d", counts[i]))
-	}
-}
-
-func (t *infoText) latencyStats() {
-	t.section("Latencystats")
-	t.srv.eachCommand(func(cm *cmd) {
-		if cm.latency.total() > 0 {
-			t.line("latency_percentiles_usec_"+cm.name, t.percentiles(&cm.latency))
-		}
-	})
-}
-
 func (t *infoText) cluster() {
 	t.section("Cluster")
 	t.line("cluster_enabled", oneIf(t.srv.config().ClusterEnabled))
@@ -513,88 +452,6 @@ func (t *infoText) keyspace() {
 	t.section("Keyspace")
 	for _, db := range t.srv.store.Keyspaces() {
 		t.line(fmt.Sprintf("db%d", db.DB), fmt.Sprintf("keys=%d,expires=%d,avg_ttl=%d", db.Keys, db.Expires, db.AvgTTL))
-	}
-}
-
-func (t *infoText) raft() {
-	t.section("Raft")
-	for _, p := range t.srv.raftStatus() {
-		t.line("raft_"+p.name, p.value)
-	}
-	// What takes longer than two seconds; no line if there is nothing.
-	for i, x := range t.srv.opts.Tasks.List(commit.TaskPatience) {
-		t.line(fmt.Sprintf("raft_task%d", i), fmt.Sprintf("kind=%s,member=%d,done=%d,total=%d,unit=%s,perc=%.2f,elapsed_seconds=%d,eta_seconds=%d",
-			x.Kind, x.Member, x.Done, x.Total, x.Unit, 100*x.Part(), seconds(x.Age), seconds(x.Left())))
-	}
-}
-
-// pair is one line of RAFT INFO. The value is a string or an int64.
-type pair struct {
-	name  string
-	value any
-}
-
-// raftStatus is what RAFT INFO answers and INFO shows as # Raft.
-func (s *Server) raftStatus() []pair {
-	st, n := s.cluster.Status(), s.store.Stats()
-	voters, learners := 0, 0
-	for _, m := range st.Members {
-		if m.Learner {
-			learners++
-		} else {
-			voters++
-		}
-	}
-	_, leaderAddr := s.cluster.Leader()
-	num := func(n uint64) int64 { return int64(n) }
-	bit := func(b bool) int64 {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	return []pair{
-		{"node_id", num(st.ID)},
-		{"cluster_id", fmt.Sprintf("%016x", st.ClusterID)},
-		{"role", st.Role},
-		{"leader_id", num(st.Leader)},
-		{"leader_addr", leaderAddr},
-		{"term", num(st.Term)},
-		{"commit_index", num(st.Commit)},
-		{"applied_index", num(s.store.AppliedIndex())},
-		{"first_index", num(st.FirstIndex)},
-		{"last_index", num(st.LastIndex)},
-		{"snapshot_index", num(st.SnapshotIndex)},
-		{"log_bytes", num(st.LogBytes)},
-		{"disk_low", bit(st.DiskLow)},
-		{"refuses_writes", bit(st.RefusesWrites)},
-		{"voters", int64(voters)},
-		{"learners", int64(learners)},
-		{"level", num(uint64(s.store.Level()))},
-		{"level_known", num(uint64(command.Latest))},
-		{"level_waits", s.store.LevelWaits()},
-		{"read_mode", s.config().ReadMode},
-		{"entries_applied", num(n.Entries)},
-		{"requests_applied", num(n.Requests)},
-		{"commands_applied", num(n.Commands)},
-		{"duplicates_dropped", num(n.Duplicates)},
-		{"proposals", num(n.Proposals)},
-		{"proposal_retries", num(n.Retries)},
-		{"proposals_refused", num(n.Refused)},
-		{"proposals_overloaded", num(n.Overloaded)},
-		{"proposals_unknown", num(n.Unknown)},
-		{"pending_requests", int64(n.Pending)},
-		{"pending_bytes", int64(n.PendingBytes)},
-		{"read_index_rounds", num(n.ReadIndexes)},
-		{"snapshots_written", num(n.Snapshots)},
-		{"log_disk_bytes", num(st.Disk.Log)},
-		{"snapshot_disk_bytes", num(st.Disk.Snapshots)},
-		{"disk_free_bytes", num(st.Disk.Free)},
-		{"sync_p99_usec", st.Syncs.Quantile(0.99).Microseconds()},
-		{"round_p99_usec", st.Rounds.Quantile(0.99).Microseconds()},
-		{"apply_p99_usec", n.Applies.Quantile(0.99).Microseconds()},
-		{"last_election", st.Election.String()},
-		{"last_election_reason", string(st.Election.Reason)},
 	}
 }
 
