@@ -298,13 +298,8 @@ func (c *conn) cmdClientPause(argv [][]byte) {
 		c.enc.Error("ERR CLIENT PAUSE mode must be WRITE or ALL")
 		return
 	}
-	ms, ok := command.ParseInt(argv[2])
-	switch {
-	case !ok:
-		c.enc.Error("ERR timeout is not an integer or out of range")
-		return
-	case ms < 0:
-		c.enc.Error("ERR timeout is negative")
+	ms, ok := c.timeoutOf(argv[2])
+	if !ok {
 		return
 	}
 	now := c.srv.now().UnixMilli()

@@ -111,16 +111,24 @@ func (c *conn) cmdWait(argv [][]byte) {
 		c.enc.Error(command.ErrNotInteger)
 		return
 	}
-	ms, ok := command.ParseInt(argv[2])
-	switch {
-	case !ok:
-		c.enc.Error("ERR timeout is not an integer or out of range")
-		return
-	case ms < 0:
-		c.enc.Error("ERR timeout is negative")
+	ms, ok := c.timeoutOf(argv[2])
+	if !ok {
 		return
 	}
 	c.enc.Int(c.waitForHolders(want, ms))
+}
+
+// timeoutOf reads the milliseconds that a command is to last. If it answers false, the client has
+// got the error.
+func (c *conn) timeoutOf(arg []byte) (ms int64, ok bool) {
+	ms, ok = command.ParseInt(arg)
+	switch {
+	case !ok:
+		c.enc.Error("ERR timeout is not an integer or out of range")
+	case ms < 0:
+		c.enc.Error("ERR timeout is negative")
+	}
+	return ms, ok && ms >= 0
 }
 
 // waitForHolders waits up to ms, 0 for ever, until so many members beside the leader

@@ -226,12 +226,18 @@ func killLeader(t *torture, rng *rand.Rand) (func(), error) {
 }
 
 func killMajority(t *torture, rng *rand.Rand) (func(), error) {
+	nodes := t.nodes()
+	rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	return t.killMany(nodes[:len(nodes)/2+1]), nil
+}
+
+func killAll(t *torture, _ *rand.Rand) (func(), error) { return t.killMany(t.nodes()), nil }
+
+// killMany kills more nodes than may be missed, and returns what starts them again.
+func (t *torture) killMany(nodes []*cluster.Node) (restart func()) {
 	// What survives may lose the next election to a node that has just started and
 	// has nothing but its own, skewed clock.
 	t.clockEra.Add(1)
-	nodes := t.nodes()
-	rng.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-	nodes = nodes[:len(nodes)/2+1]
 	for _, n := range nodes {
 		n.Kill()
 	}
@@ -240,21 +246,7 @@ func killMajority(t *torture, rng *rand.Rand) (func(), error) {
 			t.start(n)
 		}
 		t.clockEra.Add(1)
-	}, nil
-}
-
-func killAll(t *torture, rng *rand.Rand) (func(), error) {
-	t.clockEra.Add(1)
-	nodes := t.nodes()
-	for _, n := range nodes {
-		n.Kill()
 	}
-	return func() {
-		for _, n := range nodes {
-			t.start(n)
-		}
-		t.clockEra.Add(1)
-	}, nil
 }
 
 func pauseLeader(t *torture, rng *rand.Rand) (func(), error) {
