@@ -48,6 +48,9 @@ type peerConn struct {
 	known    atomic.Bool
 	closing  sync.Once
 	closeErr error
+
+	reading sync.Mutex // the deadline of reads
+	cut     bool       // it has passed: whoever set it wants no read to wait
 }
 
 func newPeerGuard(ln net.Listener) *peerGuard {
@@ -107,10 +110,35 @@ func (c *peerConn) Read(b []byte) (int, error) {
 	if !c.known.Load() && c.until.Before(until) {
 		until = c.until
 	}
-	if err := c.SetReadDeadline(until); err != nil {
+	if err := c.giveUpAt(until); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)
+}
+
+// giveUpAt sets the deadline of a read, unless none may wait.
+func (c *peerConn) giveUpAt(until time.Time) error {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if c.cut {
+		return nil
+	}
+	return c.Conn.SetReadDeadline(until)
+}
+
+// SetReadDeadline implements net.Conn. One that has passed ends a read that is under way, and those
+// that come until there is another: net/http has one going on beside every handler, and ends it
+// so before a connection changes hands, without knowing whether it has begun.
+func (c *peerConn) SetReadDeadline(t time.Time) error {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.cut = !t.IsZero() && t.Before(time.Now()) //nolint:forbidigo // as in Accept
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (c *peerConn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 func (c *peerConn) Write(b []byte) (int, error) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -126,4 +127,31 @@ func TestPeerConnsAreBounded(t *testing.T) {
 			t.Fatalf("connection %d: full is %v", i, full)
 		}
 	}
+}
+
+// TestReadIsCut has a read begin behind the deadline that was to end it, as net/http's do
+// when a handler is quick. It waited for as long as a member may be silent, and a stream
+// that was to go on in its connection with it.
+func TestReadIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		c := &peerConn{Conn: here, guard: newPeerGuard(nil)}
+		c.known.Store(true)
+		defer here.Close()
+		began := time.Now()
+		if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > 0 {
+			t.Errorf("read %d, %v after %v", n, err, time.Since(began))
+		}
+		if err := c.SetDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = there.Write([]byte("x")) }()
+		if n, err := c.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Errorf("read %d, %v when reads may wait again", n, err)
+		}
+	})
 }

@@ -104,6 +104,7 @@ func startNetwork(cfg *Config, cluster uint64, self string, ln *peerListener, r 
 	peers := nw.tr.Handler()
 	mux := http.NewServeMux()
 	mux.Handle("/", peers)
+	mux.Handle(rafthttp.RaftStreamPrefix+"/", plainStreams(peers))
 	mux.Handle(rafthttp.RaftSnapshotPrefix, in.watch(cluster, cfg.ID, peers))
 	ln.raft.Store(new(http.Handler(mux)))
 	return nw, nil

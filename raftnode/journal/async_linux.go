@@ -1,0 +1,131 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// async writes without keeping a thread. The kernel takes a write (Linux AIO), and says through
+// an eventfd, which Go's poller watches like a socket, that it is done. A thread that waits in the
+// kernel keeps its share of Go's processors until Go's monitor takes it away, and what other
+// members answer meanwhile is read when the disk is done. One goroutine uses it.
+type async struct {
+	context uintptr
+	eventfd *os.File
+	number  uint32 // of eventfd
+	poll    syscall.RawConn
+
+	block iocb
+	list  [1]*iocb
+	event ioEvent
+	err   error
+	done  func(uintptr) bool // takes the event, if it has come
+}
+
+// iocb and ioEvent are the kernel's, see linux/aio_abi.h. Its pairs of halves that change places
+// on big-endian machines are 0 here, but for flags of a write, of which there are none.
+type iocb struct {
+	data          uint64
+	key, rwFlags  uint32
+	opcode        uint16
+	priority      int16
+	file          uint32
+	buf, size     uint64
+	at            int64
+	reserved      uint64
+	flags, notify uint32
+}
+
+type ioEvent struct {
+	data, block    uint64
+	result, second int64
+}
+
+const (
+	writeCommand  = 1 // IOCB_CMD_PWRITE
+	notifyEventfd = 1 // IOCB_FLAG_RESFD
+)
+
+// openAsync returns an error where the kernel, or a container's rules, have no such thing,
+// or where as many are in use as may be (fs.aio-max-nr).
+func openAsync() (*async, error) {
+	a := &async{}
+	if _, _, errno := syscall.Syscall(unix.SYS_IO_SETUP, 1, uintptr(unsafe.Pointer(&a.context)), 0); errno != 0 {
+		return nil, os.NewSyscallError("io_setup", errno)
+	}
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, errors.Join(os.NewSyscallError("eventfd", err), a.close())
+	}
+	a.eventfd, a.number = os.NewFile(uintptr(fd), "eventfd"), uint32(fd)
+	if a.poll, err = a.eventfd.SyscallConn(); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	a.list[0] = &a.block
+	// The runtime calls it before it waits, and each time the eventfd has been written to: that is
+	// after the event is there, so none is missed, though the eventfd is never read.
+	a.done = func(uintptr) bool {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_IO_GETEVENTS, a.context, 0, 1, uintptr(unsafe.Pointer(&a.event)), 0, 0)
+		if errno != 0 && errno != syscall.EINTR { // a signal, and no event yet
+			a.err = os.NewSyscallError("io_getevents", errno)
+			return true
+		}
+		return errno == 0 && n == 1
+	}
+	return a, nil
+}
+
+// writeAt writes b, which is not on a stack, and returns when that is done. An error is for
+// good, as that of any write to a log.
+func (a *async) writeAt(f *os.File, b []byte, at int64) (int, error) {
+	a.block = iocb{
+		opcode: writeCommand, file: uint32(f.Fd()), at: at, flags: notifyEventfd, notify: a.number,
+		buf: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), size: uint64(len(b)),
+	}
+	for {
+		_, _, errno := syscall.Syscall(unix.SYS_IO_SUBMIT, a.context, 1, uintptr(unsafe.Pointer(&a.list)))
+		switch errno {
+		case 0:
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN: // it has no room to note the write
+			return f.WriteAt(b, at)
+		default:
+			return 0, os.NewSyscallError("io_submit", errno)
+		}
+		break
+	}
+	err := a.poll.Read(a.done)
+	runtime.KeepAlive(b)
+	runtime.KeepAlive(f)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("wait for a write: %w", err)
+	case a.err != nil:
+		return 0, a.err
+	case a.event.result < 0:
+		return 0, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.Errno(-a.event.result)}
+	case a.event.result < int64(len(b)):
+		return int(a.event.result), io.ErrShortWrite
+	}
+	return len(b), nil
+}
+
+// close waits for a write that is under way.
+func (a *async) close() error {
+	var err error
+	if _, _, errno := syscall.Syscall(unix.SYS_IO_DESTROY, a.context, 0, 0); errno != 0 {
+		err = os.NewSyscallError("io_destroy", errno)
+	}
+	if a.eventfd != nil {
+		err = errors.Join(err, a.eventfd.Close())
+	}
+	return err
+}
