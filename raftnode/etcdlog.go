@@ -169,6 +169,9 @@ func (l *etcdLog) makeSpare() {
 		zap.String("dir", l.dir))
 }
 
+// fewSpares implements logWriter: it keeps one.
+func (l *etcdLog) fewSpares(bool) error { return nil }
+
 // close implements logWriter.
 func (l *etcdLog) close() error {
 	if err := l.wal.Close(); err != nil { // syncs, unless it is relaxed

@@ -206,6 +206,9 @@ func (l *journalLog) spare() spare {
 // makeSpare implements logWriter.
 func (l *journalLog) makeSpare() { l.j.MakeSpare() }
 
+// fewSpares implements logWriter.
+func (l *journalLog) fewSpares(few bool) error { return l.j.FewSpares(few) }
+
 // close implements logWriter.
 func (l *journalLog) close() error { return l.j.Close(true) }
 

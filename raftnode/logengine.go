@@ -12,7 +12,7 @@ import (
 
 // logWriter appends to the log: a journalLog, or an etcdLog in a directory that an
 // older program may have to read. The storage goroutine calls all of it, but for sync,
-// purge, spare and makeSpare. No error is ever retried.
+// purge, and what is about spares. No error is ever retried.
 type logWriter interface {
 	// save writes entries and then the hard state. sync says that they have to be durable
 	// when it returns.
@@ -31,6 +31,9 @@ type logWriter interface {
 	// failed.
 	spare() spare
 	makeSpare()
+	// fewSpares says whether the room on the disk is needed for something better than what is
+	// kept beyond the next segment.
+	fewSpares(few bool) error
 	// close makes everything durable, and ends it.
 	close() error
 }

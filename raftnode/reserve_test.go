@@ -131,6 +131,50 @@ func TestNodeOnFullDisk(t *testing.T) {
 	}
 }
 
+// TestSparesGoFirst: what a journal keeps beyond its next segment is given back to the
+// disk before any write is refused for want of room.
+func TestSparesGoFirst(t *testing.T) {
+	var nearlyFull atomic.Bool
+	dir, segment := t.TempDir(), uint64(wal.SegmentSizeBytes)
+	spares := func() int {
+		paths, err := spares(filepath.Join(dir, "wal"))
+		if err != nil {
+			t.Error(err)
+		}
+		return len(paths)
+	}
+	m := newCluster(t, 1, func(cfg *Config) {
+		cfg.Dir = dir
+		cfg.SnapshotBytes, cfg.CatchUpBytes = 1<<30, 1<<10 // only when told
+		cfg.DiskFree = func(string) (uint64, error) {
+			switch {
+			case !nearlyFull.Load():
+				return 1 << 30, nil
+			case spares() > 1:
+				return segment / 2, nil
+			default: // which makes the difference
+				return segment + segment/2, nil
+			}
+		}
+	})[0]
+	for i := range 6 { // each longer than half a segment
+		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
+	}
+	for range 2 { // the log from the first one on stays
+		if err := m.node.Snapshot(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		m.propose("between")
+	}
+	eventually(t, "old segments to wait", func() bool { return spares() > 1 })
+	nearlyFull.Store(true)
+	eventually(t, "a spare to go", func() bool { return spares() == 1 })
+	if !m.node.reserve.held() || m.node.RefusesWrites() || m.node.Status().DiskLow {
+		t.Error("the disk was low before")
+	}
+	m.propose("on it goes")
+}
+
 // TestLogWithoutItsNextSegment: etcd's WAL makes the next segment once, ahead of time,
 // and dies at the end of the present one if there was no room at that moment. The operator
 // is told that a start mends it.
