@@ -131,7 +131,7 @@ func (l *etcdLog) purge() error {
 		path := filepath.Join(l.dir, name)
 		f, err := fileutil.TryLockFile(path, os.O_WRONLY, fileutil.PrivateFileMode)
 		if err != nil {
-			break // the WAL still holds it, and so all that follow
+			return nil //nolint:nilerr // the WAL still holds it, and so all that follow
 		}
 		err = os.Remove(path)
 		if cerr := f.Close(); err == nil {
