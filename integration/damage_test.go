@@ -12,13 +12,13 @@ import (
 // It comes back with all its data, or says which file is at fault and what to do; and
 // the last way out there is works. raftnode's TestDamage has the whole table.
 func TestDamagedDirectory(t *testing.T) {
-	for _, engine := range []string{"etcd", "journal"} {
-		t.Run(engine, func(t *testing.T) { damagedDirectory(t, engine) })
+	for name, level := range map[string]string{"journal": "auto", "log of etcd": "1"} {
+		t.Run(name, func(t *testing.T) { damagedDirectory(t, level) })
 	}
 }
 
-func damagedDirectory(t *testing.T, engine string) {
-	c := start(t, 1, "--log-engine", engine)
+func damagedDirectory(t *testing.T, level string) {
+	c := start(t, 1, "--cluster-level", level)
 	n := c.Nodes[0]
 	client := connect(t, n.Addr)
 	for i := range 100 {

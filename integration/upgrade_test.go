@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,14 @@ func TestUpgrade(t *testing.T) {
 	refused(c.Nodes[2], "format version 2")
 	c.Nodes[2].Binary = ""
 	c.startAll()
+	// A log that the older program could have read goes over to a journal with the first
+	// start after that.
+	for i, want := range []bool{false, false, true} {
+		journal, err := filepath.Glob(filepath.Join(c.Nodes[i].Dir, "wal", "*.log"))
+		if err != nil || len(journal) > 0 != want {
+			t.Errorf("node %d has a journal: %q, %v", i+1, journal, err)
+		}
+	}
 	fourth, err := c.Join(4)
 	if err != nil {
 		t.Fatal(err)

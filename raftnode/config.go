@@ -186,12 +186,11 @@ type Config struct {
 	// Durability says when the log is forced to disk. Default Always.
 	Durability Durability
 
-	// LogEngine says what writes the log. A directory of etcd's WAL can go over to the
-	// journal, not back. Default: what the directory has, and NewLogEngine for a new one.
-	LogEngine LogEngine
-	// NewLogEngine is for a directory that has no log yet. Default: the journal. A member
-	// that may have to go back to a release that does not know that begins with etcd's WAL.
-	NewLogEngine LogEngine
+	// JournalLevel is the first level whose programs all know journals. A log that etcd's
+	// WAL has written goes on like that below it, so that an older program can still read it,
+	// and as a journal from the first start on at which that level is in force. Default: 0, a
+	// journal in any case.
+	JournalLevel uint64
 
 	// Failpoint, if not nil, is called at every boundary of the persist path with
 	// its name. An error makes that step fail. For tests only. The names, in the
@@ -330,11 +329,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Durability > No {
 		bad("unknown durability %d", c.Durability)
-	}
-	for _, engine := range []LogEngine{c.LogEngine, c.NewLogEngine} {
-		if engine != "" && !slices.Contains(LogEngines(), engine) {
-			bad("unknown log engine %q", engine)
-		}
 	}
 	if t := c.PeerTLS; t != (TLS{}) && (t.CertFile == "" || t.KeyFile == "" || t.CAFile == "") {
 		bad("peer TLS needs a certificate, a key and a CA file")

@@ -50,7 +50,7 @@ func TestCrashAtEveryPersistStep(t *testing.T) {
 	engines(t, crashAtEveryPersistStep)
 }
 
-func crashAtEveryPersistStep(t *testing.T, engine LogEngine) {
+func crashAtEveryPersistStep(t *testing.T, engine logEngine) {
 	for _, point := range []string{
 		"walBeforeSave", "walAfterSave",
 		"snapBodyBeforeSync", "snapBodyBeforeRename", "snapBodyBeforeDirSync", "snapBodyAfterDirSync",
@@ -123,7 +123,7 @@ func crashAtEveryPersistStep(t *testing.T, engine LogEngine) {
 // state or the new one.
 func TestCrashWhileInstallingASnapshot(t *testing.T) { engines(t, crashWhileInstallingASnapshot) }
 
-func crashWhileInstallingASnapshot(t *testing.T, engine LogEngine) {
+func crashWhileInstallingASnapshot(t *testing.T, engine logEngine) {
 	for _, point := range []string{"snapBeforeDescriptor", "snapBeforeDescriptorDirSync", "snapBeforeWALRecord", "snapAfterWALRecord", "walBeforeSave", "walBeforeRelease"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()

@@ -206,9 +206,6 @@ func (v *survey) readLog() error {
 	if len(all) == 0 {
 		return v.refuse(walDir(v.cfg), "the log is gone")
 	}
-	if err := v.cfg.checkEngine(all); err != nil {
-		return err
-	}
 	v.segments = all
 	if v.promised != nil && v.foreign(all[len(all)-1]) {
 		v.promised = nil // of a log that NewCluster has moved aside

@@ -50,10 +50,10 @@ func files(t *testing.T, dir string) map[string][]byte {
 
 // grow makes a directory with two snapshots, more than one segment, and entries behind
 // the newer snapshot.
-func grow(t *testing.T, engine LogEngine, size int, clean bool) *specimen {
+func grow(t *testing.T, engine logEngine, size int, clean bool) *specimen {
 	t.Helper()
 	ms := newCluster(t, size, func(c *Config) {
-		c.LogEngine = engine
+		engine.use(c)
 		c.SnapshotBytes = 1 << 30 // only when told
 		c.CatchUpBytes = 16 << 10
 	})
@@ -148,7 +148,7 @@ func faults(name string, b, older []byte, rng *rand.Rand) []fault {
 // to do, and nothing is gone afterwards.
 func TestDamage(t *testing.T) { engines(t, damage) }
 
-func damage(t *testing.T, engine LogEngine) {
+func damage(t *testing.T, engine logEngine) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	for _, kind := range []struct {
@@ -299,7 +299,7 @@ func keptInPieces(name string, used []byte, after map[string][]byte) bool {
 // difference.
 func TestEveryBit(t *testing.T) { engines(t, everyBit) }
 
-func everyBit(t *testing.T, engine LogEngine) {
+func everyBit(t *testing.T, engine logEngine) {
 	defer func(size int64) { wal.SegmentSizeBytes = size }(wal.SegmentSizeBytes)
 	wal.SegmentSizeBytes = 8 << 10 // it is read again and again
 	m := newCluster(t, 1, with(engine))[0]
@@ -328,12 +328,12 @@ func everyBit(t *testing.T, engine LogEngine) {
 		noticed := 0
 		for at := range end + 16 {
 			for bit := range 8 {
-				if (testing.Short() || engine == JournalLog) && bit != at%8 {
+				if (testing.Short() || engine == journalEngine) && bit != at%8 {
 					continue // of a journal, its own test flips all
 				}
 				flipped := bytes.Clone(b)
 				flipped[at] ^= 1 << bit
-				if engine == EtcdLog && !promised && at%sectorSize >= sectorSize-8 && len(bytes.Trim(flipped[at/8*8:at/8*8+8], "\x00")) == 0 {
+				if engine == etcdEngine && !promised && at%sectorSize >= sectorSize-8 && len(bytes.Trim(flipped[at/8*8:at/8*8+8], "\x00")) == 0 {
 					// The length of a record was all that its sector had of it, and is zero now:
 					// as if that sector had not been written (DESIGN.md, "Damage").
 					continue

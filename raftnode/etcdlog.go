@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -18,7 +16,8 @@ import (
 
 const etcdExt = ".wal"
 
-// etcdLog is a log that etcd's WAL writes.
+// etcdLog is a log that etcd's WAL writes, which is all that 0.1.0 knows. It stays until
+// the level at which nobody can go back to that: see Config.JournalLevel.
 type etcdLog struct {
 	cfg *Config
 	dir string
@@ -28,20 +27,7 @@ type etcdLog struct {
 	hard    *raftpb.HardState // as last saved
 
 	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
-	// written is the index of the last entry written.
-	written uint64
-	seq     uint64 // number of the newest segment
-	room    int64  // as much fits into that at least before it is full
-
-	// segments is held while old segments are removed, and while the WAL is opened
-	// again and holds no locks on those that it needs.
-	segments sync.Mutex
-	// stale asks for the WAL to be opened again, by the goroutine that writes it. See
-	// reopen.
-	stale atomic.Bool
-	// beforeReopen promises the end of the log: opening cuts the newest segment off and
-	// makes it long again.
-	beforeReopen func() error
+	seq  uint64 // number of the newest segment
 }
 
 func createEtcdLog(cfg *Config, dir string, meta []byte) (*etcdLog, error) {
@@ -50,23 +36,24 @@ func createEtcdLog(cfg *Config, dir string, meta []byte) (*etcdLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &etcdLog{cfg: cfg, dir: dir, wal: w, hard: &raftpb.HardState{}, room: wal.SegmentSizeBytes - segmentHead}, nil
+	return &etcdLog{cfg: cfg, dir: dir, wal: w, hard: &raftpb.HardState{}}, nil
 }
 
-// openEtcdLog opens a log at a snapshot, behind an examination, and reads it from
-// there on.
-func openEtcdLog(cfg *Config, v *survey, start *walpb.Snapshot) (l *etcdLog, hard *raftpb.HardState, entries []*raftpb.Entry, err error) {
-	l = &etcdLog{cfg: cfg, dir: walDir(cfg), seq: v.tail.seq, room: wal.SegmentSizeBytes - v.tail.end - segmentHead}
-	if l.wal, err = wal.Open(cfg.Logger, l.dir, start); err != nil {
-		return nil, nil, nil, fmt.Errorf("open WAL: %w", err)
+// openEtcdLog goes on behind what was examined. start is a snapshot that the log knows.
+func openEtcdLog(cfg *Config, v *survey, start *walpb.Snapshot) (*etcdLog, error) {
+	w, err := wal.Open(cfg.Logger, walDir(cfg), start)
+	if err != nil {
+		return nil, fmt.Errorf("open WAL: %w", err)
 	}
-	if _, hard, entries, err = l.wal.ReadAll(); err != nil {
-		return nil, nil, nil, errors.Join(v.refuse(v.tail.path, "%w", err), l.wal.Close())
+	// It does not write before it has read. What it makes of that is not used: it brings
+	// back entries that were overwritten, if what overwrote them is not behind the
+	// snapshot (etcd issue 22442).
+	if _, _, _, err := w.ReadAll(); err != nil {
+		return nil, errors.Join(v.refuse(v.tail.path, "%w", err), w.Close())
 	}
 	// As the WAL counts, which has read what was overwritten, too: its next segment gets
 	// its name from there.
-	l.hard, l.last, l.written = hard, v.history.written, v.history.written
-	return l, hard, entries, nil
+	return &etcdLog{cfg: cfg, dir: walDir(cfg), wal: w, hard: v.history.hard, last: v.history.written, seq: v.tail.seq}, nil
 }
 
 // relax has the WAL not sync by itself any more.
@@ -81,12 +68,6 @@ func (l *etcdLog) relax() {
 //
 // etcd's WAL syncs if there are entries or if term or vote have changed.
 func (l *etcdLog) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) error {
-	// Here, where nothing is half written: the WAL's next segment could not be made.
-	if l.stale.Swap(false) {
-		if err := l.reopen(); err != nil {
-			return fmt.Errorf("open it again: %w", err)
-		}
-	}
 	if err := l.wal.Save(hard, entries); err != nil {
 		return err
 	}
@@ -94,11 +75,9 @@ func (l *etcdLog) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync boo
 	if !raft.IsEmptyHardState(hard) {
 		l.hard = hard
 	}
-	l.fill(entries)
 	// Not max: a new leader's entries may overwrite, and then the log ends sooner.
 	if n := len(entries); n > 0 {
 		l.last = entries[n-1].GetIndex()
-		l.written = l.last
 	}
 	if sync && !synced {
 		return l.sync()
@@ -111,7 +90,6 @@ func (l *etcdLog) saveSnapshot(s *walpb.Snapshot, sync bool) error {
 	if err := l.wal.SaveSnapshot(s); err != nil { // syncs, unless it is relaxed
 		return err
 	}
-	l.room -= segmentHead
 	l.last = max(l.last, s.GetIndex())
 	if sync && l.relaxed {
 		return l.sync()
@@ -131,27 +109,10 @@ func (l *etcdLog) sync() error {
 // name follows from what was written last. It cuts only between two writes, so what is in
 // front is complete.
 func (l *etcdLog) segment() uint64 {
-	// To ask the file system each time costs a twentieth of a write.
-	if l.room <= 0 && fileutil.Exist(filepath.Join(l.dir, fmt.Sprintf("%016x-%016x.wal", l.seq+1, l.last+1))) {
+	if fileutil.Exist(filepath.Join(l.dir, fmt.Sprintf("%016x-%016x.wal", l.seq+1, l.last+1))) {
 		l.seq++
-		l.room = wal.SegmentSizeBytes - segmentHead
 	}
 	return l.seq
-}
-
-// The WAL begins a segment when one is full, and does not say how full it is. These are
-// the most that it writes.
-const (
-	segmentHead    = 4 << 10 // what a segment begins with: checksum, identity, hard state
-	recordOverhead = 64      // a record's length, checksum and padding, an entry's index and term, or a hard state
-)
-
-// fill counts what the WAL has been given to write.
-func (l *etcdLog) fill(entries []*raftpb.Entry) {
-	l.room -= recordOverhead
-	for _, e := range entries {
-		l.room -= int64(len(e.GetData())) + recordOverhead
-	}
 }
 
 // release implements logWriter. It gives up the locks on segments that are not needed
@@ -160,9 +121,6 @@ func (l *etcdLog) release(index uint64) error { return l.wal.ReleaseLockTo(index
 
 // purge implements logWriter.
 func (l *etcdLog) purge() error {
-	// While reopen has the WAL closed, nothing in it is locked, and all of it would go.
-	l.segments.Lock()
-	defer l.segments.Unlock()
 	segments, err := fileutil.ReadDir(l.dir, fileutil.WithExt(etcdExt))
 	if err != nil {
 		return err
@@ -173,7 +131,7 @@ func (l *etcdLog) purge() error {
 		path := filepath.Join(l.dir, name)
 		f, err := fileutil.TryLockFile(path, os.O_WRONLY, fileutil.PrivateFileMode)
 		if err != nil {
-			break // the WAL still holds it, and so all that follow
+			return nil //nolint:nilerr // the WAL still holds it, and so all that follow
 		}
 		err = os.Remove(path)
 		if cerr := f.Close(); err == nil {
@@ -204,57 +162,15 @@ func (l *etcdLog) spare() spare {
 	return s
 }
 
-// makeSpare implements logWriter. etcd's WAL has tried once to make its next segment, and
-// would find out at the end of the present one that this has failed.
-func (l *etcdLog) makeSpare() { l.stale.Store(true) }
-
-// reopen closes the WAL and opens it again at its end, which is the only way to
-// have it make its next segment if that has failed once. REQUIRES: called by the
-// goroutine that writes.
-func (l *etcdLog) reopen() error {
-	// In between nothing of it is locked, and to purge it would all be superfluous.
-	l.segments.Lock()
-	defer l.segments.Unlock()
-	if err := l.sync(); err != nil { // whatever is written is in the file
-		return fmt.Errorf("sync WAL: %w", err)
-	}
-	if err := l.beforeReopen(); exhausted(err) {
-		l.cfg.Logger.Warn("the log is not opened again to make its next segment", zap.Error(err))
-		return nil // runReserve asks again
-	} else if err != nil {
-		return err
-	}
-	if err := l.wal.Close(); err != nil {
-		return fmt.Errorf("close WAL: %w", err)
-	}
-	if err := removeSpares(l.cfg); err != nil {
-		return err
-	}
-	snaps, err := wal.ValidSnapshotEntries(l.cfg.Logger, l.dir)
-	if err != nil {
-		return fmt.Errorf("read WAL: %w", err)
-	}
-	var start *walpb.Snapshot
-	for _, s := range snaps {
-		if start == nil || s.GetIndex() > start.GetIndex() {
-			start = s
-		}
-	}
-	w, err := wal.Open(l.cfg.Logger, l.dir, start)
-	if err != nil {
-		return fmt.Errorf("open WAL: %w", err)
-	}
-	l.wal = w
-	if _, _, _, err := w.ReadAll(); err != nil {
-		return fmt.Errorf("read WAL: %w", err)
-	}
-	l.last = l.written // the WAL does not see again that a newer snapshot is recorded
-	if l.relaxed {
-		l.relax()
-	}
-	l.cfg.Logger.Info("log opened again, now that there is room for its next segment", zap.String("dir", l.dir))
-	return nil
+// makeSpare implements logWriter. etcd's WAL tries once to make its next segment, and
+// there is no call to try again. It would find out at the end of the present one.
+func (l *etcdLog) makeSpare() {
+	l.cfg.Logger.Warn("there was no room for the next segment of the log, and there is now: restart this node, or it ends with the present segment",
+		zap.String("dir", l.dir))
 }
+
+// fewSpares implements logWriter: it keeps one.
+func (l *etcdLog) fewSpares(bool) error { return nil }
 
 // close implements logWriter.
 func (l *etcdLog) close() error {

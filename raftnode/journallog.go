@@ -94,8 +94,9 @@ func createJournalLog(cfg *Config, dir string, meta []byte) (*journalLog, error)
 	return l, errors.Join(err, l.err)
 }
 
-// openJournalLog goes on behind what was examined, which may have been written by etcd's
-// WAL: the journal takes the log over with its next segment.
+// openJournalLog goes on behind what was examined. If etcd's WAL has written that, the
+// journal takes the log over with its next segment: it gets its name when it has its first
+// record, durably, so a crash leaves what was there, or that and a journal behind it.
 func openJournalLog(cfg *Config, v *survey) (*journalLog, error) {
 	l := &journalLog{cfg: cfg, dir: walDir(cfg), meta: v.tail.meta, hard: v.history.hard, last: max(v.history.written, v.history.last)}
 	var err error
@@ -204,6 +205,9 @@ func (l *journalLog) spare() spare {
 
 // makeSpare implements logWriter.
 func (l *journalLog) makeSpare() { l.j.MakeSpare() }
+
+// fewSpares implements logWriter.
+func (l *journalLog) fewSpares(few bool) error { return l.j.FewSpares(few) }
 
 // close implements logWriter.
 func (l *journalLog) close() error { return l.j.Close(true) }

@@ -1,32 +1,18 @@
 package raftnode
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.uber.org/zap"
 )
 
-// LogEngine says what writes the log.
-type LogEngine string
-
-const (
-	// EtcdLog is etcd's WAL.
-	EtcdLog LogEngine = "etcd"
-	// JournalLog is raftnode/journal: files that are written over and over.
-	JournalLog LogEngine = "journal"
-)
-
-// LogEngines are all there are, the one for new directories first.
-func LogEngines() []LogEngine { return []LogEngine{JournalLog, EtcdLog} }
-
-// logWriter appends to the log. The storage goroutine calls all of it, but for sync,
-// purge, spare and makeSpare. No error is ever retried.
+// logWriter appends to the log: a journalLog, or an etcdLog in a directory that an
+// older program may have to read. The storage goroutine calls all of it, but for sync,
+// purge, and what is about spares. No error is ever retried.
 type logWriter interface {
 	// save writes entries and then the hard state. sync says that they have to be durable
 	// when it returns.
@@ -45,33 +31,39 @@ type logWriter interface {
 	// failed.
 	spare() spare
 	makeSpare()
+	// fewSpares says whether the room on the disk is needed for something better than what is
+	// kept beyond the next segment.
+	fewSpares(few bool) error
 	// close makes everything durable, and ends it.
 	close() error
 }
 
-// engine is what is to write the log: what the configuration says, what there is
-// already, or what new directories get.
-func (c *Config) engine(all []segment) LogEngine {
-	switch {
-	case c.LogEngine != "":
-		return c.LogEngine
-	case len(all) == 0:
-		return cmp.Or(c.NewLogEngine, LogEngines()[0])
-	case all[len(all)-1].journal:
-		return JournalLog
-	default:
-		return EtcdLog
-	}
+// journals reports whether the log of a directory at a level is a journal, or is to go on
+// as one. A journal stays one: etcd's WAL could not read what is in front of it.
+func (c *Config) journals(level uint64, all []segment) bool {
+	return level >= c.JournalLevel || len(all) > 0 && all[len(all)-1].journal
 }
 
-// checkEngine refuses to go on with etcd's WAL behind a journal: it could not read what
-// is in front of it.
-func (c *Config) checkEngine(all []segment) error {
-	if c.engine(all) == EtcdLog && slices.ContainsFunc(all, func(s segment) bool { return s.journal }) {
-		return fmt.Errorf("%w: the log in %s is a journal, which etcd's WAL cannot go on from: start without --log-engine, or with --log-engine %s; "+
-			"the way back is to replace the member", ErrWrongDir, walDir(c), JournalLog)
+// beginsJournal reports whether the log of a new directory is to be a journal: others must
+// not count on this member for less than that needs.
+func (c *Config) beginsJournal() bool {
+	told, _ := c.TellLevel()
+	return c.journals(told, nil)
+}
+
+// goesOver reports whether a log that etcd's WAL has written goes on as a journal now. If
+// there is no room for one, that can wait.
+func (v *survey) goesOver(level uint64, r *reserve) bool {
+	if level < v.cfg.JournalLevel {
+		return false
 	}
-	return nil
+	free, err := r.free()
+	if err == nil && free < r.size {
+		v.lg.Warn("there is no room to go over to a journal: the log goes on as it is until the next start",
+			zap.String("dir", v.cfg.Dir), zap.Uint64("free", uint64(free)), zap.Uint64("needed", uint64(r.size)))
+		return false
+	}
+	return true
 }
 
 // hasLogIn reports whether there is a log in a directory.
@@ -84,16 +76,13 @@ func hasLogIn(dir string) bool {
 
 // startLog makes an empty log in a directory, under a temporary name first: a crash
 // leaves none, or one with its metadata.
-func startLog(cfg *Config, engine LogEngine, dir string, meta []byte) (logWriter, error) {
-	if hasLogIn(dir) {
+func startLog(cfg *Config, journal bool, dir string, meta []byte) (logWriter, error) {
+	switch {
+	case hasLogIn(dir):
 		return nil, os.ErrExist
-	}
-	switch engine {
-	case EtcdLog:
-		return createEtcdLog(cfg, dir, meta)
-	case JournalLog:
+	case journal:
 		return createJournalLog(cfg, dir, meta)
 	default:
-		return nil, errors.New("unknown log engine " + string(engine))
+		return createEtcdLog(cfg, dir, meta)
 	}
 }

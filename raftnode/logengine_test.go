@@ -1,57 +1,204 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// TestGoingOverToAJournal: a log of etcd's WAL goes on as a journal, with all that is in
-// it, and there is no way back. A release that does not know journals misses the end
-// of the log.
+// levels is what a member's state machine says of levels: see Config.TellLevel.
+type levels struct{ told, inForce atomic.Uint64 }
+
+func (l *levels) tell() (told, inForce uint64) { return l.told.Load(), l.inForce.Load() }
+
+// journaled reports whether the log of a member goes on as a journal.
+func journaled(t *testing.T, m *member) bool {
+	t.Helper()
+	return filepath.Ext(onlySegment(t, m)) == journalExt
+}
+
+// TestGoingOverToAJournal: a log of etcd's WAL stays one while a member may go back to a
+// program that knows no journals, and goes over at the first start, with room, after the
+// level at which nobody can. There is no way back: such a program would miss its end.
 func TestGoingOverToAJournal(t *testing.T) {
-	for _, engine := range []LogEngine{"", JournalLog} {
-		m := newCluster(t, 1, with(EtcdLog, smallLogs))[0]
-		fill(m, "before", 3)
+	var l levels
+	var space fakeSpace
+	space.free.Store(1 << 30)
+	l.told.Store(1)
+	l.inForce.Store(1)
+	ms := newCluster(t, 1, func(c *Config) {
+		smallLogs(c)
+		c.Level, c.TellLevel, c.JournalLevel, c.DiskFree = 2, l.tell, 2, space.of
+	})
+	m, n := ms[0], 0
+	for _, step := range []struct {
+		name          string
+		told, inForce uint64 // once it runs
+		journalLevel  uint64
+		free          uint64
+		journal       bool
+	}{
+		{"held at the old level", 1, 1, 2, 1 << 30, false},
+		{"the level may rise", 2, 1, 2, 1 << 30, false},
+		{"it rises", 2, 2, 2, 1 << 30, false},
+		{"no room", 2, 2, 2, 1000, false},
+		{"it goes over", 2, 2, 2, 1 << 30, true},
+		{"and stays", 2, 2, 9, 1 << 30, true},
+	} {
 		m.stop()
-		m.cfg.LogEngine = engine
+		m.cfg.JournalLevel = step.journalLevel
+		space.free.Store(step.free)
 		m.start()
-		fill(m, "after", 30)
-		if err := m.node.Snapshot(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-		fill(m, "more", 3)
-		m.stop()
-		all, err := segmentsIn(filepath.Join(m.cfg.Dir, "wal"))
-		if err != nil || len(all) == 0 || all[len(all)-1].journal != (engine == JournalLog) {
-			t.Fatalf("segments %v, %v", all, err)
-		}
-		m.cfg.LogEngine = "" // it goes on with what there is
-		m.start()
-		eventually(t, "everything", func() bool { return len(m.requests()) == 36 })
-		m.stop()
-		if engine == "" {
-			continue
-		}
-		m.cfg.LogEngine = EtcdLog
-		if err := m.refused(); !errors.Is(err, ErrWrongDir) || !strings.Contains(err.Error(), "--log-engine") {
-			t.Fatal(err)
-		}
-		for _, s := range all { // what such a release sees
-			if s.journal {
-				if err := os.Remove(s.path); err != nil {
-					t.Fatal(err)
-				}
+		l.told.Store(step.told)
+		l.inForce.Store(step.inForce)
+		fill(m, step.name, 10)
+		n += 10
+		if space.free.Store(1 << 30); step.journal {
+			if err := m.node.Snapshot(context.Background()); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if err := m.refused(); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrDataLost) {
-			t.Fatal(err)
+		eventually(t, step.name+": the level of the directory", func() bool {
+			o, err := readOrigin(&m.cfg)
+			return err == nil && o.Version == step.inForce
+		})
+		if got := journaled(t, m); got != step.journal {
+			t.Fatalf("%s: it is a journal: %t", step.name, got)
 		}
+		if got := len(m.requests()); got != n {
+			t.Fatalf("%s: %d requests of %d", step.name, got, n)
+		}
+	}
+	m.stop()
+	all, err := listSegments(&m.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all { // what a program sees that knows no journals
+		if s.journal {
+			if err := os.Remove(s.path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := m.refused(); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrDataLost) {
+		t.Fatal(err)
+	}
+}
+
+// TestCrashWhileGoingOver: whatever step the crash comes at, the log is what it was, or it
+// goes on as a journal, and nothing is missing.
+func TestCrashWhileGoingOver(t *testing.T) {
+	whole := newCluster(t, 1, with(etcdEngine))[0]
+	for i := range 5 {
+		whole.propose(fmt.Sprint("r", i))
+	}
+	killed, torn := t.TempDir(), t.TempDir()
+	whole.propose(strings.Repeat("x", 3000))
+	if err := os.CopyFS(killed, os.DirFS(whole.cfg.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	whole.stop()
+	if err := os.CopyFS(torn, os.DirFS(killed)); err != nil {
+		t.Fatal(err)
+	}
+	path := onlySegment(t, &member{cfg: Config{Dir: torn}})
+	b, _ := endOfLog(t, path)
+	at := bytes.Index(b, bytes.Repeat([]byte("x"), 400)) + 1000
+	clear(b[at-at%sectorSize : at-at%sectorSize+sectorSize])
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, dir := range map[string]string{"stopped": whole.cfg.Dir, "killed": killed, "torn": torn} {
+		t.Run(name, func(t *testing.T) {
+			// resume starts from a directory, without crashes, and looks what is there.
+			resume := func(what, dir string) {
+				m := &member{t: t, cfg: whole.cfg}
+				m.cfg.Dir, m.cfg.JournalLevel = dir, 0
+				for round := range 2 {
+					m.start()
+					eventually(t, what+": everything", func() bool { return m.has("r4") && (name == "torn" || m.has(strings.Repeat("x", 3000))) })
+					m.propose(fmt.Sprint("after", round))
+					m.stop()
+				}
+				if !journaled(t, m) {
+					t.Errorf("%s: it has not gone over", what)
+				}
+			}
+			before, over := t.TempDir(), ""
+			for step := 0; ; step++ {
+				m := &member{t: t, cfg: whole.cfg}
+				m.cfg.Dir, m.cfg.JournalLevel = t.TempDir(), 0
+				if err := os.CopyFS(m.cfg.Dir, os.DirFS(dir)); err != nil {
+					t.Fatal(err)
+				}
+				c := &crasher{t: t, after: step, dir: m.cfg.Dir}
+				var point string
+				m.cfg.Failpoint = func(p string) error {
+					err := c.failpoint("")
+					if c.mu.Lock(); point == "" && err != nil {
+						point = p
+					}
+					c.mu.Unlock()
+					return err
+				}
+				err := m.tryStart()
+				if err == nil {
+					if err = m.tryPropose("more", 20*time.Second); err == nil {
+						m.stop()
+						if step < 6 || over == "" {
+							t.Errorf("only %d steps", step)
+						}
+						break
+					}
+					err = <-m.errC
+					m.ended()
+				}
+				if !errors.Is(err, errCrash) {
+					t.Fatal(err)
+				}
+				left := &member{cfg: Config{Dir: c.left}}
+				if journaled(t, left) && over == "" {
+					over = t.TempDir()
+					if err := os.CopyFS(over, os.DirFS(c.left)); err != nil {
+						t.Fatal(err)
+					}
+				} else if over == "" {
+					before = t.TempDir()
+					if err := os.CopyFS(before, os.DirFS(c.left)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				resume(fmt.Sprintf("step %d, %s", step, point), c.left)
+			}
+			// And in the middle of beginning the journal: its file is made, and gets a head
+			// and then a name.
+			segment, err := os.ReadFile(onlySegment(t, &member{cfg: Config{Dir: over}}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, file := range map[string][]byte{
+				"empty": nil, "half made": make([]byte, len(segment)/2), "made": make([]byte, len(segment)), "with a head": segment,
+			} {
+				dir := t.TempDir()
+				if err := os.CopyFS(dir, os.DirFS(before)); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(dir, "wal", "1.tmp"), file, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				resume("a spare that is "+name, dir)
+			}
+		})
 	}
 }
 
@@ -61,7 +208,7 @@ func TestMembersWithDifferentEngines(t *testing.T) {
 	n := 0
 	ms := newCluster(t, 3, func(c *Config) {
 		smallLogs(c)
-		c.LogEngine = LogEngines()[n%2]
+		logEngines()[n%2].use(c)
 		n++
 	})
 	for i, behind := range ms {
@@ -143,21 +290,18 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestEngineOfANewDirectory: what a new directory begins with can be chosen, and what it
-// has begun with stays.
-func TestEngineOfANewDirectory(t *testing.T) {
-	for _, engine := range LogEngines() {
-		m := newCluster(t, 1, func(c *Config) { c.LogEngine, c.NewLogEngine = "", engine })[0]
-		for _, next := range LogEngines() {
-			fill(m, "with", 1)
-			m.stop()
-			all, err := segmentsIn(filepath.Join(m.cfg.Dir, "wal"))
-			if err != nil || len(all) == 0 || all[len(all)-1].journal != (engine == JournalLog) {
-				t.Fatalf("%s: segments %v, %v", engine, all, err)
-			}
-			m.cfg.NewLogEngine = next
-			m.start()
-		}
+// TestLogOfANewDirectory: a member that may have to go back to a program that knows no
+// journals begins with a log that it can read.
+func TestLogOfANewDirectory(t *testing.T) {
+	for told, journal := range map[uint64]bool{1: false, 2: true} {
+		m := newCluster(t, 1, func(c *Config) {
+			c.Level, c.JournalLevel = 2, 2
+			c.TellLevel = func() (uint64, uint64) { return told, 1 }
+		})[0]
+		m.propose("a")
 		m.stop()
+		if got := journaled(t, m); got != journal {
+			t.Errorf("with level %d it begins with a journal: %t", told, got)
+		}
 	}
 }

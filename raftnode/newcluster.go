@@ -74,7 +74,7 @@ func NewCluster(cfg Config, now time.Time) (r NewClusterReport, err error) {
 	var useless []damagedFile
 	if r.Damage == nil {
 		var d *disk
-		d, who, from, err = openDisk(&cfg, newReserve(&cfg))
+		d, who, from, err = openDisk(&cfg, newReserve(&cfg), o.Version)
 		switch {
 		case errors.Is(err, ErrCorrupt):
 			r.Damage = err
@@ -99,7 +99,11 @@ func NewCluster(cfg Config, now time.Time) (r NewClusterReport, err error) {
 		return r, err
 	}
 	who = identity{Version: 1, Cluster: r.Cluster, Member: cfg.ID, Joined: true}
-	if err := writeNewLog(&cfg, who, from); err != nil {
+	all, err := listSegments(&cfg)
+	if err != nil {
+		return r, err
+	}
+	if err := writeNewLog(&cfg, cfg.journals(o.Version, all), who, from); err != nil {
 		return r, fmt.Errorf("write the new log: %w", err)
 	}
 	o.Next = r.Cluster
@@ -195,7 +199,7 @@ func (r *restored) alone(id uint64, report *NewClusterReport) error {
 }
 
 // writeNewLog makes the log of the new cluster complete beside the old one.
-func writeNewLog(cfg *Config, who identity, from restored) error {
+func writeNewLog(cfg *Config, journal bool, who identity, from restored) error {
 	part := newLogDir(cfg) + ".part"
 	if err := os.RemoveAll(part); err != nil { // of an earlier attempt
 		return err
@@ -204,11 +208,7 @@ func writeNewLog(cfg *Config, who identity, from restored) error {
 	if err != nil {
 		return err
 	}
-	all, err := listSegments(cfg)
-	if err != nil {
-		return err
-	}
-	w, err := startLog(cfg, cfg.engine(all), part, meta)
+	w, err := startLog(cfg, journal, part, meta)
 	if err != nil {
 		return err
 	}

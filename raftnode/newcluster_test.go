@@ -13,7 +13,7 @@ import (
 // Two of three machines have burnt.
 func TestNewClusterOfASurvivor(t *testing.T) { engines(t, newClusterOfASurvivor) }
 
-func newClusterOfASurvivor(t *testing.T, engine LogEngine) {
+func newClusterOfASurvivor(t *testing.T, engine logEngine) {
 	ms := newCluster(t, 3, with(engine, smallLogs))
 	leader(t, ms)
 	for i := range 60 { // snapshots, too

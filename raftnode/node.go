@@ -166,7 +166,7 @@ func (n *Node) start() (c *core, f *formation, err error) {
 	var who identity
 	var from restored
 	if hasLog { // before anything in the directory changes
-		if n.disk, who, from, err = openDisk(cfg, n.reserve); err != nil {
+		if n.disk, who, from, err = openDisk(cfg, n.reserve, n.origin.Version); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -108,6 +108,13 @@ const slack byteCount = 32 << 10
 // to be low any more.
 func (r *reserve) plenty() byteCount { return 2*r.size + r.size/4 }
 
+// scarce reports whether the disk has less than plenty. Where that cannot be told it has
+// enough.
+func (r *reserve) scarce() bool {
+	free, err := r.free()
+	return err == nil && free < r.plenty()
+}
+
 // held reports whether the ballast is there: all of it.
 func (r *reserve) held() bool { return r.has() == r.size }
 
@@ -259,6 +266,11 @@ func (n *Node) runReserve(wasFree byteCount, wasLow bool) {
 		case <-ticker.C:
 		case <-n.endC:
 			return
+		}
+		// Before anybody is refused: old segments that wait to be written again are the
+		// first to go.
+		if err := n.disk.log.fewSpares(n.reserve.scarce()); err != nil {
+			n.cfg.Logger.Warn("a file that was kept for the log is not removed", zap.Error(err))
 		}
 		next := n.disk.log.spare()
 		if lacking++; next.ready {

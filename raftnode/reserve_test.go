@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"go.etcd.io/etcd/server/v3/storage/wal"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/raftredis/raftredis/raftnode/commit"
 )
@@ -129,11 +131,59 @@ func TestNodeOnFullDisk(t *testing.T) {
 	}
 }
 
-// TestLogGetsItsNextSegment: etcd's WAL makes the next segment once, ahead of time,
-// and dies at the end of the present one if there was no room at that moment. So the
-// log is opened again when there is room.
-func TestLogGetsItsNextSegment(t *testing.T) {
-	m := newCluster(t, 1, with(EtcdLog))[0]
+// TestSparesGoFirst: what a journal keeps beyond its next segment is given back to the
+// disk before any write is refused for want of room.
+func TestSparesGoFirst(t *testing.T) {
+	var nearlyFull atomic.Bool
+	dir, segment := t.TempDir(), uint64(wal.SegmentSizeBytes)
+	spares := func() int {
+		paths, err := spares(filepath.Join(dir, "wal"))
+		if err != nil {
+			t.Error(err)
+		}
+		return len(paths)
+	}
+	m := newCluster(t, 1, func(cfg *Config) {
+		cfg.Dir = dir
+		cfg.SnapshotBytes, cfg.CatchUpBytes = 1<<30, 1<<10 // only when told
+		cfg.DiskFree = func(string) (uint64, error) {
+			switch {
+			case !nearlyFull.Load():
+				return 1 << 30, nil
+			case spares() > 1:
+				return segment / 2, nil
+			default: // which makes the difference
+				return segment + segment/2, nil
+			}
+		}
+	})[0]
+	for i := range 6 { // each longer than half a segment
+		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
+	}
+	for range 2 { // the log from the first one on stays
+		if err := m.node.Snapshot(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		m.propose("between")
+	}
+	eventually(t, "old segments to wait", func() bool { return spares() > 1 })
+	nearlyFull.Store(true)
+	eventually(t, "a spare to go", func() bool { return spares() == 1 })
+	if !m.node.reserve.held() || m.node.RefusesWrites() || m.node.Status().DiskLow {
+		t.Error("the disk was low before")
+	}
+	m.propose("on it goes")
+}
+
+// TestLogWithoutItsNextSegment: etcd's WAL makes the next segment once, ahead of time,
+// and dies at the end of the present one if there was no room at that moment. The operator
+// is told that a start mends it.
+func TestLogWithoutItsNextSegment(t *testing.T) {
+	said, logs := observer.New(zap.WarnLevel)
+	m := newCluster(t, 1, func(c *Config) {
+		etcdEngine.use(c)
+		c.Logger = zap.New(said)
+	})[0]
 	eventually(t, "a spare segment", func() bool { return m.node.disk.log.spare().ready })
 	m.propose("before")
 	spares, err := filepath.Glob(filepath.Join(m.cfg.Dir, "wal", "*.tmp"))
@@ -143,25 +193,15 @@ func TestLogGetsItsNextSegment(t *testing.T) {
 	if err := os.Remove(spares[0]); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another one", func() bool { return m.node.disk.log.spare().ready })
-	want := 1
-	for i := range 5 { // each longer than half a segment
-		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
-		want++
-	}
-	segments, err := listSegments(&m.cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the newest segment to be promised", func() bool {
-		p, err := readPromise(&m.cfg)
-		return err == nil && p != nil && p.Seq >= segments[len(segments)-1].seq
-	})
+	eventually(t, "the warning", func() bool { return logs.FilterMessageSnippet("restart this node").Len() > 0 })
 	m.stop()
 	m.start()
-	m.propose("last")
-	if got := len(m.requests()); got != want+1 {
-		t.Errorf("%d requests, want %d", got, want+1)
+	eventually(t, "another one", func() bool { return m.node.disk.log.spare().ready })
+	for i := range 3 { // each longer than half a segment
+		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
+	}
+	if got := len(m.requests()); got != 4 {
+		t.Errorf("%d requests", got)
 	}
 }
 

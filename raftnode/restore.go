@@ -70,7 +70,7 @@ func Restore(cfg Config, backup io.Reader, renew func(w io.Writer, body io.Reade
 	}
 	who := identity{Version: 1, Cluster: r.Cluster, Member: cfg.ID, Joined: true}
 	log := restored{snapshot: s, hard: &raftpb.HardState{Term: new(from.Term), Vote: new(uint64(0)), Commit: new(r.Index)}}
-	if err := writeNewLog(&cfg, who, log); err != nil {
+	if err := writeNewLog(&cfg, cfg.beginsJournal(), who, log); err != nil {
 		return r, fmt.Errorf("write the log: %w", err)
 	}
 	if err := os.Rename(newLogDir(&cfg), walDir(&cfg)); err != nil {

@@ -107,11 +107,11 @@ func (s *sim) add(id uint64) *simNode {
 
 // engine has members with both engines of the log in one cluster, but for the stories in
 // testdata, where every step counts.
-func (s *sim) engine(id uint64) LogEngine {
+func (s *sim) engine(id uint64) logEngine {
 	if s.rng == nil {
-		return EtcdLog
+		return etcdEngine
 	}
-	return LogEngines()[id%2]
+	return logEngines()[id%2]
 }
 
 func (s *sim) ids() []uint64 { return slices.Sorted(maps.Keys(s.nodes)) }

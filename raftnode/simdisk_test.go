@@ -11,12 +11,11 @@ import (
 )
 
 // simDisk is a stableStore that forgets in a crash what was not synced. It behaves
-// as disk does with one of the engines of the log below it: etcd's WAL, down to
-// wal.ReadAll's habit of bringing truncated entries back (etcd issue 22442), or a
+// as disk does with one of the engines of the log below it: etcd's WAL, or a
 // journal, where a save is there as a whole or not at all.
 type simDisk struct {
 	id          uint64
-	engine      LogEngine
+	engine      logEngine
 	records     []simRecord
 	synced      int // records before this one survive a crash
 	descriptors map[uint64]*raftpb.Snapshot
@@ -68,7 +67,7 @@ func (d *simDisk) sync(what string) {
 
 func (d *simDisk) save(hard *raftpb.HardState, entries []*raftpb.Entry, sync bool) error {
 	mustSync := sync || len(entries) > 0 || hard.GetTerm() != d.term || hard.GetVote() != d.vote
-	whole := d.engine == JournalLog
+	whole := d.engine == journalEngine
 	if n := len(entries); n > 0 {
 		if !whole {
 			d.step("write entries %d-%d", entries[0].GetIndex(), entries[n-1].GetIndex())
@@ -209,30 +208,16 @@ func (d *simDisk) replay() (from restored, body []byte, err error) {
 	}
 	d.loadable = start
 	body = d.bodies[start]
-	if d.engine == JournalLog {
-		kept := tail{from: start}
-		for _, r := range d.records {
-			if r.entry != nil {
-				kept.add(r.entry)
-			}
+	kept := tail{from: start}
+	for _, r := range d.records {
+		if r.entry != nil {
+			kept.add(r.entry)
 		}
-		var ok bool
-		if from.entries, ok = kept.upTo(start, h); !ok {
-			return from, nil, fmt.Errorf("the log does not lead on from %d to %d", start, h.last)
-		}
-		return from, body, nil
 	}
-	for _, r := range d.records { // wal.ReadAll
-		if r.entry == nil || r.entry.GetIndex() <= start {
-			continue
-		}
-		offset := r.entry.GetIndex() - start - 1
-		if offset > uint64(len(from.entries)) {
-			return from, nil, fmt.Errorf("gap in the WAL: snapshot %d, entry %d, %d entries", start, r.entry.GetIndex(), len(from.entries))
-		}
-		from.entries = append(from.entries[:offset:offset], r.entry)
+	var ok bool
+	if from.entries, ok = kept.upTo(start, h); !ok {
+		return from, nil, fmt.Errorf("the log does not lead on from %d to %d", start, h.last)
 	}
-	from.entries = cutStale(from.entries, from.snapshot.GetMetadata().GetTerm(), zap.NewNop())
 	from.entries = cutTorn(from.entries, from.hard, zap.NewNop())
 	return from, body, nil
 }

@@ -18,7 +18,7 @@ import (
 
 // disk is the data directory:
 //
-//	wal/          the log, in segments (LogEngine)
+//	wal/          the log, in segments (logWriter)
 //	snap/         *.snap descriptors and *.snap.db bodies
 //	origin        how far it has come to belong to a member
 //	incarnation   how often this node was started
@@ -113,12 +113,11 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := startLog(cfg, cfg.engine(nil), walDir(cfg), meta)
+	log, err := startLog(cfg, cfg.beginsJournal(), walDir(cfg), meta)
 	if err != nil {
 		return nil, fmt.Errorf("create the log: %w", err)
 	}
-	d := &disk{cfg: cfg, lg: cfg.Logger, snap: snap.New(cfg.Logger, snapDir(cfg))}
-	d.use(log)
+	d := &disk{cfg: cfg, lg: cfg.Logger, log: log, snap: snap.New(cfg.Logger, snapDir(cfg))}
 	if !first.empty() {
 		// Before anything is relaxed: who is in the cluster is agreed on with others,
 		// who count on it.
@@ -136,9 +135,9 @@ func createDisk(cfg *Config, who identity, first restored) (*disk, error) {
 	return d, nil
 }
 
-// openDisk reads what a data directory holds. It is examined as a whole before
+// openDisk reads what a data directory at a level holds. It is examined as a whole before
 // anything is touched; then damage that does no harm is set aside.
-func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
+func openDisk(cfg *Config, r *reserve, level uint64) (*disk, identity, restored, error) {
 	var from restored
 	d := &disk{cfg: cfg, lg: cfg.Logger, snap: snap.New(cfg.Logger, snapDir(cfg))}
 	v, err := examine(cfg)
@@ -178,58 +177,30 @@ func openDisk(cfg *Config, r *reserve) (*disk, identity, restored, error) {
 		m := from.snapshot.GetMetadata()
 		start = &walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()}
 	}
-	if err := d.openLog(v, start, &from); err != nil {
-		return nil, who, from, err
+	if v.tail.journal != nil || v.goesOver(level, r) {
+		d.log, err = openJournalLog(cfg, v)
+	} else {
+		d.log, err = openEtcdLog(cfg, v, start)
 	}
+	if err != nil {
+		return nil, who, from, fmt.Errorf("open the log: %w", err)
+	}
+	from.hard = v.history.hard
+	if from.entries, err = v.behind(start.GetIndex()); err != nil {
+		return nil, who, from, errors.Join(err, d.log.close())
+	}
+	from.entries = cutTorn(from.entries, from.hard, d.lg)
 	last := start.GetIndex()
 	if n := len(from.entries); n > 0 {
 		last = from.entries[n-1].GetIndex()
 	}
-	// If what is there now does not agree with the examination, one of them is wrong about
-	// what was committed, and neither is to be trusted.
-	if commit := from.hard.GetCommit(); commit > last || commit != v.history.hard.GetCommit() {
+	if commit := from.hard.GetCommit(); commit > last {
 		return nil, who, from, errors.Join(v.refuse(tail.path, "entries up to %d were committed, and the log reaches to %d", commit, last), d.log.close())
 	}
 	d.term, d.vote = from.hard.GetTerm(), from.hard.GetVote()
 	d.loadable.Store(from.snapshot)
 	d.relax()
 	return d, who, from, nil
-}
-
-// use has the disk write to a log.
-func (d *disk) use(l logWriter) {
-	d.log = l
-	if l, ok := l.(*etcdLog); ok {
-		l.beforeReopen = d.promiseEnd
-	}
-}
-
-// openLog opens the log for writing, and has what stands in it behind the place to
-// start from.
-func (d *disk) openLog(v *survey, start *walpb.Snapshot, from *restored) error {
-	if d.cfg.engine(v.segments) == JournalLog {
-		l, err := openJournalLog(d.cfg, v)
-		if err != nil {
-			return fmt.Errorf("open the log: %w", err)
-		}
-		d.use(l)
-		from.hard = v.history.hard
-		if from.entries, err = v.behind(start.GetIndex()); err != nil {
-			return errors.Join(err, l.close())
-		}
-	} else {
-		l, hard, entries, err := openEtcdLog(d.cfg, v, start)
-		if err != nil {
-			return err
-		}
-		d.use(l)
-		from.hard, from.entries = hard, entries
-	}
-	// ReadAll of etcd gives more than raft had: what was overwritten, and what nobody was
-	// told of.
-	from.entries = cutStale(from.entries, start.GetTerm(), d.lg)
-	from.entries = cutTorn(from.entries, from.hard, d.lg)
-	return nil
 }
 
 // check refuses the directory of somebody else.
@@ -242,23 +213,6 @@ func (who identity) check(cfg *Config) error {
 		return fmt.Errorf("%w: %s belongs to member %d, this is member %d", ErrWrongDir, cfg.Dir, who.Member, cfg.ID)
 	}
 	return nil
-}
-
-// cutStale drops entries that raft had truncated and that wal.ReadAll of etcd
-// 3.7.3 brings back all the same: it notices that an entry was overwritten only
-// if the overwriting one is above the snapshot it starts from (etcd issue 22442).
-// Terms never decrease along a log, and an entry of an older term behind one of a
-// newer term (or behind the snapshot) can only be such a ghost.
-func cutStale(entries []*raftpb.Entry, term uint64, lg *zap.Logger) []*raftpb.Entry {
-	for i, e := range entries {
-		if e.GetTerm() < term {
-			lg.Warn("log cut before entries that were overwritten", zap.Uint64("index", e.GetIndex()),
-				zap.Uint64("term", e.GetTerm()), zap.Uint64("predecessor's term", term), zap.Int("entries", len(entries)-i))
-			return entries[:i]
-		}
-		term = e.GetTerm()
-	}
-	return entries
 }
 
 // cutTorn drops entries of a newer term than the hard state. Every save ends with the

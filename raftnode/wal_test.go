@@ -18,17 +18,33 @@ import (
 	"github.com/raftredis/raftredis/raftnode/journal"
 )
 
+// logEngine is what writes the log.
+type logEngine string
+
+const (
+	etcdEngine    logEngine = "etcd"
+	journalEngine logEngine = "journal"
+)
+
+func logEngines() []logEngine { return []logEngine{journalEngine, etcdEngine} }
+
+// use has a member begin with that engine. With etcd's WAL the level never comes at which
+// it would go over to a journal.
+func (e logEngine) use(c *Config) {
+	c.JournalLevel = map[logEngine]uint64{etcdEngine: firstLevel + 1, journalEngine: firstLevel}[e]
+}
+
 // engines runs a test with each of the engines of the log.
-func engines(t *testing.T, test func(*testing.T, LogEngine)) {
-	for _, engine := range LogEngines() {
+func engines(t *testing.T, test func(*testing.T, logEngine)) {
+	for _, engine := range logEngines() {
 		t.Run(string(engine), func(t *testing.T) { test(t, engine) })
 	}
 }
 
 // with has the members of a cluster use an engine.
-func with(engine LogEngine, others ...func(*Config)) func(*Config) {
+func with(engine logEngine, others ...func(*Config)) func(*Config) {
 	return func(c *Config) {
-		c.LogEngine = engine
+		engine.use(c)
 		for _, adjust := range others {
 			adjust(c)
 		}
@@ -71,7 +87,7 @@ func usedOf(name string, b []byte) []byte {
 // that is whole. The file keeps its length.
 func TestTornTailIsRepaired(t *testing.T) { engines(t, tornTailIsRepaired) }
 
-func tornTailIsRepaired(t *testing.T, engine LogEngine) {
+func tornTailIsRepaired(t *testing.T, engine logEngine) {
 	m := newCluster(t, 1, with(engine))[0]
 	for i := range 5 {
 		m.propose(fmt.Sprint("r", i))
@@ -112,7 +128,7 @@ func tornTailIsRepaired(t *testing.T, engine LogEngine) {
 
 func TestFlippedBitInTheMiddleIsRefused(t *testing.T) { engines(t, flippedBitInTheMiddleIsRefused) }
 
-func flippedBitInTheMiddleIsRefused(t *testing.T, engine LogEngine) {
+func flippedBitInTheMiddleIsRefused(t *testing.T, engine logEngine) {
 	ms := newCluster(t, 1, with(engine))
 	m := ms[0]
 	for i := range 5 {
@@ -146,10 +162,10 @@ func hardState(term, vote, commit uint64) *raftpb.HardState {
 }
 
 // newDisk makes the log of a member that is alone. Whoever asks for it closes it.
-func newDisk(t *testing.T, engine LogEngine) (Config, *disk) {
+func newDisk(t *testing.T, engine logEngine) (Config, *disk) {
 	t.Helper()
 	cfg := testConfig(t, 1, []Peer{{1, "http://127.0.0.1:1"}})
-	cfg.LogEngine = engine
+	engine.use(&cfg)
 	cfg.EnsureDefaults()
 	l, err := lockDir(&cfg)
 	if err != nil {
@@ -168,7 +184,7 @@ func newDisk(t *testing.T, engine LogEngine) (Config, *disk) {
 // https://github.com/etcd-io/etcd/issues/22442
 func TestTruncatedEntriesStayTruncated(t *testing.T) { engines(t, truncatedEntriesStayTruncated) }
 
-func truncatedEntriesStayTruncated(t *testing.T, engine LogEngine) {
+func truncatedEntriesStayTruncated(t *testing.T, engine logEngine) {
 	cfg, d := newDisk(t, engine)
 	must := func(err error) {
 		t.Helper()
@@ -188,7 +204,7 @@ func truncatedEntriesStayTruncated(t *testing.T, engine LogEngine) {
 	must(d.saveSnapshot(snap, false))
 	must(d.close())
 
-	if engine == EtcdLog { // what it says
+	if engine == etcdEngine { // what it says
 		w, err := wal.Open(zap.NewNop(), walDir(&cfg), &walpb.Snapshot{Index: new(uint64(4)), Term: new(uint64(2))})
 		must(err)
 		_, _, ents, err := w.ReadAll()
@@ -199,7 +215,7 @@ func truncatedEntriesStayTruncated(t *testing.T, engine LogEngine) {
 		}
 	}
 
-	d, _, from, err := openDisk(&cfg, newReserve(&cfg))
+	d, _, from, err := openDisk(&cfg, newReserve(&cfg), firstLevel)
 	must(err)
 	defer d.close()
 	if len(from.entries) != 0 {
@@ -211,9 +227,9 @@ func truncatedEntriesStayTruncated(t *testing.T, engine LogEngine) {
 // founding its cluster. Found by TestRandomSchedules.
 func TestBootstrapTornByACrash(t *testing.T) { engines(t, bootstrapTornByACrash) }
 
-func bootstrapTornByACrash(t *testing.T, engine LogEngine) {
+func bootstrapTornByACrash(t *testing.T, engine logEngine) {
 	cfg := testConfig(t, 1, nil)
-	cfg.LogEngine = engine
+	engine.use(&cfg)
 	cfg.Peers = []Peer{{1, freeURLs(t, 1)[0]}}
 	cfg.EnsureDefaults()
 	l, err := lockDir(&cfg)
@@ -242,31 +258,9 @@ func bootstrapTornByACrash(t *testing.T, engine LogEngine) {
 	eventually(t, "a", func() bool { return m.has("a") })
 }
 
-func TestCutStale(t *testing.T) {
-	for _, test := range []struct {
-		snapshotTerm uint64
-		terms        []uint64
-		kept         int
-	}{
-		{0, nil, 0},
-		{0, []uint64{1, 1, 2, 5}, 4},
-		{2, []uint64{1, 1}, 0},
-		{2, []uint64{2, 3, 1, 1}, 2},
-		{2, []uint64{2, 2, 1, 4}, 2},
-	} {
-		var entries []*raftpb.Entry
-		for i, term := range test.terms {
-			entries = append(entries, entry(uint64(i+1), term))
-		}
-		if got := cutStale(entries, test.snapshotTerm, zap.NewNop()); len(got) != test.kept {
-			t.Errorf("snapshot term %d, terms %v: kept %d instead of %d", test.snapshotTerm, test.terms, len(got), test.kept)
-		}
-	}
-}
-
 func TestDurabilityModesSurviveARestart(t *testing.T) { engines(t, durabilityModesSurviveARestart) }
 
-func durabilityModesSurviveARestart(t *testing.T, engine LogEngine) {
+func durabilityModesSurviveARestart(t *testing.T, engine logEngine) {
 	for _, mode := range []Durability{Always, EverySec, No} {
 		m := newCluster(t, 1, func(c *Config) { c.Durability = mode; with(engine, smallLogs)(c) })[0]
 		fill(m, "r", 30)

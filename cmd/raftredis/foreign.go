@@ -8,8 +8,8 @@ import (
 	"github.com/raftredis/raftredis/resp/directive"
 )
 
-// foreignDirectives are all of Redis 7.0's directives that nobody obeys here, each
-// with the reason. One is refused where to go on would let somebody believe in
+// foreignDirectives are all of Redis 7.0's directives that nobody obeys here, and what was
+// an option in an earlier release, each with the reason. One is refused where to go on would let somebody believe in
 // something that is not there: replicas, passwords, bounds. The rest is named in
 // one warning.
 func foreignDirectives() []directive.Directive {
@@ -32,6 +32,7 @@ func foreignDirectives() []directive.Directive {
 		{Name: "appendonly", Why: "the log is always on (see appendfsync)", Is: []string{"yes"}, Shown: true},
 		{Name: "appendfilename", Why: "the log is in dir, under names of its own"},
 		{Name: "appenddirname", Why: "the log is in dir, under names of its own"},
+		{Name: "log-engine", Why: "an option of 0.2.0: the log is a journal, and one of etcd's WAL goes over to it when nobody can go back to 0.1.0", Is: []string{"auto", "journal"}},
 		{Name: "aof-load-truncated", Why: "a torn end of the log is repaired, and any other damage refused"},
 
 		{Name: "sanitize-dump-payload", Why: "RESTORE always checks what it is given", Is: []string{"yes"}},

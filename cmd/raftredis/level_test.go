@@ -1,20 +1,17 @@
 package main
 
-import (
-	"testing"
-
-	"github.com/raftredis/raftredis/raftnode"
-)
+import "testing"
 
 // A node that may have to go back to 0.1.0 begins with a log that 0.1.0 can read.
-func TestLogOfAKeptLevel(t *testing.T) {
-	for level, want := range map[string]raftnode.LogEngine{"auto": "", "1": raftnode.EtcdLog, "2": ""} {
+func TestLevelOfANewDirectory(t *testing.T) {
+	for level, journal := range map[string]bool{"auto": true, "1": false, "2": true} {
 		o := newOptions()
 		if err := o.clusterLevel.Set(level); err != nil {
 			t.Fatal(err)
 		}
-		if cfg := o.raftConfig(nil); cfg.NewLogEngine != want || cfg.LogEngine != "" {
-			t.Errorf("cluster-level %s: a new directory gets %q, any %q", level, cfg.NewLogEngine, cfg.LogEngine)
+		cfg := o.raftConfig(nil)
+		if told, inForce := cfg.TellLevel(); told >= cfg.JournalLevel != journal || inForce >= cfg.JournalLevel {
+			t.Errorf("cluster-level %s: it tells %d, with %d in force, and journals need %d", level, told, inForce, cfg.JournalLevel)
 		}
 	}
 }

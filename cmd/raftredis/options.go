@@ -46,7 +46,6 @@ type options struct {
 
 	dir           text
 	appendfsync   oneOf
-	logEngine     oneOf
 	snapshotBytes memory
 	catchUpBytes  memory
 
@@ -102,7 +101,6 @@ func newOptions() *options {
 
 		dir:           text{"./raftredis-data", "path"},
 		appendfsync:   oneOf{"always", []string{"always", "everysec", "no"}},
-		logEngine:     oneOf{"auto", []string{"auto", string(raftnode.JournalLog), string(raftnode.EtcdLog)}},
 		snapshotBytes: 64 << 20,
 		catchUpBytes:  4 << 20,
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -55,7 +56,7 @@ func run(o *options, signalC <-chan os.Signal) (err error) {
 		return o.newCluster(log, os.Stdout)
 	}
 	if len(o.idle) > 0 {
-		log.Warn("directives of Redis that have no meaning here", zap.Strings("ignored", o.idle))
+		log.Warn("directives that have no meaning here", zap.Strings("ignored", o.idle))
 	}
 	if err := o.checkTLS(log); err != nil {
 		return err
@@ -327,12 +328,11 @@ func (o *options) raftConfig(peers []raftnode.Peer) raftnode.Config {
 		ElectionTicks: electionTicks,
 		Failpoint:     o.failpointHook(),
 		Level:         uint64(command.Latest),
+		JournalLevel:  uint64(command.Level2),
 	}
-	if o.logEngine.value != "auto" {
-		cfg.LogEngine = raftnode.LogEngine(o.logEngine.value)
-	}
-	if o.keptLevel() == command.Level1 {
-		cfg.NewLogEngine = raftnode.EtcdLog // 0.1.0 knows no other
+	// As long as there is no state machine: what its directory may begin with.
+	cfg.TellLevel = func() (uint64, uint64) {
+		return uint64(cmp.Or(o.keptLevel(), command.Latest)), uint64(command.Level1)
 	}
 	switch o.appendfsync.value {
 	case "always":

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/raftredis/raftredis/raftnode"
 	"github.com/raftredis/raftredis/resp"
 	"github.com/raftredis/raftredis/resp/directive"
 	"github.com/raftredis/raftredis/store"
@@ -86,8 +85,6 @@ func (o *options) table() *registry {
 	in("Data and guarantees",
 		own(&o.dir, "dir", "data directory; it belongs to one node").redis("the directory that it is started in"),
 		own(&o.appendfsync, "appendfsync", "when the log is forced to disk: before a write is acknowledged, once a second, or when the system likes").redis("everysec"),
-		own(&o.logEngine, "log-engine", "what writes the log: a journal of files that are written over and over, or etcd's WAL; by itself what --dir has, and "+
-			string(raftnode.LogEngines()[0])+" for a new one. A journal can go on from etcd's WAL, not the other way round").startOnly(),
 		own(&o.snapshotBytes, "snapshot-bytes", "bytes of log between two snapshots"),
 		own(&o.catchUpBytes, "snapshot-catch-up-bytes", "bytes of log that are kept in memory for members that are a little behind"),
 		take("read-mode"),

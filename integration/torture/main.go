@@ -22,7 +22,6 @@ func main() {
 	flag.StringVar(&cfg.binary, "binary", "", "raftredis `binary`; built from this checkout if empty")
 	flag.StringVar(&cfg.older, "upgrade-from", "", "an older `binary` that the nodes begin with, and change to and from for half of the time; \"first\" builds that of the first release")
 	flag.StringVar(&cfg.dir, "dir", "", "`directory` for data and logs; a temporary one, removed after success, if empty")
-	flag.StringVar(&cfg.engine, "log-engine", "", "`engine` of the log, not with -upgrade-from: see raftredis --help")
 	race := flag.Bool("race", false, "build the binary with the race detector")
 	flag.Parse()
 	if cfg.seed == 0 {

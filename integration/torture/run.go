@@ -32,7 +32,6 @@ type config struct {
 	duration time.Duration
 	nodes    int
 	binary   string
-	engine   string // of the log
 	dir      string // for the nodes, their logs and failed histories
 	out      io.Writer
 	skew     time.Duration // clocks of the nodes differ by up to this
@@ -136,11 +135,7 @@ func run(ctx context.Context, cfg config) error {
 
 	var err error
 	// A few kilobytes of log force a snapshot all the time.
-	args := []string{"--snapshot-bytes", "65536", "--snapshot-catch-up-bytes", "16384"}
-	if cfg.engine != "" { // an older program does not know the option
-		args = append(args, "--log-engine", cfg.engine)
-	}
-	t.c, err = cluster.New(cfg.binary, cfg.dir, cfg.nodes, args...)
+	t.c, err = cluster.New(cfg.binary, cfg.dir, cfg.nodes, "--snapshot-bytes", "65536", "--snapshot-catch-up-bytes", "16384")
 	if err != nil {
 		return err
 	}

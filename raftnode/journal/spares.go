@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -18,6 +19,7 @@ type spares struct {
 
 	mu      sync.Mutex
 	ready   []spare
+	keep    int           // as many old segments at most wait to be written again
 	makingC chan struct{} // not nil while a file is being made; closed after that
 	partial int64         // of which so much is written
 	closed  bool
@@ -31,9 +33,9 @@ type spare struct {
 
 const (
 	spareExt = ".tmp"
-	// keepSpares is how many old segments wait to be written again. A snapshot may free
-	// several at a time, and the log takes them one after the other.
-	keepSpares = 2
+	// manySpares is how many old segments wait to be written again where there is room. A
+	// snapshot may free several at a time, and the log takes them one after the other.
+	manySpares = 2
 	// pieceBytes are synced at a time: one sync of a whole segment would hold up those
 	// of the log for long.
 	pieceBytes = 1 << 20
@@ -154,7 +156,11 @@ func (s *spares) recycle(path string, size int64) error {
 		return err
 	}
 	s.mu.Lock()
-	keep, name := !s.closed && fi.Size() == size && len(s.ready) < keepSpares, s.name()
+	there := len(s.ready)
+	if s.makingC != nil {
+		there++
+	}
+	keep, name := !s.closed && fi.Size() == size && there < s.keep, s.name()
 	s.mu.Unlock()
 	if !keep {
 		return os.Remove(path)
@@ -174,6 +180,20 @@ func (s *spares) recycle(path string, size int64) error {
 	}
 	s.ready = append(s.ready, spare{name, size})
 	return nil
+}
+
+// limit has so many old segments wait at most, and removes those that are more.
+func (s *spares) limit(n int) error {
+	s.mu.Lock()
+	s.keep = n
+	rest := slices.Clone(s.ready[min(n, len(s.ready)):])
+	s.ready = s.ready[:len(s.ready)-len(rest)]
+	s.mu.Unlock()
+	var err error
+	for _, sp := range rest {
+		err = errors.Join(err, os.Remove(sp.path))
+	}
+	return err
 }
 
 // close ends the making of a file, and removes all.

@@ -34,8 +34,8 @@ type Options struct {
 // as the one before, up to SegmentBytes.
 const firstBytes = 1 << 20
 
-// Writer appends to a journal. One goroutine calls Append; Sync, Recycle, Spare and
-// MakeSpare are for any. An error of Append or Sync is for good: after a failed sync
+// Writer appends to a journal. One goroutine calls Append; Sync, Recycle, and what is about
+// spares are for any. An error of Append or Sync is for good: after a failed sync
 // nobody knows what is on the disk, and a second one would succeed and say nothing.
 type Writer struct {
 	dir string
@@ -46,6 +46,8 @@ type Writer struct {
 	// there is no such thing here.
 	direct *os.File
 	async  *async // for small ones of them; nil if there is no such thing here
+	// datasync is fdatasync, but for what tests do.
+	datasync func(*os.File) error
 
 	seq    atomic.Uint64 // of the newest segment
 	spares spares
@@ -123,7 +125,7 @@ func Continue(dir string, seq, first uint64, crc uint32, o Options) (*Writer, er
 }
 
 func newWriter(dir string, o Options) *Writer {
-	return &Writer{dir: dir, o: o, spares: spares{dir: dir, beside: o.Beside}}
+	return &Writer{dir: dir, o: o, datasync: fileutil.Fdatasync, spares: spares{dir: dir, beside: o.Beside, keep: manySpares}}
 }
 
 func (w *Writer) abandon() error {
@@ -284,7 +286,7 @@ func (w *Writer) sync() error {
 	if err != nil || written == synced {
 		return err
 	}
-	err = fileutil.Fdatasync(f) // neither the size nor where the blocks are has changed
+	err = w.datasync(f) // neither the size nor where the blocks are has changed
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil && w.err == nil {
@@ -373,6 +375,15 @@ func (w *Writer) MakeSpare() { w.spares.make(w.nextSize()) }
 // Spare reports whether the next segment is there, and what a file takes up that is
 // not finished.
 func (w *Writer) Spare() (ready bool, partial int64) { return w.spares.look() }
+
+// FewSpares has no more kept for later than the next segment, or, where there is room, a
+// little more. What is more than that is removed.
+func (w *Writer) FewSpares(few bool) error {
+	if few {
+		return w.spares.limit(1)
+	}
+	return w.spares.limit(manySpares)
+}
 
 // Recycle takes a segment that nobody needs out of the journal, to be written again or
 // to be removed. REQUIRES: it is the oldest.

@@ -2,10 +2,13 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"testing"
 )
 
@@ -152,6 +155,75 @@ func TestErrorsAreForGood(t *testing.T) {
 	}
 }
 
+// TestSyncsAtOnce: the kernel tells of a write that has failed once. Who syncs at the same
+// time as the one who is told must not take the file for durable.
+func TestSyncsAtOnce(t *testing.T) {
+	w, err := Create(filepath.Join(t.TempDir(), "j"), Options{SegmentBytes: 64 << 10, Head: func(dst []byte) []byte { return dst }})
+	must(t, err)
+	must(t, w.Append([]byte("a"), 0, false))
+	errLost := errors.New("lost")
+	var calls atomic.Int32
+	inC := make(chan struct{})
+	w.datasync = func(*os.File) error {
+		if calls.Add(1) > 1 {
+			return nil // it was told
+		}
+		close(inC)
+		for range 10_000 { // the other one comes meanwhile
+			if runtime.Gosched(); calls.Load() > 1 {
+				break
+			}
+		}
+		return errLost
+	}
+	firstC, secondC := make(chan error), make(chan error)
+	go func() { firstC <- w.Sync() }()
+	<-inC
+	go func() { secondC <- w.Sync() }()
+	second, first := <-secondC, <-firstC
+	if !errors.Is(first, errLost) || !errors.Is(second, errLost) {
+		t.Fatalf("one ends with %v, the other with %v", first, second)
+	}
+	if err := w.Close(true); !errors.Is(err, errLost) {
+		t.Fatalf("closed with %v", err)
+	}
+}
+
+// TestFewSpares: of the old segments that wait to be written again, all but one go when the
+// disk is needed for something better, and come back when it is not.
+func TestFewSpares(t *testing.T) {
+	const size = 4 << 10
+	s := spares{dir: t.TempDir(), keep: manySpares}
+	there := func(want int) {
+		t.Helper()
+		names, err := filepath.Glob(filepath.Join(s.dir, "*"+spareExt))
+		must(t, err)
+		if ready, _ := s.look(); len(names) != want || len(s.ready) != want || ready != (want > 0) {
+			t.Fatalf("%q, %v; want %d", names, s.ready, want)
+		}
+	}
+	recycle := func(n int) {
+		t.Helper()
+		for i := range n {
+			path := filepath.Join(s.dir, segmentName(uint64(i), 0))
+			must(t, os.WriteFile(path, make([]byte, size), 0o600))
+			must(t, s.recycle(path, size))
+		}
+	}
+	recycle(3)
+	there(2)
+	must(t, s.limit(1))
+	there(1)
+	recycle(3)
+	there(1)
+	must(t, s.limit(manySpares))
+	there(1)
+	recycle(3)
+	there(2)
+	must(t, s.close())
+	there(0)
+}
+
 // TestCutFile: a segment that is shorter than it was made has lost what was in it,
 // unless what is left shows that nothing was.
 func TestCutFile(t *testing.T) {
@@ -188,7 +260,7 @@ func TestCutFile(t *testing.T) {
 // TestSpares: one that could not be made is made when it is asked for again, and none is
 // left when the journal is closed in the middle of making it.
 func TestSpares(t *testing.T) {
-	s := spares{dir: t.TempDir()}
+	s := spares{dir: t.TempDir(), keep: manySpares}
 	wait := func() (ready bool) {
 		s.mu.Lock()
 		c := s.makingC
