@@ -62,8 +62,8 @@ func NewChooser(seed uint64) *Chooser {
 }
 
 // Choose returns keys that need about need bytes together, at most n of them, fewer if it
-// does not find any more. They are not chosen again before Done. The caller holds the lock
-// for reading.
+// does not find any more. They are not chosen again before Done. Nobody may change ks
+// meanwhile.
 func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []Key) {
 	p := ks.Limits().Policy()
 	if p == keyspace.NoEviction {
