@@ -49,6 +49,8 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 			return
 		case c := <-s.captureC:
 			c <- s.capture()
+		case look := <-s.lookC:
+			look()
 		case batch, ok := <-commitC:
 			var err error
 			switch {
@@ -68,6 +70,24 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 				return
 			}
 		}
+	}
+}
+
+// between has look look at the state, and not change it, on the goroutine that changes it, between two batches. It
+// needs no lock for that. Whoever holds one for reading may lose the processor, to another
+// process, and then nothing is applied until he has it again. It answers false if the store
+// has stopped instead.
+func (s *Store) between(look func(*keyspace.Keyspace)) bool {
+	doneC := make(chan struct{})
+	select {
+	case s.lookC <- func() {
+		look(s.m.Keyspace())
+		close(doneC)
+	}:
+		<-doneC
+		return true
+	case <-s.stopC:
+		return false
 	}
 }
 

@@ -22,15 +22,15 @@ const (
 	evictBytes   = 64 << 10
 	evictFlights = 8
 
-	// evictLook is how many keys are chosen while the state is locked for reading at a
-	// stretch: some 100 µs.
+	// evictLook is how many keys are chosen at a stretch, while nothing is applied: some 50 µs.
 	evictLook = 64
 
 	// The room that is kept is what writers take while evictAhead and twice a round of the
 	// log pass, between these parts of maxmemory, and no less than a pipeline brings at once:
 	// with a small maxmemory, writes would always have to make room for themselves. When it is
-	// used up, half as much again is made: each proposal costs something by itself. (That is
-	// never more than machine.lowWater lets go.)
+	// used up, one proposal makes up to half as much again, and others only if that is not
+	// enough: each costs something by itself, and what many do at once is felt by who
+	// writes. (It is never more than machine.lowWater lets go.)
 	evictAhead  = 10 * time.Millisecond
 	leastRoom   = 256
 	leastBytes  = 64 << 10
@@ -157,16 +157,13 @@ func (e *evictor) keepAhead() bool {
 	}
 	e.look()
 	room, limit := p.room.Load(), p.limit.Load()
-	if p.used.Load()-e.bytes <= limit-room {
-		return true
-	}
 	target := max(0, limit-room-room/2)
 	for e.flying < evictFlights {
-		need := p.used.Load() - target - e.bytes
-		if need <= 0 {
+		used := p.used.Load() - e.bytes
+		if used <= limit-room {
 			return true
 		}
-		if !e.propose(need, target) {
+		if !e.propose(used-target, target) {
 			return false
 		}
 	}
@@ -194,11 +191,11 @@ func (e *evictor) propose(need, target int64) bool {
 	v := e.next()
 	names := 0
 	for need > 0 && len(v.keys) < evictKeys && names < evictBytes {
-		// In small steps: whoever applies entries waits for the lock.
-		e.s.mu.RLock()
-		keys := e.choose.Choose(e.s.m.Keyspace(), e.s.Now(), need, min(evictLook, evictKeys-len(v.keys)))
-		e.s.mu.RUnlock()
-		if len(keys) == 0 {
+		// In small steps: nothing is applied meanwhile.
+		var keys []evict.Key
+		if !e.s.between(func(ks *keyspace.Keyspace) {
+			keys = e.choose.Choose(ks, e.s.Now(), need, min(evictLook, evictKeys-len(v.keys)))
+		}) || len(keys) == 0 {
 			break
 		}
 		for _, k := range keys {

@@ -124,6 +124,7 @@ type Store struct {
 	onUsers      atomic.Pointer[func()]
 
 	captureC chan chan *machine.Picture
+	lookC    chan func() // see between
 	errorC   chan error
 	ctx      context.Context // ends with the store
 	cancel   context.CancelFunc
@@ -158,6 +159,7 @@ func New(cfg Config, proposeC chan<- *commit.Proposal) *Store {
 		pressure: pressure{wakeC: make(chan struct{}, 1)},
 		told:     readsTold{wakeC: make(chan struct{}, 1)},
 		captureC: make(chan chan *machine.Picture),
+		lookC:    make(chan func()),
 		errorC:   make(chan error, 1),
 	}
 	s.outbox = newOutbox(&s.cfg, c, proposeC, s.answerUnapplied)

@@ -62,8 +62,8 @@ func NewChooser(seed uint64) *Chooser {
 }
 
 // Choose returns keys that need about need bytes together, at most n of them, fewer if it
-// does not find any more. They are not chosen again before Done. The caller holds the lock
-// for reading.
+// does not find any more. They are not chosen again before Done. Nobody may change ks
+// meanwhile.
 func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []Key) {
 	p := ks.Limits().Policy()
 	if p == keyspace.NoEviction {
@@ -80,18 +80,31 @@ func (c *Chooser) Choose(ks *keyspace.Keyspace, now, need int64, n int) (keys []
 		if ks.Candidates(p) == 0 {
 			break
 		}
-		ks.Sample(p, &c.rand, several*samples, min(samples, side), now, func(cand *keyspace.Candidate) { c.offer(p, cand) })
-		for range several {
+		// One is taken as soon as samples for one have been offered. Of several that are all as
+		// good the pool would remember the same few, whichever came first: they are
+		// what is chosen from under LFU, where that is most of what there is.
+		offered, taken, missed := 0, 0, 0
+		take := func() {
+			taken++
 			if need <= 0 || len(keys) == n {
-				break
+				return
 			}
-			k, ok := c.take(ks, p, now)
-			if !ok {
-				misses++
-				break
+			if k, ok := c.take(ks, p, now); ok {
+				keys, need = append(keys, k), need-k.Bytes
+			} else {
+				missed = 1
 			}
-			keys, need = append(keys, k), need-k.Bytes
 		}
+		ks.Sample(p, &c.rand, several*samples, min(samples, side), now, func(cand *keyspace.Candidate) {
+			c.offer(p, cand)
+			if offered++; offered%samples == 0 && taken < several {
+				take()
+			}
+		})
+		for taken < several {
+			take()
+		}
+		misses += missed
 	}
 	return keys
 }

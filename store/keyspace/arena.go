@@ -116,8 +116,10 @@ func (a *arena) alloc(size int) ref {
 	room := classBytes(c)
 	place := s.fresh
 	if s.free != 0 {
-		place = s.free - 1
-		s.free = a.at(ref(n)<<slabBits | ref(place)).nextFree()
+		place, s.free = s.free-1, 0
+		if int(s.used)+1 < int(s.fresh)*8/room { // or there is no other, and no need to wait for what is there
+			s.free = a.at(ref(n)<<slabBits | ref(place)).nextFree()
+		}
 	} else {
 		s.fresh += uint16(room / 8)
 	}
@@ -194,7 +196,7 @@ func (a *arena) holds(r ref) bool {
 	}
 }
 
-// within walks the records of keys that begin in a piece of a slab: from r, in units of
+// within walks the records, those that are free or dead as well, that begin in a piece of a slab: from r, in units of
 // eight bytes, so many; behind the end of the slab it goes on from its beginning. r need not be a
 // record. What has a slab of its own counts as if that were like the others.
 func (a *arena) within(r ref, wide int) iter.Seq[ref] {
@@ -221,7 +223,7 @@ func (a *arena) within(r ref, wide int) iter.Seq[ref] {
 			if at >= end {
 				continue
 			}
-			if rec := a.at(ref(n)<<slabBits | ref(at)); !rec.vacant() && !rec.dead() && !yield(ref(n)<<slabBits|ref(at)) {
+			if !yield(ref(n)<<slabBits | ref(at)) {
 				return
 			}
 		}

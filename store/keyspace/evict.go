@@ -97,8 +97,9 @@ func (ks *Keyspace) Sample(p Policy, chance *Rand, n, run int, now int64, visit 
 	if all == 0 || found >= (n+1)/2 {
 		return
 	}
+	var c Candidate // one for all: it is on the heap
 	for range n - found {
-		c := ks.Candidate(p, chance.Intn(all), now)
+		c = ks.Candidate(p, chance.Intn(all), now)
 		visit(&c)
 	}
 }
@@ -114,6 +115,8 @@ func (ks *Keyspace) sampleRuns(chance *Rand, n, run int, now int64, visit func(c
 		return 0
 	}
 	wide := min(int(bytes)/keys*run/8, 1<<slabBits) // at most the whole slab
+	var all [2 * MaxSample]Place
+	places := all[:0]
 	for range n / run {
 		at := chance.Intn(slabs)
 		db := 0
@@ -122,7 +125,19 @@ func (ks *Keyspace) sampleRuns(chance *Rand, n, run int, now int64, visit func(c
 			db++
 		}
 		for r := range ks.dbs[db].arena.within(ref(at)<<slabBits|ref(chance.Intn(slabBytes/8)), wide) {
-			c := ks.candidate(db, r, now)
+			if len(places) < len(all) {
+				places = append(places, Place{DB: db, ref: r})
+			}
+		}
+	}
+	// All are loaded before any is looked at, so that the waits for memory overlap.
+	for _, at := range places {
+		ks.dbs[at.DB].arena.at(at.ref).accessed()
+	}
+	var c Candidate // one for all: it is on the heap
+	for _, at := range places {
+		if r := ks.dbs[at.DB].arena.at(at.ref); !r.vacant() && !r.dead() {
+			c = ks.candidate(at.DB, at.ref, now)
 			visit(&c)
 			found++
 		}

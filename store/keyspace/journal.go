@@ -63,7 +63,8 @@ func (j *journal) add(e event, key []byte) {
 		if n := len(j.older.events); n > 0 {
 			j.forgotten = j.older.events[n-1].revision
 		}
-		j.older, j.newer = j.newer, part{events: make([]event, 0, journalEvents)}
+		// The keys of the next one will be about as long.
+		j.older, j.newer = j.newer, part{events: make([]event, 0, journalEvents), keys: make([]byte, 0, len(j.newer.keys))}
 	}
 	j.newer.add(e, key)
 }

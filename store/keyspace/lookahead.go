@@ -19,17 +19,48 @@ const aheadBytes = 192
 // lookup. The number that it returns means nothing either: with it the compiler
 // cannot leave out loads whose result nobody uses.
 func (v *View) LookAhead(keys [][]byte) (sum uint64) {
-	keys = keys[:min(len(keys), MaxAhead)]
+	var records [MaxAhead]*record
+	n := v.d.recordsAhead(keys, &records)
+	return loadAhead(records[:n], &v.d.boxes.vec)
+}
+
+// RemoveAhead is LookAhead for keys that are about to be removed. For that nobody needs the
+// values, but the keys that take their places in the order, which are the last ones, and
+// what the index says of those.
+func (v *View) RemoveAhead(keys [][]byte) (sum uint64) {
+	var records [MaxAhead]*record
 	d := v.d
+	n := d.recordsAhead(keys, &records)
+	for _, r := range records[:n] {
+		sum += r.state
+	}
+	n = min(n, d.order.n)
+	for i := range n {
+		records[i] = d.at(d.order.n - 1 - i)
+	}
+	for _, r := range records[:n] {
+		sum += r.state
+	}
+	for _, r := range records[:n] {
+		if x, tag := d.shard(r.key()); len(x.cur) > 0 {
+			sum += x.cur[home(tag, len(x.cur))]
+		}
+	}
+	return sum
+}
+
+// recordsAhead finds the records of keys, as far as it can do so without a wait for each,
+// and returns how many. Their contents have not been loaded yet.
+func (d *data) recordsAhead(keys [][]byte, records *[MaxAhead]*record) (n int) {
+	keys = keys[:min(len(keys), MaxAhead)]
 	if d.shards == nil {
 		return 0
 	}
 	var (
-		tables  [MaxAhead][]uint64
-		at      [MaxAhead]uint32
-		tags    [MaxAhead]uint32
-		slots   [MaxAhead]uint64
-		records [MaxAhead]*record
+		tables [MaxAhead][]uint64
+		at     [MaxAhead]uint32
+		tags   [MaxAhead]uint32
+		slots  [MaxAhead]uint64
 	)
 	for i, key := range keys {
 		x, tag := d.shard(key)
@@ -38,7 +69,6 @@ func (v *View) LookAhead(keys [][]byte) (sum uint64) {
 			slots[i] = x.cur[at[i]]
 		}
 	}
-	n := 0
 	for i := range keys {
 		// Where the first slot is another key's, the right one stands in the same
 		// cache line nearly always. Keys in the old table of an index that grows are
@@ -53,11 +83,26 @@ func (v *View) LookAhead(keys [][]byte) (sum uint64) {
 			n++
 		}
 	}
-	for _, r := range records[:n] {
+	return n
+}
+
+// lookAhead is LookAhead for the keys from position i on.
+func (f *frozenData) lookAhead(i int) (sum uint64) {
+	var records [MaxAhead]*record
+	n := min(MaxAhead, f.order.n-i)
+	for j := range n {
+		records[j] = f.at(i + j)
+	}
+	return loadAhead(records[:n], &f.boxes)
+}
+
+// loadAhead loads records and, if they are strings, the beginnings of those.
+func loadAhead(records []*record, boxes *vec[box]) (sum uint64) {
+	for _, r := range records {
 		sum += r.state
 	}
-	for _, r := range records[:n] {
-		b := v.d.text(r)
+	for _, r := range records {
+		b := textOf(r, boxes)
 		for j := 0; j < min(len(b), aheadBytes); j += 64 {
 			sum += uint64(b[j])
 		}

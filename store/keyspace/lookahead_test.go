@@ -50,6 +50,7 @@ func TestLookAhead(t *testing.T) {
 		}
 		view := ks.View(0, now)
 		view.LookAhead(some)
+		view.RemoveAhead(some)
 		for _, k := range some {
 			if _, want := model[string(k)]; view.Exists(k) != want {
 				t.Fatalf("step %d: key %q exists: %v, want %v", step, k, !want, want)

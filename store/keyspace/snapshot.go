@@ -30,8 +30,11 @@ func (f *Frozen) Encode(e *Encoder) {
 		e.Uvarint(d.swapped)
 		e.Uvarint(uint64(d.order.n))
 		for j := range d.order.n {
-			if f.once && j%64 == 0 {
-				d.passed.Store(int64(j))
+			if j%MaxAhead == 0 {
+				if f.once {
+					d.passed.Store(int64(j))
+				}
+				d.lookAhead(j)
 			}
 			r := d.at(j)
 			kind := byte(r.kind())

@@ -33,7 +33,7 @@ func (m *Machine) evict(c *cursor, db int) error {
 		if c.err != nil || limits.MaxMemory == 0 {
 			continue
 		}
-		d.LookAhead(names[:n])
+		d.RemoveAhead(names[:n])
 		for _, key := range names[:n] {
 			if m.ks.Used() > target {
 				d.Evict(key, limits.Policy())
