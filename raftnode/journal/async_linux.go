@@ -19,7 +19,6 @@ import (
 type async struct {
 	context uintptr
 	eventfd *os.File
-	number  uint32 // of eventfd
 	poll    syscall.RawConn
 
 	block iocb
@@ -29,17 +28,16 @@ type async struct {
 	done  func(uintptr) bool // takes the event, if it has come
 }
 
-// iocb and ioEvent are the kernel's, see linux/aio_abi.h. Its pairs of halves that change places
-// on big-endian machines are 0 here, but for flags of a write, of which there are none.
+// iocb and ioEvent are the kernel's, see linux/aio_abi.h. What has no name is 0.
 type iocb struct {
-	data          uint64
-	key, rwFlags  uint32
+	_             uint64 // data, to know the event by
+	_, _          uint32 // key, flags of the write: big-endian machines have them the other way round
 	opcode        uint16
-	priority      int16
+	_             int16 // priority
 	file          uint32
 	buf, size     uint64
 	at            int64
-	reserved      uint64
+	_             uint64
 	flags, notify uint32
 }
 
@@ -64,11 +62,12 @@ func openAsync() (*async, error) {
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("eventfd", err), a.close())
 	}
-	a.eventfd, a.number = os.NewFile(uintptr(fd), "eventfd"), uint32(fd)
+	a.eventfd = os.NewFile(uintptr(fd), "eventfd")
 	if a.poll, err = a.eventfd.SyscallConn(); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	a.list[0] = &a.block
+	a.block.opcode, a.block.flags, a.block.notify = writeCommand, notifyEventfd, uint32(fd)
 	// The runtime calls it before it waits, and each time the eventfd has been written to: that is
 	// after the event is there, so none is missed, though the eventfd is never read.
 	a.done = func(uintptr) bool {
@@ -85,10 +84,8 @@ func openAsync() (*async, error) {
 // writeAt writes b, which is not on a stack, and returns when that is done. An error is for
 // good, as that of any write to a log.
 func (a *async) writeAt(f *os.File, b []byte, at int64) (int, error) {
-	a.block = iocb{
-		opcode: writeCommand, file: uint32(f.Fd()), at: at, flags: notifyEventfd, notify: a.number,
-		buf: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), size: uint64(len(b)),
-	}
+	c := &a.block
+	c.file, c.at, c.buf, c.size = uint32(f.Fd()), at, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), uint64(len(b))
 	for {
 		_, _, errno := syscall.Syscall(unix.SYS_IO_SUBMIT, a.context, 1, uintptr(unsafe.Pointer(&a.list)))
 		switch errno {
