@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/wal"
@@ -28,6 +29,8 @@ type etcdLog struct {
 
 	last uint64 // index of the last entry written, or of a newer snapshot: as the WAL counts
 	seq  uint64 // number of the newest segment
+
+	gaveUp atomic.Bool // there will be no segment behind the present one
 }
 
 func createEtcdLog(cfg *Config, dir string, meta []byte) (*etcdLog, error) {
@@ -148,7 +151,7 @@ func (l *etcdLog) purge() error {
 // spare implements logWriter: it is the file that etcd's WAL makes ahead of time, to be
 // its next segment.
 func (l *etcdLog) spare() spare {
-	var s spare
+	s := spare{never: l.gaveUp.Load()}
 	paths, _ := spares(l.dir) // fails on a bad pattern only
 	for _, path := range paths {
 		switch fi, err := os.Stat(path); {
@@ -165,6 +168,9 @@ func (l *etcdLog) spare() spare {
 // makeSpare implements logWriter. etcd's WAL tries once to make its next segment, and
 // there is no call to try again. It would find out at the end of the present one.
 func (l *etcdLog) makeSpare() {
+	if l.gaveUp.Swap(true) {
+		return
+	}
 	l.cfg.Logger.Warn("there was no room for the next segment of the log, and there is now: restart this node, or it ends with the present segment",
 		zap.String("dir", l.dir))
 }

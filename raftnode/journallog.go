@@ -104,6 +104,9 @@ func openJournalLog(cfg *Config, v *survey) (*journalLog, error) {
 		l.j, err = journal.Open(v.tail.journal, l.options())
 		return l, err
 	}
+	if err := cfg.failpoint("walBeforeGoingOver"); err != nil {
+		return nil, err
+	}
 	l.j, err = journal.Continue(l.dir, v.tail.seq+1, l.last+1, v.tail.crc, l.options())
 	if err = errors.Join(err, l.err); err == nil {
 		cfg.Logger.Info("the log goes on as a journal", zap.String("dir", l.dir), zap.Uint64("segment", l.j.Seq()))

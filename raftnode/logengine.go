@@ -66,6 +66,12 @@ func (v *survey) goesOver(level uint64, r *reserve) bool {
 	return true
 }
 
+// begunJournal reports whether the newest segment is a journal's, or may be.
+func begunJournal(cfg *Config) bool {
+	all, err := listSegments(cfg)
+	return err != nil || len(all) > 0 && all[len(all)-1].journal
+}
+
 // hasLogIn reports whether there is a log in a directory.
 func hasLogIn(dir string) bool {
 	names, err := os.ReadDir(dir)

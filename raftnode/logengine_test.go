@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,11 +52,18 @@ func TestGoingOverToAJournal(t *testing.T) {
 		{"the level may rise", 2, 1, 2, 1 << 30, false},
 		{"it rises", 2, 2, 2, 1 << 30, false},
 		{"no room", 2, 2, 2, 1000, false},
+		{"no quota", 2, 2, 2, 1 << 30, false},
 		{"it goes over", 2, 2, 2, 1 << 30, true},
 		{"and stays", 2, 2, 9, 1 << 30, true},
 	} {
 		m.stop()
 		m.cfg.JournalLevel = step.journalLevel
+		m.cfg.Failpoint = func(point string) error {
+			if point == "walBeforeGoingOver" && step.name == "no quota" {
+				return syscall.EDQUOT
+			}
+			return nil
+		}
 		space.free.Store(step.free)
 		m.start()
 		l.told.Store(step.told)

@@ -2,19 +2,22 @@ package raftnode
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"strconv"
 )
 
 // plainStreams has the streams of h, which go on for as long as two members are connected,
 // sent without HTTP's chunks. A chunk is a few bytes, but net/http makes one of every two
 // kilobytes and writes its head, its contents and its end on their own: a round with four
 // hundred requests in it was three system calls for each follower, and woke it three times.
-// A body without chunks ends with its connection, which is what these do anyway, and every
-// client of HTTP/1.1 reads it, those of earlier releases as well.
+// A body without chunks has a length or ends with its connection. These end with it anyway, but then it
+// is to be told that they were broken off, as when the last chunk is missing: that is how a member
+// learns that its leader's process is gone. So they have a length that none reaches. Every client
+// of HTTP/1.1 reads that, those of earlier releases as well.
 func plainStreams(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := &plainStream{ResponseWriter: w}
@@ -49,6 +52,7 @@ func (s *plainStream) WriteHeader(status int) {
 	// An error of these comes again with the first message.
 	_, _ = fmt.Fprintf(s.out, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
 	s.Header().Set("Connection", "close")
+	s.Header().Set("Content-Length", strconv.FormatInt(math.MaxInt64, 10))
 	_ = s.Header().Write(s.out)
 	_, _ = io.WriteString(s.out, "\r\n")
 }
@@ -70,9 +74,10 @@ func (s *plainStream) Flush() {
 	_ = s.out.Flush()
 }
 
-// close ends the connection, if it is the stream's: whoever serves it has left.
+// close ends the connection, if it is the stream's: whoever serves it has left. What was not
+// flushed is lost, as messages may be, and nobody waits for the other end to take it.
 func (s *plainStream) close() {
 	if s.conn != nil {
-		_ = errors.Join(s.out.Flush(), s.conn.Close())
+		_ = s.conn.Close()
 	}
 }

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,14 @@ func TestPlainStreams(t *testing.T) {
 	pieces := [][]byte{[]byte("small"), bytes.Repeat([]byte("large"), streamBuffer), nil, []byte("last")}
 	srv := httptest.NewServer(plainStreams(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Server-Version", "1")
+		if r.URL.Path == "/short" {
+			w.WriteHeader(http.StatusOK)
+			if _, err := w.Write(pieces[0]); err != nil {
+				t.Error(err)
+			}
+			http.NewResponseController(w).Flush()
+			return
+		}
 		if r.URL.Path != "/stream" {
 			http.Error(w, "no such stream", http.StatusNotFound)
 			return
@@ -65,6 +74,16 @@ func TestPlainStreams(t *testing.T) {
 	if err := <-servedC; err == nil {
 		t.Error("nobody hears that the client has left")
 	}
+
+	// One that ends has been broken off, however orderly.
+	resp, err = http.Get(srv.URL + "/short")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(resp.Body); !bytes.Equal(got, pieces[0]) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("read %q, %v", got, err)
+	}
+	_ = resp.Body.Close()
 
 	resp, err = http.Get(srv.URL + "/other")
 	if err != nil {

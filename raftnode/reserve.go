@@ -149,7 +149,7 @@ func (r *reserve) look(next spare) (free byteCount, low bool) {
 	case held && r.low.Load():
 		// It could not be given away: the space has come from elsewhere.
 		r.low.Store(free < r.plenty()-r.size)
-	case !held && free >= r.plenty() && !next.ready: // the log comes first
+	case !held && free >= r.plenty() && !next.ready && !next.never: // the log comes first
 	case !held && free >= r.plenty():
 		if err := r.make(r.size); err != nil {
 			r.cfg.Logger.Warn("cannot keep a reserve for the log", zap.String("dir", r.cfg.Dir), zap.Error(err))
@@ -226,8 +226,8 @@ func exhausted(err error) bool {
 	return false
 }
 
-// patience is how many looks a log without its next segment is given to make it: a
-// slow disk is no reason to read the log once more.
+// patience is how many looks a log without its next segment is given to make it: the
+// disk may be slow.
 const patience = 25
 
 // measureEvery is at which of the looks at the disk its use is measured as well.
@@ -297,8 +297,11 @@ type spare struct {
 	ready bool
 	// partial is what a file takes up that is not ready: it is being made, or there
 	// was no room for all of it. Then, with etcd's WAL, the space is of no use to anybody
-	// until the log is opened again.
+	// until the next start.
 	partial byteCount
+	// never says that there will be none before the next start. The log goes on to the end of
+	// its segment, so writes are not refused for the lack of it.
+	never bool
 }
 
 // spares are the files in the directory of a log that may be one.

@@ -194,13 +194,21 @@ func TestLogWithoutItsNextSegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the warning", func() bool { return logs.FilterMessageSnippet("restart this node").Len() > 0 })
+	// It goes on to the end of its segment: what was given away of the reserve is taken back,
+	// and writes are not refused.
+	if err := m.node.reserve.drop(); err != nil {
+		t.Fatal(err)
+	}
+	m.node.reserve.low.Store(true)
+	eventually(t, "a reserve", func() bool { return m.node.reserve.held() && !m.node.reserve.low.Load() })
+	m.propose("behind")
 	m.stop()
 	m.start()
 	eventually(t, "another one", func() bool { return m.node.disk.log.spare().ready })
 	for i := range 3 { // each longer than half a segment
 		m.propose(fmt.Sprint(i, strings.Repeat("x", 600<<10)))
 	}
-	if got := len(m.requests()); got != 4 {
+	if got := len(m.requests()); got != 5 {
 		t.Errorf("%d requests", got)
 	}
 }

@@ -177,9 +177,17 @@ func openDisk(cfg *Config, r *reserve, level uint64) (*disk, identity, restored,
 		m := from.snapshot.GetMetadata()
 		start = &walpb.Snapshot{Index: new(m.GetIndex()), Term: new(m.GetTerm()), ConfState: m.GetConfState()}
 	}
-	if v.tail.journal != nil || v.goesOver(level, r) {
+	journal := v.tail.journal != nil || v.goesOver(level, r)
+	if journal {
 		d.log, err = openJournalLog(cfg, v)
-	} else {
+		if v.tail.journal == nil && exhausted(err) && !begunJournal(cfg) {
+			// A quota may say what the disk did not, before there was a segment: etcd's WAL
+			// has made the room that it needs.
+			journal = false
+			v.lg.Warn("there is no room to go over to a journal: the log goes on as it is until the next start", zap.String("dir", cfg.Dir), zap.Error(err))
+		}
+	}
+	if !journal {
 		d.log, err = openEtcdLog(cfg, v, start)
 	}
 	if err != nil {

@@ -46,7 +46,10 @@ func (p *part) startTelemetry(metrics prometheus.Gatherer) (*telemetry, error) {
 		attribute.String("host.name", host),
 		attribute.Int64("raftredis.member", p.o.id.value),
 	), resource.WithFromEnv())
-	if err != nil {
+	switch {
+	case errors.Is(err, resource.ErrPartialResource):
+		p.log.Warn("OTEL_RESOURCE_ATTRIBUTES is wrong in part: metrics are sent without that", zap.Error(err))
+	case err != nil:
 		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
 	}
 	// Errors end in this node's log; what is returned ends in a global handler's.

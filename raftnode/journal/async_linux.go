@@ -78,6 +78,9 @@ func openAsync() (*async, error) {
 		}
 		return errno == 0 && n == 1
 	}
+	if a.done(0); a.err != nil { // better now than when a write is under way
+		return nil, errors.Join(a.err, a.close())
+	}
 	return a, nil
 }
 
@@ -86,18 +89,8 @@ func openAsync() (*async, error) {
 func (a *async) writeAt(f *os.File, b []byte, at int64) (int, error) {
 	c := &a.block
 	c.file, c.at, c.buf, c.size = uint32(f.Fd()), at, uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), uint64(len(b))
-	for {
-		_, _, errno := syscall.Syscall(unix.SYS_IO_SUBMIT, a.context, 1, uintptr(unsafe.Pointer(&a.list)))
-		switch errno {
-		case 0:
-		case syscall.EINTR:
-			continue
-		case syscall.EAGAIN: // it has no room to note the write
-			return f.WriteAt(b, at)
-		default:
-			return 0, os.NewSyscallError("io_submit", errno)
-		}
-		break
+	if _, _, errno := syscall.Syscall(unix.SYS_IO_SUBMIT, a.context, 1, uintptr(unsafe.Pointer(&a.list))); errno != 0 {
+		return f.WriteAt(b, at) // nothing is under way: it has no room to note the write, or may not take it
 	}
 	err := a.poll.Read(a.done)
 	runtime.KeepAlive(b)
@@ -107,6 +100,8 @@ func (a *async) writeAt(f *os.File, b []byte, at int64) (int, error) {
 		return 0, fmt.Errorf("wait for a write: %w", err)
 	case a.err != nil:
 		return 0, a.err
+	case a.event.result == -int64(syscall.EINTR):
+		return f.WriteAt(b, at) // a signal has ended it, as it may any write
 	case a.event.result < 0:
 		return 0, &os.PathError{Op: "write", Path: f.Name(), Err: syscall.Errno(-a.event.result)}
 	case a.event.result < int64(len(b)):
