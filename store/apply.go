@@ -73,7 +73,7 @@ func (s *Store) runApply(commitC <-chan *commit.Batch, snapshotterReady <-chan c
 	}
 }
 
-// between has look look at the state, and not change it, on the goroutine that changes it, between two batches. It
+// between has look look at the state, and not change it, on the goroutine that changes it, between two batches or in a pause of a long one. It
 // needs no lock for that. Whoever holds one for reading may lose the processor, to another
 // process, and then nothing is applied until he has it again. It answers false if the store
 // has stopped instead.
@@ -257,6 +257,11 @@ func (a *applier) Pause(work int) {
 	// crash does not take it back.
 	a.unlock()
 	a.tell()
+	select { // batches may follow each other so closely that there is no time between them
+	case look := <-a.s.lookC:
+		look()
+	default:
+	}
 	a.lock()
 }
 
