@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
@@ -30,7 +32,10 @@ type telemetry struct {
 
 // startTelemetry sends what metrics has to --otlp-endpoint.
 func (p *part) startTelemetry(metrics prometheus.Gatherer) (*telemetry, error) {
-	ctx := context.Background()
+	ctx, log := context.Background(), p.log.Named("otlp")
+	// Else it writes to the standard error what it does not return, with the values of headers.
+	otel.SetLogger(logr.New(diagnostics{log}))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("metrics that cannot be sent", zap.Error(err)) }))
 	exporter, err := otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(p.o.otlpEndpoint.value))
 	if err != nil {
 		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
@@ -52,9 +57,8 @@ func (p *part) startTelemetry(metrics prometheus.Gatherer) (*telemetry, error) {
 	case err != nil:
 		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
 	}
-	// Errors end in this node's log; what is returned ends in a global handler's.
-	tell := told{exporter, bridge.NewMetricProducer(bridge.WithGatherer(metrics)), p.log.Named("otlp")}
-	return &telemetry{sdk.NewMeterProvider(sdk.WithResource(sender), sdk.WithReader(sdk.NewPeriodicReader(tell, sdk.WithProducer(tell))))}, nil
+	reader := sdk.NewPeriodicReader(told{exporter, log}, sdk.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(metrics))))
+	return &telemetry{sdk.NewMeterProvider(sdk.WithResource(sender), sdk.WithReader(reader))}, nil
 }
 
 // close sends the last figures, if somebody takes them.
@@ -64,29 +68,37 @@ func (t *telemetry) close() {
 	_ = t.provider.Shutdown(ctx) // the log has it
 }
 
-// told is an exporter and what it exports, whose errors are logged.
-type told struct {
-	sdk.Exporter
-	sdk.Producer
-	log *zap.Logger
+// diagnostics is where OpenTelemetry says what is wrong with its variables. What they contain, a
+// password perhaps, stays out of the log.
+type diagnostics struct{ log *zap.Logger }
+
+// Init and the rest implement logr.LogSink.
+func (diagnostics) Init(logr.RuntimeInfo)            {}
+func (diagnostics) Enabled(int) bool                 { return false }
+func (diagnostics) Info(int, string, ...any)         {}
+func (d diagnostics) WithValues(...any) logr.LogSink { return d }
+func (d diagnostics) WithName(string) logr.LogSink   { return d }
+func (d diagnostics) Error(_ error, msg string, _ ...any) {
+	d.log.Warn("OpenTelemetry complains, perhaps about its variables (OTEL_...)", zap.String("about", msg))
 }
 
-// Produce implements sdk.Producer.
-func (t told) Produce(ctx context.Context) ([]metricdata.ScopeMetrics, error) {
-	all, err := t.Producer.Produce(ctx)
-	if err != nil {
-		t.log.Warn("metrics that cannot be sent", zap.Error(err))
-	}
-	return all, nil
+// told is an exporter whose errors are logged, and not returned: that would log them twice.
+type told struct {
+	sdk.Exporter
+	log *zap.Logger
 }
 
 // Export implements sdk.Exporter.
 func (t told) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
-	if err := t.Exporter.Export(ctx, metrics); err != nil {
-		t.log.Warn("the collector does not take metrics", zap.Error(err))
+	if err := t.Exporter.Export(ctx, metrics); err != nil && !errors.Is(err, context.Canceled) { // the end of the process
+		why := err.Error() // perhaps a whole page
+		t.log.Warn("the collector does not take metrics", zap.String("error", why[:min(len(why), maxWhy)]))
 	}
 	return nil
 }
+
+// maxWhy is how much of a collector's answer is logged.
+const maxWhy = 500
 
 // collector completes the URL of a collector: metrics have a path of their own.
 func collector(endpoint string) (string, error) {
@@ -96,6 +108,9 @@ func collector(endpoint string) (string, error) {
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return "", errors.New("it is the URL of a collector such as http://127.0.0.1:4318")
+	}
+	if u.User != nil || u.RawQuery != "" { // they would not be sent
+		return "", errors.New("a password or key goes into OTEL_EXPORTER_OTLP_HEADERS, not into the URL")
 	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path = "/v1/metrics"
