@@ -18,7 +18,7 @@ import (
 const (
 	// evictKeys and evictBytes (of names) bound one proposal, and evictFlights how many
 	// are on their way.
-	evictKeys    = 256
+	evictKeys    = 1024
 	evictBytes   = 64 << 10
 	evictFlights = 8
 
