@@ -196,7 +196,7 @@ type Config struct {
 	// its name. An error makes that step fail. For tests only. The names, in the
 	// order of a node's life:
 	//
-	//	originBeforeRename, incarnationBeforeRename
+	//	walBeforeGoingOver (to a journal, once), originBeforeRename, incarnationBeforeRename
 	//	promiseBeforeRename (at the start, with each segment and snapshot, at the end)
 	//	walBeforeSave, walAfterSave
 	//	snapBodyBeforeSync, snapBodyBeforeRename, snapBodyBeforeDirSync, snapBodyAfterDirSync

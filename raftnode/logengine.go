@@ -59,11 +59,14 @@ func (v *survey) goesOver(level uint64, r *reserve) bool {
 	}
 	free, err := r.free()
 	if err == nil && free < r.size {
-		v.lg.Warn("there is no room to go over to a journal: the log goes on as it is until the next start",
-			zap.String("dir", v.cfg.Dir), zap.Uint64("free", uint64(free)), zap.Uint64("needed", uint64(r.size)))
+		v.noJournalYet(zap.Uint64("free", uint64(free)), zap.Uint64("needed", uint64(r.size)))
 		return false
 	}
 	return true
+}
+
+func (v *survey) noJournalYet(why ...zap.Field) {
+	v.lg.Warn("there is no room to go over to a journal: the log goes on as it is until the next start", append(why, zap.String("dir", v.cfg.Dir))...)
 }
 
 // begunJournal reports whether the newest segment is a journal's, or may be.

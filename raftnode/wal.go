@@ -184,7 +184,7 @@ func openDisk(cfg *Config, r *reserve, level uint64) (*disk, identity, restored,
 			// A quota may say what the disk did not, before there was a segment: etcd's WAL
 			// has made the room that it needs.
 			journal = false
-			v.lg.Warn("there is no room to go over to a journal: the log goes on as it is until the next start", zap.String("dir", cfg.Dir), zap.Error(err))
+			v.noJournalYet(zap.Error(err))
 		}
 	}
 	if !journal {

@@ -53,7 +53,7 @@ func (p *part) startTelemetry(metrics prometheus.Gatherer) (*telemetry, error) {
 	), resource.WithFromEnv())
 	switch {
 	case errors.Is(err, resource.ErrPartialResource):
-		p.log.Warn("OTEL_RESOURCE_ATTRIBUTES is wrong in part: metrics are sent without that", zap.Error(err))
+		log.Warn("OTEL_RESOURCE_ATTRIBUTES is wrong in part: metrics are sent without that", zap.Error(err))
 	case err != nil:
 		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
 	}
