@@ -289,7 +289,9 @@ func (n *Node) join() (*core, error) {
 			case errors.Is(err, ErrRemoved), errors.Is(err, ErrDataLost), errors.Is(err, ErrIDUsed), errors.Is(err, ErrBadURL), errors.Is(err, ErrTooOld):
 				return nil, fmt.Errorf("join: %w", err) // no other member will say anything else
 			}
-			last = err
+			if ctx.Err() == nil { // or it says what a member answered, rather than that time is up
+				last = err
+			}
 			cfg.Logger.Info("not joined yet", zap.String("through", p.URL), zap.Error(err))
 		}
 		select {
