@@ -37,6 +37,10 @@ func (d *dict[T]) find(key []byte) int {
 	}
 }
 
+// index and name are for looks ahead: see members.
+func (d *dict[T]) index() *index        { return &d.idx }
+func (d *dict[T]) name(pos int) *string { return &d.vec.at(pos).key }
+
 // at returns item i for reading, mut for writing its value.
 func (d *dict[T]) at(i int) *item[T]  { return d.vec.at(i) }
 func (d *dict[T]) mut(i int) *item[T] { return d.vec.mut(i) }

@@ -18,10 +18,19 @@ const aheadBytes = 192
 // It changes nothing and what it finds may be out of date by the time of the
 // lookup. The number that it returns means nothing either: with it the compiler
 // cannot leave out loads whose result nobody uses.
-func (v *View) LookAhead(keys [][]byte) (sum uint64) {
+func (v *View) LookAhead(keys [][]byte) (sum uint64) { return v.CallsAhead(keys, nil) }
+
+// CallsAhead is LookAhead for calls of commands, of which it knows the keys and the first
+// and the last argument behind each. In a big hash or set these are what will be looked
+// up next, which is three more loads: the slot, the item, the bytes of the member.
+func (v *View) CallsAhead(keys [][]byte, args [][2][]byte) (sum uint64) {
 	var records [MaxAhead]*record
-	n := v.d.recordsAhead(keys, &records)
-	return loadAhead(records[:n], &v.d.boxes.vec)
+	v.d.recordsAhead(keys, &records)
+	sum = loadAhead(records[:min(len(keys), MaxAhead)], &v.d.boxes.vec)
+	if args != nil {
+		sum += membersAhead(records[:min(len(keys), MaxAhead)], args, &v.d.boxes.vec)
+	}
+	return sum
 }
 
 // RemoveAhead is LookAhead for keys that are about to be removed. For that nobody needs the
@@ -30,11 +39,13 @@ func (v *View) LookAhead(keys [][]byte) (sum uint64) {
 func (v *View) RemoveAhead(keys [][]byte) (sum uint64) {
 	var records [MaxAhead]*record
 	d := v.d
-	n := d.recordsAhead(keys, &records)
-	for _, r := range records[:n] {
-		sum += r.state
+	d.recordsAhead(keys, &records)
+	n := min(len(keys), MaxAhead, d.order.n)
+	for _, r := range records {
+		if r != nil {
+			sum += r.state
+		}
 	}
-	n = min(n, d.order.n)
 	for i := range n {
 		records[i] = d.at(d.order.n - 1 - i)
 	}
@@ -49,41 +60,116 @@ func (v *View) RemoveAhead(keys [][]byte) (sum uint64) {
 	return sum
 }
 
-// recordsAhead finds the records of keys, as far as it can do so without a wait for each,
-// and returns how many. Their contents have not been loaded yet.
-func (d *data) recordsAhead(keys [][]byte, records *[MaxAhead]*record) (n int) {
-	keys = keys[:min(len(keys), MaxAhead)]
+// recordsAhead finds the record of each of keys, as far as it can do so without a wait.
+// Their contents have not been loaded yet.
+func (d *data) recordsAhead(keys [][]byte, records *[MaxAhead]*record) {
 	if d.shards == nil {
-		return 0
+		return
 	}
-	var (
-		tables [MaxAhead][]uint64
-		at     [MaxAhead]uint32
-		tags   [MaxAhead]uint32
-		slots  [MaxAhead]uint64
-	)
+	var probes [MaxAhead]probe
+	keys = keys[:min(len(keys), MaxAhead)]
 	for i, key := range keys {
 		x, tag := d.shard(key)
-		if size := len(x.cur); size > 0 {
-			tables[i], tags[i], at[i] = x.cur, tag, home(tag, size)
-			slots[i] = x.cur[at[i]]
-		}
+		probes[i].begin(x, tag)
 	}
 	for i := range keys {
-		// Where the first slot is another key's, the right one stands in the same
-		// cache line nearly always. Keys in the old table of an index that grows are
-		// not looked for.
-		s := slots[i]
-		for at := at[i]; s != 0 && slotTag(s) != tags[i]; {
-			at = behind(at, len(tables[i]))
-			s = tables[i][at]
+		if pos := probes[i].pos(); pos >= 0 {
+			records[i] = d.at(pos)
 		}
-		if s != 0 && s != tombstone {
-			records[n] = d.at(slotPos(s))
+	}
+}
+
+// probe is the first step of a search in an index.
+type probe struct {
+	table   []uint64
+	at, tag uint32
+	slot    uint64
+}
+
+// begin loads the slot at which a search begins.
+func (p *probe) begin(x *index, tag uint32) {
+	if size := len(x.cur); size > 0 {
+		p.table, p.tag, p.at = x.cur, tag, home(tag, size)
+		p.slot = x.cur[p.at]
+	}
+}
+
+// pos is where the key probably is, or -1. Where the first slot is another key's, the
+// right one stands in the same cache line nearly always. Keys in the old table of an
+// index that grows are not looked for.
+func (p *probe) pos() int {
+	s := p.slot
+	for at := p.at; s != 0 && slotTag(s) != p.tag; s = p.table[at] {
+		at = behind(at, len(p.table))
+	}
+	if s == tombstone {
+		return -1
+	}
+	return slotPos(s)
+}
+
+// membersAhead loads what args name in the big collections among records.
+func membersAhead(records []*record, args [][2][]byte, boxes *vec[box]) (sum uint64) {
+	var (
+		dicts  [MaxAhead]members
+		probes [MaxAhead]probe
+		names  [MaxAhead]*string
+		n      int
+	)
+	for i, r := range records {
+		d, member := membersOf(r, boxes, args[i])
+		if d != nil {
+			dicts[n] = d
+			probes[n].begin(d.index(), tagOf(member))
 			n++
 		}
 	}
-	return n
+	for i := range n {
+		if pos := probes[i].pos(); pos >= 0 {
+			names[i] = dicts[i].name(pos)
+		}
+	}
+	for _, name := range names[:n] {
+		if name != nil {
+			sum += uint64(len(*name))
+		}
+	}
+	for _, name := range names[:n] {
+		if name != nil && len(*name) > 0 {
+			sum += uint64((*name)[0])
+		}
+	}
+	return sum
+}
+
+// members is what a look ahead needs of the dicts of all types.
+type members interface {
+	index() *index
+	name(pos int) *string
+}
+
+// membersOf returns the dict of a big collection, nil if r is none, and which of the first
+// and the last argument of a call is a member there: a score may stand before it in a call
+// that has to do with a sorted set, and a value behind it in one with a hash.
+func membersOf(r *record, boxes *vec[box], args [2][]byte) (members, []byte) {
+	if r == nil || r.kind() == String || !r.has(flagBoxed) {
+		return nil, nil
+	}
+	switch o := boxes.at(int(r.box())).held.(type) {
+	case *HashObject:
+		if o.dict != nil {
+			return o.dict, args[0]
+		}
+	case *SetObject:
+		if o.dict != nil {
+			return o.dict, args[0]
+		}
+	case *ZSetObject:
+		if o.members != nil {
+			return o.members, args[1]
+		}
+	}
+	return nil, nil
 }
 
 // lookAhead is LookAhead for the keys from position i on.
@@ -99,9 +185,14 @@ func (f *frozenData) lookAhead(i int) (sum uint64) {
 // loadAhead loads records and, if they are strings, the beginnings of those.
 func loadAhead(records []*record, boxes *vec[box]) (sum uint64) {
 	for _, r := range records {
-		sum += r.state
+		if r != nil {
+			sum += r.state
+		}
 	}
 	for _, r := range records {
+		if r == nil {
+			continue
+		}
 		b := textOf(r, boxes)
 		for j := 0; j < min(len(b), aheadBytes); j += 64 {
 			sum += uint64(b[j])

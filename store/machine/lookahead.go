@@ -3,7 +3,7 @@ package machine
 import "github.com/raftredis/raftredis/store/keyspace"
 
 // lookahead walks over the ops of an entry in front of the apply loop and has the
-// keyspace load the keys that will be written next: see keyspace.View.LookAhead.
+// keyspace load the keys that will be written next: see keyspace.View.CallsAhead.
 // What it says is a hint. It does not look into transactions, and does not know
 // which requests will be found to be duplicates.
 type lookahead struct {
@@ -11,6 +11,7 @@ type lookahead struct {
 	ops      cursor
 	left     int // ops that it has passed and that have not been applied
 	keys     [keyspace.MaxAhead][]byte
+	args     [keyspace.MaxAhead][2][]byte // the first and the last behind the key
 }
 
 // start begins with an entry, whose requests c stands at.
@@ -20,6 +21,7 @@ func (l *lookahead) start(c cursor) { l.requests, l.ops, l.left = c, cursor{}, 0
 func (l *lookahead) stop() {
 	l.start(cursor{})
 	clear(l.keys[:])
+	clear(l.args[:])
 }
 
 // next is called before each op.
@@ -37,17 +39,29 @@ func (l *lookahead) next(ks *keyspace.Keyspace, now int64) {
 			l.ops = cursor{} // its ops are applied without a hint
 			continue
 		}
-		for i := range l.ops.count() {
-			if arg := l.ops.bytes(); i == 1 && db == of {
-				l.keys[n] = arg
-				n++
+		var key []byte
+		var args [2][]byte
+		count := l.ops.count()
+		for i := range count {
+			switch arg := l.ops.bytes(); i {
+			case 0:
+			case 1:
+				key = arg
+			case 2:
+				args[0], args[1] = arg, arg
+			case count - 1:
+				args[1] = arg
 			}
+		}
+		if count > 1 && db == of {
+			l.keys[n], l.args[n] = key, args
+			n++
 		}
 	}
 	l.left--
 	if n > 1 {
 		view := ks.View(of, now)
-		view.LookAhead(l.keys[:n])
+		view.CallsAhead(l.keys[:n], l.args[:n])
 	}
 }
 
