@@ -42,8 +42,11 @@ func (d *dict[T]) index() *index        { return &d.idx }
 func (d *dict[T]) name(pos int) *string { return &d.vec.at(pos).key }
 
 // at returns item i for reading, mut for writing its value.
-func (d *dict[T]) at(i int) *item[T]  { return d.vec.at(i) }
-func (d *dict[T]) mut(i int) *item[T] { return d.vec.mut(i) }
+func (d *dict[T]) at(i int) *item[T] { return d.vec.at(i) }
+func (d *dict[T]) mut(i int) *item[T] {
+	d.idx.move() // or a dict that stops growing at the wrong moment has two tables for good
+	return d.vec.mut(i)
+}
 
 // add appends a key, which must be absent, and returns its position.
 func (d *dict[T]) add(key string, val T) int {

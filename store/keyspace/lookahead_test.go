@@ -91,3 +91,51 @@ func BenchmarkLookAhead(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkCallsAhead sets random fields of one hash of a hundred thousand, MaxAhead at a
+// time, with and without looking ahead.
+func BenchmarkCallsAhead(b *testing.B) {
+	ks := New()
+	ks.Begin(1, 1)
+	db := ks.DB(0)
+	h, err := db.HashForUpdate([]byte("h"), true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var args [][2][]byte
+	for i := range 100_000 {
+		field := fmt.Appendf(nil, "element:%012d", i)
+		args = append(args, [2][]byte{field, []byte("VXK")})
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	rng.Shuffle(len(args), func(i, j int) { args[i], args[j] = args[j], args[i] })
+	for _, a := range args {
+		h.Set(a[0], a[1], ks.Limits())
+	}
+	rng.Shuffle(len(args), func(i, j int) { args[i], args[j] = args[j], args[i] })
+	keys := make([][]byte, MaxAhead)
+	for i := range keys {
+		keys[i] = []byte("h")
+	}
+	for _, ahead := range []bool{false, true} {
+		b.Run(fmt.Sprint(ahead), func(b *testing.B) {
+			view := ks.View(0, 1)
+			some := make([][2][]byte, MaxAhead)
+			arena := make([]byte, 0, MaxAhead*len(args[0][0]))
+			for at := 0; b.Loop(); at = (at + MaxAhead) % (len(args) - MaxAhead) {
+				arena = arena[:0] // arguments stand one after the other in an entry
+				for i := range some {
+					arena = append(arena, args[at+i][0]...)
+					some[i] = [2][]byte{arena[len(arena)-len(args[0][0]):], args[0][1]}
+				}
+				if ahead {
+					view.CallsAhead(keys, some)
+				}
+				for _, a := range some {
+					h.Set(a[0], a[1], ks.Limits())
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/MaxAhead, "ns/key")
+		})
+	}
+}
