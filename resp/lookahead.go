@@ -2,24 +2,30 @@ package resp
 
 import "github.com/raftredis/raftredis/store"
 
-// lookAhead has the store bring the keys of the next commands in the input into
-// the processor's caches (see keyspace.View.LookAhead). It is called for the first
+// lookAhead has the store bring what the next commands in the input will read into
+// the processor's caches (see keyspace.View.CallsAhead). It is called for the first
 // of them, with the reader begun.
 func (c *conn) lookAhead() {
-	var keys [store.MaxAhead][]byte
-	n := keysAhead(c.in[c.r:c.w], keys[:])
+	var calls ahead
+	n := calls.read(c.in[c.r:c.w])
 	c.ahead = n - 1
 	if n > 1 {
-		c.reader.LookAhead(c.db, keys[:n])
+		c.reader.LookAhead(c.db, calls.keys[:n], calls.args[:n])
 	}
 }
 
-// keysAhead puts the first arguments of the commands in b into keys and returns
-// how many there are. It is a guess that nothing but speed depends on: it stops at
-// everything but whole arguments in the usual form, of fewer than 100 bytes. To
-// take the commands apart is wire.Frame's business.
-func keysAhead(b []byte, keys [][]byte) (n int) {
-	for n < len(keys) {
+// ahead are the arguments of the next commands: the keys, and the first and the last one
+// behind each.
+type ahead struct {
+	keys [store.MaxAhead][]byte
+	args [store.MaxAhead][2][]byte
+}
+
+// read finds them in b and returns how many there are. It is a guess that nothing but
+// speed depends on: it stops at everything but whole arguments in the usual form, of fewer
+// than 100 bytes. To take the commands apart is wire.Frame's business.
+func (a *ahead) read(b []byte) (n int) {
+	for n < len(a.keys) {
 		args, rest, ok := smallCount(b, '*')
 		if !ok {
 			return n
@@ -30,9 +36,15 @@ func keysAhead(b []byte, keys [][]byte) (n int) {
 			if !ok || size+2 > len(rest) {
 				return n
 			}
-			if i == 1 {
-				keys[n] = rest[:size]
+			switch arg := rest[:size]; i {
+			case 0:
+			case 1:
+				a.keys[n] = arg
 				n++
+			case 2:
+				a.args[n-1] = [2][]byte{arg, arg}
+			case args - 1:
+				a.args[n-1][1] = arg
 			}
 			b = rest[size+2:]
 		}

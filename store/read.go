@@ -247,11 +247,11 @@ func (r *reading) try(ks *keyspace.Keyspace, now int64, w *Wait, reply command.R
 // MaxAhead is how many keys LookAhead takes at once.
 const MaxAhead = keyspace.MaxAhead
 
-// LookAhead prepares for reads of these keys, at most MaxAhead of them: see
-// keyspace.View.LookAhead.
-func (r *Reader) LookAhead(db int, keys [][]byte) {
+// LookAhead prepares for reads of these keys, at most MaxAhead of them, by commands with
+// these first and last arguments behind each: see keyspace.View.CallsAhead.
+func (r *Reader) LookAhead(db int, keys [][]byte, args [][2][]byte) {
 	r.r.view = r.s.m.Keyspace().View(db, r.now)
-	r.r.view.LookAhead(keys)
+	r.r.view.CallsAhead(keys, args)
 }
 
 // Now is the time in ms that the reader reads as of.

@@ -1,5 +1,7 @@
 package keyspace
 
+import "slices"
+
 // MaxAhead is how many keys LookAhead takes at once: enough for a processor to
 // have as many loads under way as it can, few enough that what they bring is
 // still in its cache when the turn of the last key comes.
@@ -27,7 +29,7 @@ func (v *View) CallsAhead(keys [][]byte, args [][2][]byte) (sum uint64) {
 	var records [MaxAhead]*record
 	v.d.recordsAhead(keys, &records)
 	sum = loadAhead(records[:min(len(keys), MaxAhead)], &v.d.boxes.vec)
-	if args != nil {
+	if args != nil && slices.ContainsFunc(records[:min(len(keys), MaxAhead)], (*record).boxedCollection) {
 		sum += membersAhead(records[:min(len(keys), MaxAhead)], args, &v.d.boxes.vec)
 	}
 	return sum
@@ -142,6 +144,10 @@ func membersAhead(records []*record, args [][2][]byte, boxes *vec[box]) (sum uin
 	return sum
 }
 
+// boxedCollection says of a record, or of none, that it has its contents elsewhere and is
+// not a string.
+func (r *record) boxedCollection() bool { return r != nil && r.has(flagBoxed) && r.kind() != String }
+
 // members is what a look ahead needs of the dicts of all types.
 type members interface {
 	index() *index
@@ -152,7 +158,7 @@ type members interface {
 // and the last argument of a call is a member there: a score may stand before it in a call
 // that has to do with a sorted set, and a value behind it in one with a hash.
 func membersOf(r *record, boxes *vec[box], args [2][]byte) (members, []byte) {
-	if r == nil || r.kind() == String || !r.has(flagBoxed) {
+	if !r.boxedCollection() {
 		return nil, nil
 	}
 	switch o := boxes.at(int(r.box())).held.(type) {

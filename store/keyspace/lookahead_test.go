@@ -59,6 +59,68 @@ func TestLookAhead(t *testing.T) {
 	}
 }
 
+// TestCallsAhead looks ahead to members of collections of all kinds and sizes, and sees
+// that nothing comes of it, and that a dict that has stopped growing has one table.
+func TestCallsAhead(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	ks := New()
+	names := []string{"string", "hash", "set", "ints", "zset", "list", "none"}
+	for step := range 30000 {
+		ks.Begin(uint64(step+1), 1)
+		db := ks.DB(0)
+		member := fmt.Append(nil, rng.IntN(1+step/10))
+		switch name := names[rng.IntN(len(names))]; name {
+		case "string":
+			db.Set([]byte(name), member, 0)
+		case "hash":
+			h, _ := db.HashForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			h.Set(member, member, ks.Limits())
+		case "set":
+			s, _ := db.SetForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			s.Add(append(member, 'x'), ks.Limits())
+		case "ints":
+			s, _ := db.SetForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			s.Add(member, ks.Limits())
+		case "zset":
+			z, _ := db.ZSetForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			z.Put(member, float64(rng.IntN(10)), ks.Limits())
+		case "list":
+			l, _ := db.ListForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			l.PushBack(member, ks.Limits())
+		}
+		if step%50 == 0 {
+			keys, args := make([][]byte, rng.IntN(MaxAhead+8)), make([][2][]byte, MaxAhead+8)
+			for i := range keys {
+				keys[i] = []byte(names[rng.IntN(len(names))])
+				args[i] = [2][]byte{fmt.Append(nil, rng.IntN(1+step/10)), fmt.Append(nil, rng.IntN(1+step/10))}
+			}
+			view := ks.View(0, 1)
+			view.CallsAhead(keys, args)
+		}
+	}
+	ks.Begin(40000, 1)
+	db := ks.DB(0)
+	h, err := db.HashForUpdate([]byte("hash"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 1 + len(h.dict.idx.old)/moveAtOnce {
+		field, value := h.At(rng.IntN(h.Len()))
+		h.Set(field, value, ks.Limits())
+	}
+	if left := len(h.dict.idx.old); left > 0 {
+		t.Errorf("%d slots of a table are left", left)
+	}
+	for i := range h.Len() {
+		field, value := h.At(i)
+		if got, ok := h.Get(field); !ok || string(got) != string(value) {
+			t.Fatalf("field %q is %q, %v; want %q", field, got, ok, value)
+		}
+	}
+}
+
 // BenchmarkLookAhead looks up random keys of a million, MaxAhead at a time, with
 // and without looking ahead.
 func BenchmarkLookAhead(b *testing.B) {
