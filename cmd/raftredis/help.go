@@ -116,4 +116,4 @@ func version() string {
 }
 
 // release is the version of this source, or with -dev behind it the one that it becomes.
-const release = "0.2.0"
+const release = "0.3.0-dev"
