@@ -75,19 +75,19 @@ func TestCallsAhead(t *testing.T) {
 		case "string":
 			db.Set([]byte(name), member, 0)
 		case "hash":
-			h, _ := db.HashForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			h, _ := db.HashForUpdate([]byte(name), true)
 			h.Set(member, member, ks.Limits())
 		case "set":
-			s, _ := db.SetForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			s, _ := db.SetForUpdate([]byte(name), true)
 			s.Add(append(member, 'x'), ks.Limits())
 		case "ints":
-			s, _ := db.SetForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			s, _ := db.SetForUpdate([]byte(name), true)
 			s.Add(member, ks.Limits())
 		case "zset":
-			z, _ := db.ZSetForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			z, _ := db.ZSetForUpdate([]byte(name), true)
 			z.Put(member, float64(rng.IntN(10)), ks.Limits())
 		case "list":
-			l, _ := db.ListForUpdate([]byte(name), true) //nolint:errcheck // it is one
+			l, _ := db.ListForUpdate([]byte(name), true)
 			l.PushBack(member, ks.Limits())
 		}
 		if step%50 == 0 {
