@@ -185,7 +185,9 @@ type reads struct {
 	reader    store.Reader
 	reading   bool
 	readsLeft int
-	ahead     int // reads that lookAhead has seen and that have not run yet
+	ahead     int      // reads that lookAhead has seen and that have not run yet
+	peeked    [][]byte // the arguments of a command that restVain looks at
+	doubt     doubt
 
 	// The last barrier: commands received before it began see what it covers.
 	coveredTo  int64

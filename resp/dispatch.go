@@ -412,7 +412,7 @@ func (c *conn) barrier() {
 
 // write puts a command into the batch, unless it comes to nothing.
 func (c *conn) write(cm *cmd, argv [][]byte, end int64) (again bool) {
-	if cm.spec.Vain && c.batch.Len() == 0 {
+	if cm.spec.MayBeVain(argv) && c.batch.Len() == 0 {
 		if done, wait := c.vain(cm, argv, end); done || wait {
 			return wait
 		}
@@ -428,21 +428,6 @@ func (c *conn) write(cm *cmd, argv [][]byte, end int64) (again bool) {
 	c.last = cm
 	c.addWrite(cm, argv)
 	return false
-}
-
-// vain answers a command for which there is nothing: behind a barrier, so that what was
-// acknowledged anywhere before the command came is known here. A pipeline of them waits
-// for one. Without a barrier, for want of a leader, the command waits as every write does.
-func (c *conn) vain(cm *cmd, argv [][]byte, end int64) (done, wait bool) {
-	c.beginRead()
-	if end > c.coveredTo {
-		if wait = c.reader.Absent(c.db, cm.spec, argv); wait {
-			c.barrier()
-		}
-		return false, wait
-	}
-	c.last = cm
-	return c.barrierErr == nil && c.readNow(cm, argv), false
 }
 
 // addWrite adds to the batch what has to go through the log.

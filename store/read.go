@@ -27,7 +27,7 @@ type reading struct {
 	found lookups
 	reads keyspace.Reads
 
-	nowhere *nowhere // see vain
+	nowhere *nowhere // see nothingThere
 
 	refusals  []acl.Refusal
 	host      command.Host // of scripts
@@ -194,17 +194,14 @@ func (s *Store) BeginRead() Reader {
 	return Reader{s: s, r: r, now: s.Now()}
 }
 
-// Do runs a command that reads, or one that comes to nothing (see Absent). argv is used
+// Do runs a command that reads, or one that comes to nothing (see Vain). argv is used
 // until Do returns. If it answers false there is no reply, and the command is to be run
 // as a write.
 func (r *Reader) Do(db int, spec *command.Spec, argv [][]byte, reply command.Reply) bool {
 	if spec.Read == nil {
+		by := r.r.by
 		r.r.by = By{} // nothing is read on its behalf
-		if !r.Absent(db, spec, argv) {
-			return false
-		}
-		r.r.vain(r.now, db, spec, argv, reply)
-		return true
+		return r.answerVain(db, spec, argv, by, reply)
 	}
 	r.r.do(r.s.m.Keyspace(), r.now, db, spec, argv, reply)
 	return !r.r.call.Deferred()

@@ -21,6 +21,13 @@ func (r *Read) set() (*keyspace.SetView, bool)       { return valueAt(r, r.DB.Se
 func (r *Read) zset() (*keyspace.ZSetView, bool)     { return valueAt(r, r.DB.ZSetAt) }
 func (r *Read) stream() (*keyspace.StreamView, bool) { return valueAt(r, r.DB.StreamAt) }
 
+// none replies that nothing was added, set or removed. It is for a Spec's Unchanged, and
+// true.
+func (r *Read) none() bool {
+	r.Reply.Int(0)
+	return true
+}
+
 // replyLen replies the number of elements of what is at argument 1.
 func replyLen[V any, P interface {
 	*V

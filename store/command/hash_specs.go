@@ -4,7 +4,7 @@ package command
 func Hashes() []*Spec {
 	return []*Spec{
 		{
-			Name: "hdel", Vain: true, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "hdel", Vain: true, Unchanged: hdelUnchanged, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Group: "hash", Since: "2.0.0", Complexity: "O(N) where N is the number of fields to be removed.",
 			Summary: "Delete one or more hash fields",
 			Syntax:  "key field [field ...]",
@@ -100,7 +100,7 @@ func Hashes() []*Spec {
 			Write:   hset,
 		},
 		{
-			Name: "hsetnx", Arity: 4, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
+			Name: "hsetnx", Unchanged: hsetnxUnchanged, Arity: 4, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
 			Group: "hash", Since: "2.0.0", Complexity: "O(1)",
 			Summary: "Set the value of a hash field, only if the field does not exist",
 			Syntax:  "key field value",

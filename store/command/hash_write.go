@@ -56,15 +56,35 @@ func hsetnx(w *Write) {
 	if !ok {
 		return
 	}
-	if view != nil {
-		if _, there := view.Get(w.Args[2]); there {
-			w.Reply.Int(0)
-			return
-		}
+	if view != nil && !lacks(view, w.Args[2:3]) {
+		w.Reply.Int(0)
+		return
 	}
 	if setField(w, w.Args[2], w.Args[3], "hset") {
 		w.Reply.Int(1)
 	}
+}
+
+// hsetnxUnchanged is hsetnx where the field is there.
+func hsetnxUnchanged(r *Read) bool {
+	h, err := r.DB.HashAt(r.Args[1])
+	return err == nil && h != nil && !lacks(h, r.Args[2:3]) && r.none()
+}
+
+// hdelUnchanged is hdel where no field is there.
+func hdelUnchanged(r *Read) bool {
+	h, err := r.DB.HashAt(r.Args[1])
+	return err == nil && h != nil && lacks(h, r.Args[2:]) && r.none()
+}
+
+// lacks reports whether none of the fields is there.
+func lacks(h *keyspace.HashView, fields [][]byte) bool {
+	for _, field := range fields {
+		if _, there := h.Get(field); there {
+			return false
+		}
+	}
+	return true
 }
 
 func hdel(w *Write) {
@@ -72,11 +92,7 @@ func hdel(w *Write) {
 	if !ok {
 		return
 	}
-	there := false
-	for i := 2; view != nil && i < len(w.Args) && !there; i++ {
-		_, there = view.Get(w.Args[i])
-	}
-	if !there { // nothing is changed, so the key's version must not be
+	if view == nil || lacks(view, w.Args[2:]) { // nothing is changed, so the key's version must not be
 		w.Reply.Int(0)
 		return
 	}

@@ -26,6 +26,25 @@ func hllAt(v *keyspace.View, key []byte) (h hyperloglog.Sketch, err string) {
 	}
 }
 
+// pfaddUnchanged is pfadd where no element makes a difference.
+func pfaddUnchanged(r *Read) bool {
+	h, err := hllAt(r.DB, r.Args[1])
+	if err != "" || h == nil {
+		return false
+	}
+	for _, element := range r.Args[2:] {
+		index, count := hyperloglog.Pattern(element)
+		if h.Dense() {
+			if count > h.Register(index) {
+				return false
+			}
+		} else if was, ok := h.SparseRegister(index); !ok || count > was {
+			return false
+		}
+	}
+	return r.none()
+}
+
 func pfadd(w *Write) {
 	key := w.Args[1]
 	h, err := hllAt(&w.DB.View, key)

@@ -4,7 +4,7 @@ package command
 func HyperLogLogs() []*Spec {
 	return []*Spec{
 		{
-			Name: "pfadd", Arity: -2, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
+			Name: "pfadd", Unchanged: pfaddUnchanged, Arity: -2, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
 			Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1) to add every element.",
 			Summary: "Adds the specified elements to the specified HyperLogLog.",
 			Syntax:  "key [element [element ...]]",

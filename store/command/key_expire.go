@@ -100,6 +100,12 @@ func replyTTL(r *Read, unit, base int64) {
 
 func persist(w *Write) { w.IntBool(persistKey(w, w.Args[1])) }
 
+// persistUnchanged is persist where there is no deadline.
+func persistUnchanged(r *Read) bool {
+	at, ok := r.DB.Expire(r.Args[1])
+	return ok && at == 0 && r.none()
+}
+
 // persistKey takes away the deadline of key and reports whether it had one.
 func persistKey(w *Write, key []byte) bool {
 	at, ok := w.DB.Expire(key)

@@ -159,7 +159,7 @@ func databaseSpecs() []*Spec {
 func expireSpecs() []*Spec {
 	expire := func(name, since, summary, syntax string, write func(*Write)) *Spec {
 		return &Spec{
-			Name: name, Arity: -3, Group: "generic", Since: since, Flags: Fast,
+			Name: name, Vain: true, Arity: -3, Group: "generic", Since: since, Flags: Fast,
 			Keys: One(1, "RW UPDATE"), Complexity: "O(1)", Summary: summary, Syntax: syntax, Write: write,
 		}
 	}
@@ -187,7 +187,7 @@ func expireSpecs() []*Spec {
 		ttl("pexpiretime", "7.0.0", "", "Get the expiration Unix timestamp for a key in milliseconds",
 			func(r *Read) { replyTTL(r, 1, 0) }),
 		{
-			Name: "persist", Arity: 2, Group: "generic", Since: "2.2.0",
+			Name: "persist", Vain: true, Unchanged: persistUnchanged, Arity: 2, Group: "generic", Since: "2.2.0",
 			Flags:      Fast,
 			Keys:       One(1, "RW UPDATE"),
 			Complexity: "O(1)",

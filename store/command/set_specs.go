@@ -4,7 +4,7 @@ package command
 func Sets() []*Spec {
 	return []*Spec{
 		{
-			Name: "sadd", Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
+			Name: "sadd", Unchanged: saddUnchanged, Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
 			Group: "set", Since: "1.0.0", Complexity: "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
 			Summary: "Add one or more members to a set",
 			Syntax:  "key member [member ...]",
@@ -100,7 +100,7 @@ func Sets() []*Spec {
 			Read:    srandmember,
 		},
 		{
-			Name: "srem", Vain: true, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "srem", Vain: true, Unchanged: sremUnchanged, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members to be removed.",
 			Summary: "Remove one or more members from a set",
 			Syntax:  "key member [member ...]",

@@ -11,11 +11,7 @@ func sadd(w *Write) {
 	if !ok {
 		return
 	}
-	fresh := view == nil
-	for i := 2; i < len(w.Args) && !fresh; i++ {
-		fresh = !view.Has(w.Args[i])
-	}
-	if !fresh { // nothing is changed, so the key's version must not be
+	if view != nil && hasAll(view, w.Args[2:]) { // nothing is changed, so the key's version must not be
 		w.Reply.Int(0)
 		return
 	}
@@ -34,16 +30,42 @@ func sadd(w *Write) {
 	w.Reply.Int(int64(added))
 }
 
+// saddUnchanged is sadd where all members are there.
+func saddUnchanged(r *Read) bool {
+	s, err := r.DB.SetAt(r.Args[1])
+	return err == nil && s != nil && hasAll(s, r.Args[2:]) && r.none()
+}
+
+// sremUnchanged is srem where no member is there.
+func sremUnchanged(r *Read) bool {
+	s, err := r.DB.SetAt(r.Args[1])
+	return err == nil && s != nil && hasNone(s, r.Args[2:]) && r.none()
+}
+
+func hasAll(s *keyspace.SetView, members [][]byte) bool {
+	for _, member := range members {
+		if !s.Has(member) {
+			return false
+		}
+	}
+	return true
+}
+
+func hasNone(s *keyspace.SetView, members [][]byte) bool {
+	for _, member := range members {
+		if s.Has(member) {
+			return false
+		}
+	}
+	return true
+}
+
 func srem(w *Write) {
 	view, ok := w.View().set()
 	if !ok {
 		return
 	}
-	there := false
-	for i := 2; view != nil && i < len(w.Args) && !there; i++ {
-		there = view.Has(w.Args[i])
-	}
-	if !there {
+	if view == nil || hasNone(view, w.Args[2:]) {
 		w.Reply.Int(0)
 		return
 	}

@@ -43,6 +43,16 @@ type Spec struct {
 	// Such a call need not go through the log (store/vain.go).
 	Vain bool
 
+	// Unchanged, if not nil, answers a call of a Write that finds what it is about there,
+	// and just as the call wants it: SADD of members. Where Redis would change nothing, and
+	// tell nobody of anything, it gives the reply that Write gives and reports true. Of any
+	// other call, one without its key or that goes wrong among them, it says nothing and
+	// reports false: that is for the log (store/vain.go).
+	Unchanged func(*Read) bool
+	// UnchangedIf, if not nil, says which calls Unchanged is to be asked about at all: SET
+	// only with NX.
+	UnchangedIf func(argv [][]byte) bool
+
 	// CountLookups says of a Write that the keys which it looks up for reading count
 	// as keyspace_hits and keyspace_misses, as all of a Read's do. It follows
 	// Redis's use of lookupKeyRead.
@@ -203,6 +213,11 @@ func Counted(i int, flags string) []KeySpec {
 // IsWrite reports whether the command must go through the log, unless its Read
 // comes to an end without Defer.
 func (s *Spec) IsWrite() bool { return s.Write != nil }
+
+// MayBeVain reports whether a call may come to nothing: see Vain and Unchanged.
+func (s *Spec) MayBeVain(argv [][]byte) bool {
+	return s.Vain || s.Unchanged != nil && (s.UnchangedIf == nil || s.UnchangedIf(argv))
+}
 
 // AllFlags returns the flags with those that follow from the handler.
 func (s *Spec) AllFlags() Flags {

@@ -164,6 +164,31 @@ func parseDeadline(c *Call, i int, unit int64, relative bool) (int64, bool) {
 	return n*unit + base, true
 }
 
+// setsIfAbsent reports whether a call of SET has NX, if it is one that makes sense.
+func setsIfAbsent(argv [][]byte) bool {
+	for _, option := range argv[3:] {
+		if EqualFold(option, "nx") {
+			return true
+		}
+	}
+	return false
+}
+
+// setUnchanged is set with NX where there is something, and without GET: to tell what
+// there was is a lookup.
+func setUnchanged(r *Read) bool {
+	c := Call{Args: r.Args, Now: r.Now, Reply: Discard{}}
+	o, ok := parseSetOptions(&c, 3, true)
+	if !ok || !o.nx || o.get || r.DB.Kind(r.Args[1]) == keyspace.None {
+		return false
+	}
+	r.Reply.Null()
+	return true
+}
+
+// setnxUnchanged is setnx where there is something.
+func setnxUnchanged(r *Read) bool { return r.DB.Exists(r.Args[1]) && r.none() }
+
 func setnx(w *Write) {
 	if w.DB.Exists(w.Args[1]) {
 		w.Reply.Int(0)
@@ -251,6 +276,16 @@ func mset(w *Write) {
 	}
 	msetAll(w)
 	w.OK()
+}
+
+// msetnxUnchanged is msetnx where one of the keys is there.
+func msetnxUnchanged(r *Read) bool {
+	for i := 1; i < len(r.Args) && len(r.Args)%2 == 1; i += 2 {
+		if r.DB.Exists(r.Args[i]) {
+			return r.none()
+		}
+	}
+	return false
 }
 
 func msetnx(w *Write) {

@@ -19,7 +19,7 @@ func stringValueSpecs() []*Spec {
 			Read:       get,
 		},
 		{
-			Name: "set", CountLookups: true, Arity: -3, Group: "string", Since: "1.0.0",
+			Name: "set", Unchanged: setUnchanged, UnchangedIf: setsIfAbsent, CountLookups: true, Arity: -3, Group: "string", Since: "1.0.0",
 			Flags:      DenyOOM,
 			Keys:       One(1, "RW ACCESS UPDATE VARIABLE_FLAGS"),
 			Complexity: "O(1)",
@@ -29,7 +29,7 @@ func stringValueSpecs() []*Spec {
 			Write:      set,
 		},
 		{
-			Name: "setnx", Arity: 3, Group: "string", Since: "1.0.0",
+			Name: "setnx", Unchanged: setnxUnchanged, Arity: 3, Group: "string", Since: "1.0.0",
 			Flags:      DenyOOM | Fast,
 			Keys:       One(1, "OW INSERT"),
 			Complexity: "O(1)",
@@ -104,7 +104,7 @@ func stringValueSpecs() []*Spec {
 			Write:      mset,
 		},
 		{
-			Name: "msetnx", Arity: -3, Group: "string", Since: "1.0.1",
+			Name: "msetnx", Unchanged: msetnxUnchanged, Arity: -3, Group: "string", Since: "1.0.1",
 			Flags:      DenyOOM,
 			Keys:       All(1, 2, "OW INSERT"),
 			Tips:       "request_policy:multi_shard response_policy:agg_min",

@@ -46,22 +46,28 @@ func zincrby(w *Write) {
 	zaddGeneric(w, opt.parse(&w.Call, 2), opt)
 }
 
+// refused returns the error that ZADD ends with for its options, followed by so many
+// arguments, "" if there is none.
+func (o *zaddOptions) refused(args int) string {
+	switch {
+	case args == 0 || args%2 != 0:
+		return ErrSyntax
+	case o.nx && o.xx:
+		return "ERR XX and NX options at the same time are not compatible"
+	case o.gt && o.nx || o.lt && o.nx || o.gt && o.lt:
+		return "ERR GT, LT, and/or NX options at the same time are not compatible"
+	case o.incr && args > 2:
+		return "ERR INCR option supports a single increment-element pair"
+	}
+	return ""
+}
+
 // zaddGeneric is what follows the options: scores and members from argument
 // first on.
 func zaddGeneric(w *Write, first int, opt zaddOptions) {
 	pairs := w.Args[first:]
-	switch {
-	case len(pairs) == 0 || len(pairs)%2 != 0:
-		w.Reply.Error(ErrSyntax)
-		return
-	case opt.nx && opt.xx:
-		w.Reply.Error("ERR XX and NX options at the same time are not compatible")
-		return
-	case opt.gt && opt.nx || opt.lt && opt.nx || opt.gt && opt.lt:
-		w.Reply.Error("ERR GT, LT, and/or NX options at the same time are not compatible")
-		return
-	case opt.incr && len(pairs) > 2:
-		w.Reply.Error("ERR INCR option supports a single increment-element pair")
+	if err := opt.refused(len(pairs)); err != "" {
+		w.Reply.Error(err)
 		return
 	}
 	var room [8]keyspace.Member
@@ -76,6 +82,86 @@ func zaddGeneric(w *Write, first int, opt zaddOptions) {
 	zaddMembers(w, members, opt)
 }
 
+// zaddDone is what has become of the members so far.
+type zaddDone struct {
+	added, updated int64
+	processed      bool
+	score          float64 // of the last one that was processed
+}
+
+// take takes in a member of z, which may be nil, and reports whether it has to be put
+// there with d.score. nan says that its score would be none.
+func (d *zaddDone) take(z *keyspace.ZSetView, m keyspace.Member, opt *zaddOptions) (put, nan bool) {
+	var cur float64
+	exists := false
+	if z != nil {
+		cur, exists = z.Score(m.Name)
+	}
+	if exists && opt.nx || !exists && opt.xx {
+		return false, false
+	}
+	next := m.Score
+	if exists && opt.incr {
+		if next += cur; math.IsNaN(next) {
+			return false, true
+		}
+	}
+	if exists && (opt.lt && next >= cur || opt.gt && next <= cur) {
+		return false, false
+	}
+	d.processed, d.score = true, next
+	switch {
+	case !exists:
+		d.added++
+	case next != cur:
+		d.updated++
+	default:
+		return false, false
+	}
+	return true, false
+}
+
+func (d *zaddDone) reply(r Reply, opt *zaddOptions) {
+	switch {
+	case opt.incr && d.processed:
+		r.Double(d.score)
+	case opt.incr:
+		r.Null()
+	case opt.ch:
+		r.Int(d.added + d.updated)
+	default:
+		r.Int(d.added)
+	}
+}
+
+func zaddUnchanged(r *Read) bool    { return zaddNothing(r, zaddOptions{}) }
+func zincrbyUnchanged(r *Read) bool { return zaddNothing(r, zaddOptions{incr: true}) }
+
+// zaddNothing is zaddGeneric where all members are as they are to be, or the options
+// leave them alone.
+func zaddNothing(r *Read, opt zaddOptions) bool {
+	pairs := r.Args[opt.parse(&r.Call, 2):]
+	if opt.refused(len(pairs)) != "" {
+		return false
+	}
+	z, err := r.DB.ZSetAt(r.Args[1])
+	if err != nil || z == nil {
+		return false
+	}
+	var done zaddDone
+	for i := 0; i < len(pairs); i += 2 {
+		score, ok := ParseFloat(pairs[i])
+		if !ok {
+			return false
+		}
+		if put, nan := done.take(z, keyspace.Member{Name: pairs[i+1], Score: score}, &opt); put || nan {
+			return false
+		}
+	}
+	done.reply(r.Reply, &opt)
+	return true
+}
+
 // zaddMembers does what ZADD does once its arguments are understood. Nothing is
 // touched, and no empty set created, before the first change is certain.
 func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
@@ -86,37 +172,16 @@ func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
 		return
 	}
 	var (
-		live           *keyspace.ZSetObject // nil until the first change
-		added, updated int64
-		processed      bool
-		score          float64
+		live *keyspace.ZSetObject // nil until the first change
+		done zaddDone
 	)
 	for _, m := range members {
-		var cur float64
-		exists := false
-		if z != nil {
-			cur, exists = z.Score(m.Name)
+		put, nan := done.take(z, m, &opt)
+		if nan {
+			w.Reply.Error(errZAddNaN)
+			return
 		}
-		if exists && opt.nx || !exists && opt.xx {
-			continue
-		}
-		next := m.Score
-		if exists && opt.incr {
-			if next += cur; math.IsNaN(next) {
-				w.Reply.Error(errZAddNaN)
-				return
-			}
-		}
-		if exists && (opt.lt && next >= cur || opt.gt && next <= cur) {
-			continue
-		}
-		processed, score = true, next
-		switch {
-		case !exists:
-			added++
-		case next != cur:
-			updated++
-		default:
+		if !put {
 			continue
 		}
 		if live == nil {
@@ -126,7 +191,7 @@ func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
 			}
 			z = &live.ZSetView
 		}
-		live.Put(m.Name, next, w.DB.Limits())
+		live.Put(m.Name, done.score, w.DB.Limits())
 	}
 	switch {
 	case live == nil:
@@ -135,16 +200,21 @@ func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
 	default:
 		w.event(keyspace.EventZSet, "zadd", key)
 	}
-	switch {
-	case opt.incr && processed:
-		w.Reply.Double(score)
-	case opt.incr:
-		w.Reply.Null()
-	case opt.ch:
-		w.Reply.Int(added + updated)
-	default:
-		w.Reply.Int(added)
+	done.reply(w.Reply, &opt)
+}
+
+// zremUnchanged is zrem where no member is there.
+func zremUnchanged(r *Read) bool {
+	z, err := r.DB.ZSetAt(r.Args[1])
+	if err != nil || z == nil {
+		return false
 	}
+	for _, member := range r.Args[2:] {
+		if _, there := z.Score(member); there {
+			return false
+		}
+	}
+	return r.none()
 }
 
 func zrem(w *Write) {

@@ -10,21 +10,21 @@ func SortedSets() []*Spec {
 func zsetMemberSpecs() []*Spec {
 	return []*Spec{
 		{
-			Name: "zadd", Arity: -4, Flags: DenyOOM | Fast, Keys: One(1, "RW UPDATE"),
+			Name: "zadd", Unchanged: zaddUnchanged, Arity: -4, Flags: DenyOOM | Fast, Keys: One(1, "RW UPDATE"),
 			Group: "sorted-set", Since: "1.2.0", Complexity: "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
 			Summary: "Add one or more members to a sorted set, or update its score if it already exists",
 			Syntax:  "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
 			Write:   zadd,
 		},
 		{
-			Name: "zincrby", Arity: 4, Flags: DenyOOM | Fast, Keys: One(1, "RW ACCESS UPDATE"),
+			Name: "zincrby", Unchanged: zincrbyUnchanged, Arity: 4, Flags: DenyOOM | Fast, Keys: One(1, "RW ACCESS UPDATE"),
 			Group: "sorted-set", Since: "1.2.0", Complexity: "O(log(N)) where N is the number of elements in the sorted set.",
 			Summary: "Increment the score of a member in a sorted set",
 			Syntax:  "key increment member",
 			Write:   zincrby,
 		},
 		{
-			Name: "zrem", Vain: true, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
+			Name: "zrem", Vain: true, Unchanged: zremUnchanged, Arity: -3, Flags: Fast, Keys: One(1, "RW DELETE"),
 			Group: "sorted-set", Since: "1.2.0", Complexity: "O(M*log(N)) with N being the number of elements in the sorted set and M the number of elements to be removed.",
 			Summary: "Remove one or more members from a sorted set",
 			Syntax:  "key member [member ...]",
