@@ -276,7 +276,8 @@ func (n *Node) join() (*core, error) {
 	cfg := &n.cfg
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.JoinTimeout)
 	defer cancel()
-	last := errors.New("no member answered")
+	none := errors.New("no member answered")
+	last := none
 	for {
 		for _, p := range cfg.Peers {
 			if p.URL == cfg.PeerURL {
@@ -289,8 +290,8 @@ func (n *Node) join() (*core, error) {
 			case errors.Is(err, ErrRemoved), errors.Is(err, ErrDataLost), errors.Is(err, ErrIDUsed), errors.Is(err, ErrBadURL), errors.Is(err, ErrTooOld):
 				return nil, fmt.Errorf("join: %w", err) // no other member will say anything else
 			}
-			if ctx.Err() == nil { // or it says what a member answered, rather than that time is up
-				last = err
+			if errors.Is(last, none) || !errors.Is(err, context.DeadlineExceeded) {
+				last = err // that time is up says less than what a member answered
 			}
 			cfg.Logger.Info("not joined yet", zap.String("through", p.URL), zap.Error(err))
 		}

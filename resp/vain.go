@@ -20,7 +20,11 @@ func (c *conn) vain(cm *cmd, argv [][]byte, end int64) (done, wait bool) {
 	c.beginRead()
 	if covered {
 		c.last = cm
-		return c.barrierErr == nil && c.readNow(cm, argv), false
+		done = c.barrierErr == nil && c.readNow(cm, argv)
+		if !done && doubtful {
+			c.doubt.gone(false) // a round was waited for, and another one begins
+		}
+		return done, false
 	}
 	wait = c.reader.Vain(c.db, cm.spec, argv)
 	if doubtful {

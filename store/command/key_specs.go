@@ -159,7 +159,7 @@ func databaseSpecs() []*Spec {
 func expireSpecs() []*Spec {
 	expire := func(name, since, summary, syntax string, write func(*Write)) *Spec {
 		return &Spec{
-			Name: name, Vain: true, Arity: -3, Group: "generic", Since: since, Flags: Fast,
+			Name: name, Arity: -3, Group: "generic", Since: since, Flags: Fast,
 			Keys: One(1, "RW UPDATE"), Complexity: "O(1)", Summary: summary, Syntax: syntax, Write: write,
 		}
 	}

@@ -60,7 +60,7 @@ func Lists() []*Spec {
 			Write:   lpush,
 		},
 		{
-			Name: "lpushx", Vain: true, Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
+			Name: "lpushx", Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
 			Group: "list", Since: "2.2.0", Complexity: "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
 			Summary: "Prepend an element to a list, only if the list exists",
 			Syntax:  "key element [element ...]",
@@ -117,7 +117,7 @@ func Lists() []*Spec {
 			Write:   rpush,
 		},
 		{
-			Name: "rpushx", Vain: true, Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
+			Name: "rpushx", Arity: -3, Flags: DenyOOM | Fast, Keys: One(1, "RW INSERT"),
 			Group: "list", Since: "2.2.0", Complexity: "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
 			Summary: "Append an element to a list, only if the list exists",
 			Syntax:  "key element [element ...]",

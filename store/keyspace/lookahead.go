@@ -1,7 +1,5 @@
 package keyspace
 
-import "slices"
-
 // MaxAhead is how many keys LookAhead takes at once: enough for a processor to
 // have as many loads under way as it can, few enough that what they bring is
 // still in its cache when the turn of the last key comes.
@@ -9,6 +7,10 @@ const MaxAhead = 32
 
 // aheadBytes of a value are loaded. Behind them the processor itself looks ahead.
 const aheadBytes = 192
+
+// maxMemberAhead is the longest member that is looked for: to hash a longer one twice
+// costs more than its lookup waits.
+const maxMemberAhead = 256
 
 // LookAhead brings keys that are about to be looked up, at most MaxAhead of
 // them, into the processor's caches. A lookup among many keys is four loads from
@@ -25,12 +27,16 @@ func (v *View) LookAhead(keys [][]byte) (sum uint64) { return v.CallsAhead(keys,
 // CallsAhead is LookAhead for calls of commands, of which it knows the keys and the first
 // and the last argument behind each. In a big hash or set these are what will be looked
 // up next, which is three more loads: the slot, the item, the bytes of the member.
+//
+// REQUIRES: the view is of the living keyspace. Big collections of a Still share their
+// indexes with it until somebody looks into them.
 func (v *View) CallsAhead(keys [][]byte, args [][2][]byte) (sum uint64) {
 	var records [MaxAhead]*record
 	v.d.recordsAhead(keys, &records)
-	sum = loadAhead(records[:min(len(keys), MaxAhead)], &v.d.boxes.vec)
-	if args != nil && slices.ContainsFunc(records[:min(len(keys), MaxAhead)], (*record).boxedCollection) {
-		sum += membersAhead(records[:min(len(keys), MaxAhead)], args, &v.d.boxes.vec)
+	n := min(len(keys), MaxAhead)
+	sum, collections := loadAhead(records[:n], &v.d.boxes.vec)
+	if collections && args != nil {
+		sum += membersAhead(records[:n], args, &v.d.boxes.vec)
 	}
 	return sum
 }
@@ -120,7 +126,7 @@ func membersAhead(records []*record, args [][2][]byte, boxes *vec[box]) (sum uin
 	)
 	for i, r := range records {
 		d, member := membersOf(r, boxes, args[i])
-		if d != nil {
+		if d != nil && len(member) <= maxMemberAhead {
 			dicts[n] = d
 			probes[n].begin(d.index(), tagOf(member))
 			n++
@@ -144,10 +150,6 @@ func membersAhead(records []*record, args [][2][]byte, boxes *vec[box]) (sum uin
 	return sum
 }
 
-// boxedCollection says of a record, or of none, that it has its contents elsewhere and is
-// not a string.
-func (r *record) boxedCollection() bool { return r != nil && r.has(flagBoxed) && r.kind() != String }
-
 // members is what a look ahead needs of the dicts of all types.
 type members interface {
 	index() *index
@@ -158,7 +160,7 @@ type members interface {
 // and the last argument of a call is a member there: a score may stand before it in a call
 // that has to do with a sorted set, and a value behind it in one with a hash.
 func membersOf(r *record, boxes *vec[box], args [2][]byte) (members, []byte) {
-	if !r.boxedCollection() {
+	if r == nil || r.kind() == String || !r.has(flagBoxed) {
 		return nil, nil
 	}
 	switch o := boxes.at(int(r.box())).held.(type) {
@@ -185,24 +187,29 @@ func (f *frozenData) lookAhead(i int) (sum uint64) {
 	for j := range n {
 		records[j] = f.at(i + j)
 	}
-	return loadAhead(records[:n], &f.boxes)
+	sum, _ = loadAhead(records[:n], &f.boxes)
+	return sum
 }
 
-// loadAhead loads records and, if they are strings, the beginnings of those.
-func loadAhead(records []*record, boxes *vec[box]) (sum uint64) {
+// loadAhead loads records and, if they are strings, the beginnings of those. It reports
+// whether there are others among them.
+func loadAhead(records []*record, boxes *vec[box]) (sum uint64, collections bool) {
 	for _, r := range records {
 		if r != nil {
 			sum += r.state
 		}
 	}
 	for _, r := range records {
-		if r == nil {
-			continue
-		}
-		b := textOf(r, boxes)
-		for j := 0; j < min(len(b), aheadBytes); j += 64 {
-			sum += uint64(b[j])
+		switch {
+		case r == nil:
+		case r.kind() != String:
+			collections = true
+		default:
+			b := textOf(r, boxes)
+			for j := 0; j < min(len(b), aheadBytes); j += 64 {
+				sum += uint64(b[j])
+			}
 		}
 	}
-	return sum
+	return sum, collections
 }
