@@ -280,27 +280,29 @@ func mset(w *Write) {
 
 // msetnxUnchanged is msetnx where one of the keys is there.
 func msetnxUnchanged(r *Read) bool {
-	for i := 1; i < len(r.Args) && len(r.Args)%2 == 1; i += 2 {
-		if r.DB.Exists(r.Args[i]) {
-			return r.none()
+	return len(r.Args)%2 == 1 && anyThere(r.DB, r.Args) && r.none()
+}
+
+// anyThere reports whether one of MSET's keys is there.
+func anyThere(v *keyspace.View, argv [][]byte) bool {
+	for i := 1; i < len(argv); i += 2 {
+		if v.Exists(argv[i]) {
+			return true
 		}
 	}
 	return false
 }
 
 func msetnx(w *Write) {
-	if len(w.Args)%2 == 0 {
+	switch {
+	case len(w.Args)%2 == 0:
 		w.Reply.Error(ErrArity("msetnx"))
-		return
+	case anyThere(&w.DB.View, w.Args):
+		w.Reply.Int(0)
+	default:
+		msetAll(w)
+		w.Reply.Int(1)
 	}
-	for i := 1; i < len(w.Args); i += 2 {
-		if w.DB.Exists(w.Args[i]) {
-			w.Reply.Int(0)
-			return
-		}
-	}
-	msetAll(w)
-	w.Reply.Int(1)
 }
 
 func msetAll(w *Write) {

@@ -206,51 +206,44 @@ func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
 // zremUnchanged is zrem where no member is there.
 func zremUnchanged(r *Read) bool {
 	z, err := r.DB.ZSetAt(r.Args[1])
-	if err != nil || z == nil {
-		return false
-	}
-	for _, member := range r.Args[2:] {
+	return err == nil && z != nil && lacksMembers(z, r.Args[2:]) && r.none()
+}
+
+// lacksMembers reports whether none of the members is there.
+func lacksMembers(z *keyspace.ZSetView, members [][]byte) bool {
+	for _, member := range members {
 		if _, there := z.Score(member); there {
 			return false
 		}
 	}
-	return r.none()
+	return true
 }
 
 func zrem(w *Write) {
-	key := w.Args[1]
-	z, err := w.DB.ZSetAt(key)
+	view, ok := w.View().zset()
+	if !ok {
+		return
+	}
+	if view == nil || lacksMembers(view, w.Args[2:]) {
+		w.Reply.Int(0)
+		return
+	}
+	z, err := w.DB.ZSetForUpdate(w.Args[1], false)
 	if err != nil {
 		w.Fail(err)
 		return
 	}
-	var live *keyspace.ZSetObject
-	removed := int64(0)
+	removed := 0
 	for _, member := range w.Args[2:] {
-		if z == nil || z.Len() == 0 {
-			break
-		}
-		if live == nil {
-			if _, ok := z.Score(member); !ok {
-				continue
-			}
-			if live, err = w.DB.ZSetForUpdate(key, false); err != nil {
-				w.Fail(err)
-				return
-			}
-			z = &live.ZSetView
-		}
-		if live.Remove(member) {
+		if z.Remove(member) {
 			removed++
 		}
 	}
-	if live != nil {
-		w.event(keyspace.EventZSet, "zrem", key)
-		if live.Len() == 0 {
-			w.remove(key)
-		}
+	w.event(keyspace.EventZSet, "zrem", w.Args[1])
+	if z.Len() == 0 {
+		w.remove(w.Args[1])
 	}
-	w.Reply.Int(removed)
+	w.Reply.Int(int64(removed))
 }
 
 func zremrangebyrank(w *Write)  { zremrange(w, zrangeByRank, "zremrangebyrank") }

@@ -38,7 +38,8 @@ def until(what, condition):
 
 
 def produce(add):
-    """Calls add with new ids until it has succeeded for all jobs. What has failed may have been done or not."""
+    """Calls add with new ids until it has succeeded for all jobs. What has failed may have been done or not. Returns how
+    many calls have failed."""
     i = added = 0
     while added < jobs():
         try:
@@ -51,6 +52,7 @@ def produce(add):
             added += 1
             time.sleep(0.005)
         i += 1
+    return i - added
 
 
 def keep_writing(set, get, call):
