@@ -48,9 +48,10 @@ func runGoRedis(ctx context.Context, addr string, jobs int) error {
 
 // streamWorker does its own pending jobs first (">" only when there are none), and looks for them
 // again when nothing comes: a reply that was lost with its connection left some there, and
-// the library reads on without saying so.
-func streamWorker(ctx context.Context, client *redis.Client, name string) {
-	for from := "0"; ctx.Err() == nil; {
+// the library reads on without saying so. When working ends it leaves none behind.
+func streamWorker(working context.Context, client *redis.Client, name string) {
+	ctx := context.WithoutCancel(working)
+	for from := "0"; from == "0" || working.Err() == nil; {
 		streams, err := client.XReadGroup(ctx, &redis.XReadGroupArgs{
 			Group: "workers", Consumer: name, Streams: []string{"jobs", from}, Count: 5, Block: 200 * time.Millisecond,
 		}).Result()
@@ -66,7 +67,7 @@ func streamWorker(ctx context.Context, client *redis.Client, name string) {
 		for _, m := range streams[0].Messages {
 			say("ran", m.Values["id"])
 			// The job is done: whatever happens to the acknowledgement, it is not done again.
-			for client.XAck(context.WithoutCancel(ctx), "jobs", "workers", m.ID).Err() != nil {
+			for client.XAck(ctx, "jobs", "workers", m.ID).Err() != nil {
 				pause(ctx, 50*time.Millisecond)
 			}
 		}

@@ -30,13 +30,14 @@ run(async () => {
 async function work(ending) {
   const client = connect();
   const done = new Set();
-  while (!ending()) {
+  for (;;) {
     try {
       for (const id of await client.lrange('aside', 0, -1)) {
         if (!done.has(id)) say('ran', id);
         done.add(id);
         await client.lrem('aside', 1, id);
       }
+      if (ending()) return; // nothing is left aside
       await client.blmove('jobs', 'aside', 'RIGHT', 'LEFT', 0.2);
     } catch (err) {
       console.error(String(err));

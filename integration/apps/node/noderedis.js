@@ -44,7 +44,7 @@ run(async () => {
 
 async function work(name, ending) {
   const client = await connect();
-  for (let from = '0'; !ending(); ) {
+  for (let from = '0'; from === '0' || !ending(); ) { // nothing of its own is left pending
     try {
       const streams = await client.xReadGroup('workers', name, [{ key: 'jobs', id: from }], { COUNT: 5, BLOCK: 200 });
       const messages = Object.values(streams ?? {}).flatMap((s) => s.messages ?? s);
