@@ -60,6 +60,9 @@ func TestLevelRises(t *testing.T) {
 	members[2].Level.Store(1)
 	eventually(t, "the leader to see the third", func() bool { return strings.Contains(members[0].store.LevelWaits(), "member 3 is at level 1") })
 	for _, m := range members {
+		eventually(t, "ready", m.store.Ready) // what it greets the others with is in the log
+	}
+	for _, m := range members {
 		cl := client{t: t, s: m.store}
 		before := c.Last()
 		if got := cl.do("late a", "get a"); !strings.HasPrefix(got, "-ERR this needs all members of the cluster to be at level 2 (raftredis 0.2.0 or later)") || !strings.HasSuffix(got, " nil") {
