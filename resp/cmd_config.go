@@ -60,7 +60,7 @@ func (s *Server) settings() []setting {
 	for _, d := range Directives() {
 		all = append(all, setting{Directive: d.Directive, get: d.get, stage: d.set})
 	}
-	for _, o := range slices.Concat(s.opts.Settings, s.replicated()) {
+	for _, o := range s.others {
 		all = append(all, setting{Directive: o.Directive, get: func(*Config) string { return o.Get() }, set: o.Set})
 	}
 	return all

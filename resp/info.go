@@ -466,11 +466,9 @@ func splitAddr(addr string) (host, port string) {
 
 // settingOf returns another part's directive, "" if it has none of that name.
 func (s *Server) settingOf(name string) string {
-	for _, settings := range [][]Setting{s.opts.Settings, s.replicated()} {
-		for i := range settings {
-			if settings[i].Name == name {
-				return settings[i].Get()
-			}
+	for i := range s.others {
+		if s.others[i].Name == name {
+			return s.others[i].Get()
 		}
 	}
 	return ""

@@ -95,6 +95,7 @@ type Server struct {
 	commands map[string]*cmd
 	bySpec   map[*command.Spec]*cmd
 	execCmd  *cmd
+	others   []Setting // the directives that are not this package's: of other parts, and of the state
 	log      *zap.Logger
 	started  time.Time
 
@@ -173,6 +174,7 @@ func New(opts Options) (*Server, error) {
 		lookout: newLookout(),
 	}
 	s.eachCommand(func(cm *cmd) { s.bySpec[cm.spec] = cm })
+	s.others = slices.Concat(opts.Settings, s.replicated())
 	s.secrets.log, s.secrets.now = s.log, s.now
 	cfg := opts.Config
 	if cfg.TLSPort != 0 {
