@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
@@ -68,15 +69,20 @@ type member struct {
 	deadC       chan struct{}
 }
 
+// freeURLs returns URLs where nobody listens. Their ports are below those that kernels give
+// away and those of package integration, so that nobody takes one while its member is not
+// started, or not started again.
 func freeURLs(t testing.TB, n int) []string {
 	var urls []string
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tried := 0; len(urls) < n; tried++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000)))
+		if err != nil && tried > 1000 {
 			t.Fatal(err)
 		}
-		defer ln.Close()
-		urls = append(urls, "http://"+ln.Addr().String())
+		if err == nil {
+			defer ln.Close()
+			urls = append(urls, "http://"+ln.Addr().String())
+		}
 	}
 	return urls
 }
