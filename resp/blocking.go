@@ -43,7 +43,7 @@ func (c *conn) blocking(cm *cmd, argv [][]byte) (again bool) {
 	}
 	c.endRead()
 	c.endStats()
-	w := &waiter{cmd: cm, db: c.db, argv: cloneArgs(argv)}
+	w := &waiter{cmd: cm, db: c.db, argv: command.CloneArgs(argv)}
 	w.wait.Waits = func(took time.Duration) { c.srv.startedWaiting(c.addr, w, int64(took)) }
 	w.enc.OnError = c.enc.OnError
 	w.enc.SetRESP3(c.enc.RESP3())

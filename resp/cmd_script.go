@@ -123,7 +123,7 @@ func (c *conn) undebugged(cm *cmd) bool {
 // longScript runs a script on a goroutine of its own, which has the connection until
 // the script has ended, or has been applied.
 func (c *conn) longScript(cm *cmd, argv [][]byte) {
-	own, db, by := cloneArgs(argv), c.db, c.by(cm)
+	own, db, by := command.CloneArgs(argv), c.db, c.by(cm)
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {

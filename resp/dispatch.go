@@ -488,7 +488,7 @@ func (c *conn) local(cm *cmd, argv [][]byte, end int64) (again bool) {
 // task runs a command that may take long on a goroutine of its own. The
 // connection is that goroutine's until it signals.
 func (c *conn) task(cm *cmd, argv [][]byte) {
-	own := cloneArgs(argv)
+	own := command.CloneArgs(argv)
 	c.wait(forTask)
 	c.startTask = func() {
 		defer c.srv.recovered("command "+cm.name, func() {
@@ -510,19 +510,4 @@ func (c *conn) endTask() {
 		c.abandonTracking() // Abandon has left it to us
 		c.endBackup()
 	}
-}
-
-// cloneArgs copies arguments out of the input buffer.
-func cloneArgs(argv [][]byte) [][]byte {
-	n := 0
-	for _, a := range argv {
-		n += len(a)
-	}
-	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
-	for i, a := range argv {
-		start := len(buf)
-		buf = command.Append(buf, a)
-		own[i] = buf[start:len(buf):len(buf)]
-	}
-	return own
 }

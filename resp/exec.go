@@ -104,7 +104,7 @@ func (c *conn) cmdUnwatch([][]byte) {
 
 // add keeps a command for EXEC.
 func (t *transaction) add(cm *cmd, argv [][]byte) {
-	own := cloneArgs(argv)
+	own := command.CloneArgs(argv)
 	for _, a := range own {
 		t.bytes += len(a) + wire.ArgSize
 	}
@@ -150,7 +150,7 @@ func (c *conn) cmdExec(argv [][]byte) {
 	case t.aborted:
 		c.enc.Error(errExecAbort)
 	case c.unchanged(t.watched):
-		c.txArgv = cloneArgs(argv)
+		c.txArgv = command.CloneArgs(argv)
 		c.exec(&t)
 	default:
 		c.enc.NullArray()

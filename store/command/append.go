@@ -18,3 +18,19 @@ func Append(b, s []byte) []byte {
 	}
 	return b
 }
+
+// CloneArgs copies arguments out of a buffer that is somebody else's: a connection's
+// input, or a request.
+func CloneArgs(argv [][]byte) [][]byte {
+	n := 0
+	for _, a := range argv {
+		n += len(a)
+	}
+	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
+	for i, a := range argv {
+		start := len(buf)
+		buf = Append(buf, a)
+		own[i] = buf[start:len(buf):len(buf)]
+	}
+	return own
+}

@@ -28,6 +28,16 @@ func (r *Read) none() bool {
 	return true
 }
 
+// lacks reports whether a collection has none of the members, or fields. get looks one up.
+func lacks[V any](get func(member []byte) (V, bool), members [][]byte) bool {
+	for _, member := range members {
+		if _, there := get(member); there {
+			return false
+		}
+	}
+	return true
+}
+
 // replyLen replies the number of elements of what is at argument 1.
 func replyLen[V any, P interface {
 	*V

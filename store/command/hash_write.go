@@ -56,7 +56,7 @@ func hsetnx(w *Write) {
 	if !ok {
 		return
 	}
-	if view != nil && !lacks(view, w.Args[2:3]) {
+	if view != nil && !lacks(view.Get, w.Args[2:3]) {
 		w.Reply.Int(0)
 		return
 	}
@@ -68,23 +68,13 @@ func hsetnx(w *Write) {
 // hsetnxUnchanged is hsetnx where the field is there.
 func hsetnxUnchanged(r *Read) bool {
 	h, err := r.DB.HashAt(r.Args[1])
-	return err == nil && h != nil && !lacks(h, r.Args[2:3]) && r.none()
+	return err == nil && h != nil && !lacks(h.Get, r.Args[2:3]) && r.none()
 }
 
 // hdelUnchanged is hdel where no field is there.
 func hdelUnchanged(r *Read) bool {
 	h, err := r.DB.HashAt(r.Args[1])
-	return err == nil && h != nil && lacks(h, r.Args[2:]) && r.none()
-}
-
-// lacks reports whether none of the fields is there.
-func lacks(h *keyspace.HashView, fields [][]byte) bool {
-	for _, field := range fields {
-		if _, there := h.Get(field); there {
-			return false
-		}
-	}
-	return true
+	return err == nil && h != nil && lacks(h.Get, r.Args[2:]) && r.none()
 }
 
 func hdel(w *Write) {
@@ -92,7 +82,7 @@ func hdel(w *Write) {
 	if !ok {
 		return
 	}
-	if view == nil || lacks(view, w.Args[2:]) { // nothing is changed, so the key's version must not be
+	if view == nil || lacks(view.Get, w.Args[2:]) { // nothing is changed, so the key's version must not be
 		w.Reply.Int(0)
 		return
 	}

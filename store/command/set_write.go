@@ -2,6 +2,7 @@ package command
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/raftredis/raftredis/store/keyspace"
 )
@@ -39,7 +40,7 @@ func saddUnchanged(r *Read) bool {
 // sremUnchanged is srem where no member is there.
 func sremUnchanged(r *Read) bool {
 	s, err := r.DB.SetAt(r.Args[1])
-	return err == nil && s != nil && hasNone(s, r.Args[2:]) && r.none()
+	return err == nil && s != nil && !slices.ContainsFunc(r.Args[2:], s.Has) && r.none()
 }
 
 func hasAll(s *keyspace.SetView, members [][]byte) bool {
@@ -51,21 +52,12 @@ func hasAll(s *keyspace.SetView, members [][]byte) bool {
 	return true
 }
 
-func hasNone(s *keyspace.SetView, members [][]byte) bool {
-	for _, member := range members {
-		if s.Has(member) {
-			return false
-		}
-	}
-	return true
-}
-
 func srem(w *Write) {
 	view, ok := w.View().set()
 	if !ok {
 		return
 	}
-	if view == nil || hasNone(view, w.Args[2:]) {
+	if view == nil || !slices.ContainsFunc(w.Args[2:], view.Has) {
 		w.Reply.Int(0)
 		return
 	}

@@ -206,17 +206,7 @@ func zaddMembers(w *Write, members []keyspace.Member, opt zaddOptions) {
 // zremUnchanged is zrem where no member is there.
 func zremUnchanged(r *Read) bool {
 	z, err := r.DB.ZSetAt(r.Args[1])
-	return err == nil && z != nil && lacksMembers(z, r.Args[2:]) && r.none()
-}
-
-// lacksMembers reports whether none of the members is there.
-func lacksMembers(z *keyspace.ZSetView, members [][]byte) bool {
-	for _, member := range members {
-		if _, there := z.Score(member); there {
-			return false
-		}
-	}
-	return true
+	return err == nil && z != nil && lacks(z.Score, r.Args[2:]) && r.none()
 }
 
 func zrem(w *Write) {
@@ -224,7 +214,7 @@ func zrem(w *Write) {
 	if !ok {
 		return
 	}
-	if view == nil || lacksMembers(view, w.Args[2:]) {
+	if view == nil || lacks(view.Score, w.Args[2:]) {
 		w.Reply.Int(0)
 		return
 	}

@@ -28,7 +28,7 @@ func (m *Machine) enter(f *frame, spec *command.Spec, db int, resp3 bool, timeou
 		id: WaitID{m.head.Origin, m.head.Incarnation, m.head.Seq}, number: m.waiting.entered,
 		// A copy: the arguments are part of the entry, which would stay in memory for as
 		// long as the client waits.
-		db: db, resp3: resp3, spec: spec, argv: cloneArgs(f.call.Args),
+		db: db, resp3: resp3, spec: spec, argv: command.CloneArgs(f.call.Args),
 	}
 	if timeout > 0 {
 		w.deadline = m.now + Millis(min(timeout, maxWait))
@@ -38,20 +38,6 @@ func (m *Machine) enter(f *frame, spec *command.Spec, db int, resp3 bool, timeou
 
 // maxWait (ms) keeps deadlines from overflowing.
 const maxWait = 1 << 53
-
-func cloneArgs(argv [][]byte) [][]byte {
-	n := 0
-	for _, a := range argv {
-		n += len(a)
-	}
-	own, buf := make([][]byte, len(argv)), make([]byte, 0, n)
-	for i, a := range argv {
-		start := len(buf)
-		buf = append(buf, a...)
-		own[i] = buf[start:len(buf):len(buf)]
-	}
-	return own
-}
 
 // expireWaiters ends the waits whose time is up on the state clock. There is no
 // entry for that: any entry that moves the clock does it, before its first request, so
