@@ -41,6 +41,7 @@ def main():
     ending.set()
     for w in workers:
         w.join()
+    expect("left", [client.llen("jobs"), client.zcard("leased")], [0, 0])
 
 
 def work(ending, retry):
